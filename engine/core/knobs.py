@@ -1,0 +1,120 @@
+"""Knobs: the declared, checked parameters from which the page, the CLI and the tests are made."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from engine.core.errors import BadKnob
+
+Unit = Literal["", "1/255"]
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One parameter: its range in its own unit, and the sentence that explains it.
+
+    `unit` "1/255" marks a pixel distance: the value is stored in [0, 1], shown and typed in 255ths.
+    """
+
+    name: str
+    label: str
+    default: Any
+    help: str
+    low: float | None = None
+    high: float | None = None
+    unit: Unit = ""
+    choices: tuple[str, ...] = ()
+    main: bool = False
+
+    @property
+    def kind(self) -> Literal["flag", "choice", "integer", "number"]:
+        if isinstance(self.default, bool):
+            return "flag"
+        if self.choices:
+            return "choice"
+        return "integer" if isinstance(self.default, int) else "number"
+
+    @property
+    def allowed(self) -> str:
+        """The range in words, in the unit a person types."""
+        if self.kind == "flag":
+            return "true or false"
+        if self.kind == "choice":
+            return "one of " + ", ".join(self.choices)
+        low, high = self.show(self.low), self.show(self.high)
+        return f"a {'whole ' if self.kind == 'integer' else ''}number from {low} to {high}"
+
+    def show(self, value: Any) -> str:
+        if self.unit == "1/255" and isinstance(value, int | float):
+            return f"{value * 255:g}/255"
+        return f"{value:g}" if isinstance(value, float) else str(value)
+
+    def check(self, value: Any) -> Any:
+        """The value in its own type; raises BadKnob when it is not allowed."""
+        if self.kind == "flag":
+            if isinstance(value, bool):
+                return value
+        elif self.kind == "choice":
+            if value in self.choices:
+                return value
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            low, high = self.low, self.high
+            inside = (
+                math.isfinite(value)
+                and (low is None or value >= low - 1e-12)
+                and (high is None or value <= high + 1e-12)
+            )
+            if inside and (self.kind == "number" or float(value).is_integer()):
+                return int(value) if self.kind == "integer" else float(value)
+        raise BadKnob(self.label, self.show(value), self.allowed)
+
+    def parse(self, text: str) -> Any:
+        """A typed word as a value: `8/255`, `0.031`, `10`, `true`, or one of the choices."""
+        word = text.strip()
+        try:
+            if self.kind == "flag":
+                return {"true": True, "1": True, "false": False, "0": False}[word.lower()]
+            if self.kind == "choice":
+                return self.check(word)
+            top, _, bottom = word.partition("/")
+            return self.check(float(top) / float(bottom) if bottom else float(top))
+        except (ValueError, KeyError, ZeroDivisionError):
+            raise BadKnob(self.label, f"“{word}”", self.allowed) from None
+
+
+def knob(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    unit: Unit = "",
+    choices: tuple[str, ...] = (),
+    label: str = "",
+    main: bool = False,
+) -> Any:
+    """A dataclass field that is a knob; `main` ones stay visible on the page, the rest are folded."""
+    made = Knob("", label, default, help, low, high, unit, choices, main)
+    return dataclasses.field(default=default, metadata={"knob": made})
+
+
+def knobs(owner: object) -> tuple[Knob, ...]:
+    """The knobs a dataclass (or an instance of it) declares, in order."""
+    found: list[Knob] = []
+    for field in dataclasses.fields(owner):  # pyright: ignore[reportArgumentType]
+        declared = field.metadata.get("knob")
+        if isinstance(declared, Knob):
+            label = declared.label or field.name.replace("_", " ").capitalize()
+            found.append(dataclasses.replace(declared, name=field.name, label=label))
+    return tuple(found)
+
+
+class Knobbed:
+    """Base of frozen dataclasses made of knobs: every value is checked when the value is made."""
+
+    def __post_init__(self) -> None:
+        for each in knobs(self):
+            object.__setattr__(self, each.name, each.check(getattr(self, each.name)))
