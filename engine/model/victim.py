@@ -1,0 +1,211 @@
+"""A victim: a frozen classifier on [0, 1] pixels whose named sites can be seen and edited."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from engine.core.errors import MissingSite, RaggedSite, RuleNeverFired
+from engine.core.shapes import Images, Logits
+from engine.model.sites import Address, Rule, Site
+
+
+@dataclass(frozen=True)
+class BlockShape:
+    """Geometry of one block: heads, width, and its tokens as prefix + grid (rows, columns)."""
+
+    heads: int
+    width: int
+    prefix: int
+    grid: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a victim is: labels, input, normalisation, geometry of its blocks and its sites."""
+
+    name: str
+    family: str
+    classes: tuple[str, ...]
+    input_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    blocks: tuple[BlockShape, ...] = ()
+    sites: frozenset[Site] = frozenset()
+
+    @property
+    def depth(self) -> int:
+        return len(self.blocks)
+
+
+@dataclass(frozen=True)
+class Forward:
+    """One pass: images in, logits out, and what was asked to be seen on the way.
+
+    `seen` holds values by address; `grads` fills when a gradient is taken through the logits, and
+    holds gradients *after* the rules' edits.
+    """
+
+    images: Images
+    logits: Logits
+    seen: Mapping[Address, Tensor]
+    grads: Mapping[Address, Tensor]
+
+    def values(self, site: Site, slot: str = "") -> list[Tensor]:
+        """The site's values in block order."""
+        return _by_block(self.seen, site, slot)
+
+    def gradients(self, site: Site, slot: str = "") -> list[Tensor]:
+        """The site's edited gradients in block order."""
+        return _by_block(self.grads, site, slot)
+
+    def stack(self, site: Site) -> Tensor:
+        """The site's values as (l, b, ...); raises RaggedSite where blocks differ in shape."""
+        values = self.values(site)
+        if len({tuple(v.shape) for v in values}) > 1:
+            raise RaggedSite(
+                f"The blocks of this model differ in shape at “{site.value}”.",
+                "Read the values block by block.",
+            )
+        return torch.stack(values)
+
+
+def _by_block(kept: Mapping[Address, Tensor], site: Site, slot: str) -> list[Tensor]:
+    places = sorted(at for at in kept if at.site is site and at.slot == slot)
+    return [kept[at] for at in places]
+
+
+Forwarder = Callable[[Images], Forward]
+
+
+class Tap:
+    """What a family calls at each site while a session is open."""
+
+    def __init__(
+        self, rules: Sequence[Rule], observe: Collection[Site], gradients: Collection[Site]
+    ) -> None:
+        self.rules = tuple(rules)
+        self.observe = frozenset(observe)
+        self.gradients = frozenset(gradients)
+        self.need = self.observe | self.gradients | {s for rule in rules for s in rule.sites}
+        self.seen: dict[Address, Tensor] = {}
+        self.grads: dict[Address, Tensor] = {}
+        self._pending = {(i, site) for i, rule in enumerate(self.rules) for site in rule.sites}
+
+    def __call__(self, site: Site, block: int, x: Tensor, slot: str = "") -> Tensor:
+        at = Address(site, block, slot)
+        acting: list[Rule] = []
+        for index, rule in enumerate(self.rules):
+            if site in rule.sites:
+                self._pending.discard((index, site))
+                x = rule.edit(x, at)
+                acting.append(rule)
+        if site in self.observe:
+            self.seen[at] = x.detach() if site not in self.gradients else x
+        acting = [rule for rule in acting if type(rule).grad is not Rule.grad]
+        watched = site in self.gradients
+        if x.requires_grad and (acting or watched):
+
+            def backward(g: Tensor) -> Tensor:
+                for rule in acting:
+                    g = rule.grad(g, at)
+                if watched:
+                    self.grads[at] = g.detach()
+                return g
+
+            x.register_hook(backward)
+        return x
+
+    def unfired(self) -> tuple[Rule, Site] | None:
+        for index, site in sorted(self._pending):
+            return self.rules[index], site
+        return None
+
+
+@dataclass(frozen=True)
+class Family:
+    """How one family of models is tapped: `install(module, tap, stack)` hooks what `tap` needs.
+
+    `lens(module, x)` reads a residual stream (b, n, d) as logits, where the family has such a
+    reading (final norm and head), else None.
+    """
+
+    name: str
+    sites: frozenset[Site]
+    install: Callable[[nn.Module, Tap, ExitStack], None]
+    lens: Callable[[nn.Module, Tensor], Logits] | None = None
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A classifier under study. Parameters are frozen, evaluation mode is on, one lock guards it."""
+
+    spec: Spec
+    module: nn.Module
+    family: Family
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
+    _mean: Tensor = field(init=False, repr=False, compare=False)
+    _std: Tensor = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self.module.eval().requires_grad_(False)
+        where = next(self.module.parameters())
+        shape = (1, -1, 1, 1)
+        for name, values in (("_mean", self.spec.mean), ("_std", self.spec.std)):
+            object.__setattr__(self, name, where.new_tensor(values).view(shape))
+
+    @property
+    def device(self) -> torch.device:
+        return self._mean.device
+
+    def logits(self, images: Images) -> Logits:
+        """Logits of pixels in [0, 1], through the unmodified model."""
+        return self.module((images - self._mean) / self._std)
+
+    def lens(self, stream: Tensor) -> Logits | None:
+        """A residual stream (b, n, d) read by the model's own final norm and head."""
+        return self.family.lens(self.module, stream) if self.family.lens else None
+
+    @contextmanager
+    def session(
+        self,
+        *,
+        rules: Sequence[Rule] = (),
+        observe: Collection[Site] = (),
+        gradients: Collection[Site] = (),
+    ) -> Generator[Forwarder]:
+        """Open the sites that are asked for; a session that asks for none costs nothing.
+
+        `observe` fills `Forward.seen`; `gradients` fills `Forward.grads` during a backward pass
+        that must happen inside the `with`. Hooks and lock go when it ends. Raises MissingSite,
+        and RuleNeverFired where a forward pass went by a rule without reaching it.
+        """
+        tap = Tap(rules, observe, gradients)
+        missing = tap.need - self.spec.sites
+        if missing:
+            have = ", ".join(sorted(self.spec.sites)) or "none"
+            wanted = ", ".join(sorted(missing))
+            raise MissingSite(f"{self.spec.name} has no site “{wanted}”.", f"It has: {have}.")
+        ran = False
+
+        def forward(images: Images) -> Forward:
+            nonlocal ran
+            ran = True
+            tap.seen, tap.grads = {}, {}
+            return Forward(images, self.logits(images), tap.seen, tap.grads)
+
+        with self.lock, ExitStack() as stack:
+            if tap.need:
+                self.family.install(self.module, tap, stack)
+            yield forward
+        if ran and (left := tap.unfired()):
+            rule, site = left
+            raise RuleNeverFired(
+                f"{type(rule).__name__} was never reached at “{site.value}” in {self.spec.name}.",
+                "The attack would silently have been another; report this model.",
+            )
