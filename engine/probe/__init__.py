@@ -1,0 +1,1 @@
+"""Probes read what a pass recorded and return frozen results on the CPU; they change nothing."""

@@ -1,0 +1,46 @@
+"""How far the largest pre-softmax score leads, and whether float32 can still see the second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from engine.model.sites import Site
+from engine.model.victim import Forward
+
+SITES = frozenset({Site.SCORES})
+CANCELS = 16.75
+UNDERFLOWS = 104.0
+
+
+@dataclass(frozen=True)
+class ScoreGaps:
+    """Delta = z_(1) - z_(2) of every row of every head, per block of one picture (spec AAS 3.3, 3.4).
+
+    quantiles (l, 5): minimum, lower quartile, median, upper quartile, maximum. `cancels` (l,) is
+    the share of rows with Delta >= 16.75, where float32 rounds the top probability to 1 and its
+    own gradient to 0; `underflows` (l,) the share with Delta >= 104, where every gradient through
+    the row is exactly 0.
+    """
+
+    quantiles: Tensor
+    cancels: Tensor
+    underflows: Tensor
+
+
+def read(out: Forward, index: int = 0) -> ScoreGaps:
+    """The gaps of image `index` of a pass that recorded SCORES."""
+    gaps = [_gaps(value[index].detach()) for value in out.values(Site.SCORES)]
+    levels = gaps[0].new_tensor((0, 0.25, 0.5, 0.75, 1))
+    return ScoreGaps(
+        torch.stack([torch.quantile(gap, levels) for gap in gaps]).cpu(),
+        torch.stack([(gap >= CANCELS).float().mean() for gap in gaps]).cpu(),
+        torch.stack([(gap >= UNDERFLOWS).float().mean() for gap in gaps]).cpu(),
+    )
+
+
+def _gaps(scores: Tensor) -> Tensor:
+    top = scores.topk(2, -1).values
+    return (top[..., 0] - top[..., 1]).flatten()
