@@ -1,0 +1,252 @@
+"""AdaViT: small linear deciders switch patches, heads and sub-layers off in each block."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engine.alter.sparsify.host import HostAttention, HostBlock, join_heads, split_heads
+from engine.alter.sparsify.sparse_vit import Sparsifier
+from engine.alter.sparsify.trace import Choices, Decisions, Layout, Trace
+from engine.core.errors import EngineError
+
+
+class Decision(NamedTuple):
+    """One block's decisions of one kind: 0/1 with straight-through gradient, and their sigmoids."""
+
+    hard: Tensor
+    soft: Tensor
+
+
+def binarise(
+    logit: Tensor, *, threshold: float, temperature: float = 1.0, noise: Tensor | None = None
+) -> Decision:
+    """soft = sigmoid((logit + noise) / temperature), hard = 1[soft > threshold] (spec 3.2).
+
+    Without noise the temperature is not used. With logistic noise (a difference of two Gumbels)
+    P[hard = 1] = sigmoid(logit - temperature * log(threshold / (1 - threshold))).
+    """
+    logit = logit.to(torch.promote_types(logit.dtype, torch.float32))
+    soft = torch.sigmoid(logit if noise is None else (logit + noise) / temperature)
+    return Decision((soft > threshold) + (soft - soft.detach()), soft)
+
+
+class Decider(nn.Module):
+    """The three linear decision heads of one block (spec 3.1)."""
+
+    def __init__(self, layout: Layout, *, token_bias: float, bias: float) -> None:
+        super().__init__()
+        self.token = _decision_layer(layout.width, 1, token_bias)
+        self.head = _decision_layer(layout.width, layout.heads, bias)
+        self.sublayer = _decision_layer(layout.width, 2, bias)
+
+    def forward(self, patches: Tensor, cls: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """LN1 of the patches (b, p, D) and the raw class token (b, D) -> logits of each kind."""
+        return self.token(patches).squeeze(-1), self.head(cls), self.sublayer(cls)
+
+
+class AdaViT(Sparsifier):
+    """Adaptive patches, heads and sub-layers (Meng et al., CVPR 2022), spec section 3.
+
+    Blocks from `start` on decide: m = patches kept, M_h = heads kept, (M_msa, M_ffn) = sub-layers
+    kept, and the block becomes
+        x <- x + M_msa m MSA(x),   x <- x + M_ffn m MLP(x)
+    where kept tokens attend to kept tokens, a dropped one only to itself, and the outputs of heads
+    with M_h = 0 are zeroed before the projection. Dropped tokens ride the residual and may return.
+
+    Training passes a generator to `SparseViT.trace`: decisions are then sampled,
+    soft = sigmoid((logit + g1 - g2) / temperature). Losses read `Trace.gates` (a `Decisions`):
+    usage is `gates.hard.tokens`, `.heads`, `.sublayers` (straight-through gradient). Beware: with
+    noise a token is on with probability sigmoid(z - t logit(.6)), without noise iff z > logit(.6),
+    so evaluation keeps more than training did; choose targets by the evaluated cost.
+
+    Departures: one `start` for all kinds of decision (released code: patches from 0, the others
+    from 1; DeSparsify: 1); off heads do not also mask inputs of the MLP; the biases of the patch
+    deciders start at 1 + t logit(.6) so that *sampled* patches start mostly on, too (bias 1 alone
+    would keep a quarter).
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        start: int = 1,
+        temperature: float = 5.0,
+        token_threshold: float = 0.6,
+        threshold: float = 0.5,
+    ) -> None:
+        super().__init__()
+        if not 0 <= start < layout.depth:
+            raise EngineError(
+                f"No block of {layout.depth} would decide anything if decisions start at {start}.",
+                f"Choose a start from 0 to {layout.depth - 1}.",
+            )
+        self.start = start
+        self.temperature = temperature
+        self.token_threshold = token_threshold
+        self.threshold = threshold
+        token_bias = 1 + temperature * math.log(token_threshold / (1 - token_threshold))
+        self.deciders = nn.ModuleList(
+            Decider(layout, token_bias=token_bias, bias=1.0) for _ in range(start, layout.depth)
+        )
+
+    def check(self, layout: Layout) -> None:
+        """Raise if the deciders were made for another width, number of heads or depth."""
+        made = (len(self.deciders) + self.start, *_decider(self, 0).head.weight.shape)
+        if made != (layout.depth, layout.heads, layout.width):
+            raise EngineError(
+                f"These deciders are for depth, heads, width {made}, not for this model.",
+                "Build AdaViT from the layout of the model it runs.",
+            )
+
+    def decide(
+        self, number: int, normed: Tensor, x: Tensor, prefix: int, noise: Tensor | None
+    ) -> tuple[Decision, Decision, Decision]:
+        """Decisions on patches (b, p), heads (b, h) and sub-layers (b, 2) of block `number`."""
+        logits = _decider(self, number - self.start)(normed[:, prefix:], x[:, 0])
+        sizes = [each.shape[1] for each in logits]
+        noises = (None, None, None) if noise is None else noise.split(sizes, dim=1)
+        thresholds = (self.token_threshold, self.threshold, self.threshold)
+        token, head, sublayer = (
+            binarise(logit, threshold=threshold, temperature=self.temperature, noise=drawn)
+            for logit, threshold, drawn in zip(logits, thresholds, noises, strict=True)
+        )
+        return token, head, sublayer
+
+    def run(
+        self,
+        blocks: Sequence[HostBlock],
+        x: Tensor,
+        layout: Layout,
+        generator: torch.Generator | None,
+    ) -> tuple[Tensor, Trace]:
+        noise = self._noise(x, layout, generator)
+        made: list[tuple[Decision, Decision, Decision]] = []
+        for block in blocks[: self.start]:
+            x = block(x)
+        for number, block in enumerate(blocks[self.start :], self.start):
+            normed = block.norm1(x)
+            drawn = None if noise is None else noise[number - self.start]
+            made.append(self.decide(number, normed, x, layout.prefix, drawn))
+            x = masked_block(block, x, normed, *(each.hard.to(x.dtype) for each in made[-1]))
+        return x, self._trace(x, layout, made)
+
+    def compact(self, blocks: Sequence[HostBlock], x: Tensor, layout: Layout) -> Tensor:
+        for block in blocks[: self.start]:
+            x = block(x)
+        for number, block in enumerate(blocks[self.start :], self.start):
+            normed = block.norm1(x)
+            token, head, sublayer = self.decide(number, normed, x, layout.prefix, None)
+            rows = _with_prefix(token.hard[0] > 0, layout.prefix).nonzero().squeeze(1)
+            msa, ffn = (sublayer.hard[0] > 0).tolist()
+            if msa:
+                used = (head.hard[0] > 0).nonzero().squeeze(1)
+                x = x.index_add(1, rows, block.ls1(_some_heads(block.attn, normed[:, rows], used)))
+            if ffn:
+                x = x.index_add(1, rows, block.ls2(block.mlp(block.norm2(x[:, rows]))))
+        return x
+
+    def _noise(self, x: Tensor, layout: Layout, generator: torch.Generator | None) -> Tensor | None:
+        """Logistic noise of the whole pass (l', b, p + h + 2): one draw, one transfer."""
+        if generator is None:
+            return None
+        shape = (len(self.deciders), x.shape[0], layout.patches + layout.heads + 2)
+        u = torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float64)
+        drawn = torch.logit(u, eps=1e-12)
+        return drawn.to(torch.promote_types(x.dtype, torch.float32)).to(x.device)
+
+    def _trace(
+        self, x: Tensor, layout: Layout, made: list[tuple[Decision, Decision, Decision]]
+    ) -> Trace:
+        tokens, heads, sublayers = (
+            (torch.stack([each.hard for each in kind]), torch.stack([each.soft for each in kind]))
+            for kind in zip(*made, strict=True)
+        )
+        gates = Decisions(
+            Choices(tokens[0], heads[0], sublayers[0]), Choices(tokens[1], heads[1], sublayers[1])
+        )
+        keep = self._whole(gates.hard.tokens > 0, layout)
+        count = keep.sum(2)
+        on = self._all_blocks(gates.hard.sublayers > 0)
+        return Trace(
+            layout=layout,
+            sparse=tuple(range(self.start, layout.depth)),
+            keep=keep,
+            soft=self._whole(gates.soft.tokens, layout),
+            n_in=count,
+            n_out=count,
+            heads=self._all_blocks(gates.hard.heads > 0).sum(2),
+            msa=on[..., 0],
+            ffn=on[..., 1],
+            gates=gates,
+            overhead=len(made) * (layout.patches + layout.heads + 2) * layout.width,
+        )
+
+    def _whole(self, patches: Tensor, layout: Layout) -> Tensor:
+        """Patch values (l', b, p) with ones for the prefix and for the blocks before `start`."""
+        return self._all_blocks(_with_prefix(patches, layout.prefix))
+
+    def _all_blocks(self, values: Tensor) -> Tensor:
+        return torch.cat((values.new_ones(self.start, *values.shape[1:]), values))
+
+
+def masked_block(
+    block: HostBlock, x: Tensor, normed: Tensor, token: Tensor, head: Tensor, sublayer: Tensor
+) -> Tensor:
+    """One block under 0/1 decisions (spec 3.3): x (b, n, D), token (b, p), head (b, h), sublayer (b, 2).
+
+    `normed` is norm1(x), which the deciders have read already. Decisions act with gradient on
+    outputs and as a detached boolean mask inside attention.
+    """
+    m = _with_prefix(token, x.shape[1] - token.shape[1])
+    attended = _attend(block.attn, normed, m.detach() > 0, head)
+    m = m[..., None]
+    msa, ffn = sublayer[:, :, None, None].unbind(1)
+    x = x + msa * m * block.drop_path1(block.ls1(attended))
+    return x + ffn * m * block.drop_path2(block.ls2(block.mlp(block.norm2(x))))
+
+
+def _attend(attn: HostAttention, normed: Tensor, on: Tensor, head: Tensor) -> Tensor:
+    """Attention among the tokens that are on; one that is off sees itself, so no row is empty."""
+    q, k, v = split_heads(attn, normed)
+    itself = torch.eye(on.shape[1], dtype=torch.bool, device=on.device)
+    pairs = (on[:, :, None] & on[:, None, :]) | itself
+    dropout = attn.attn_drop.p if attn.training else 0.0
+    y = F.scaled_dot_product_attention(q, k, v, attn_mask=pairs[:, None], dropout_p=dropout)
+    return join_heads(attn, y * head[:, :, None, None])
+
+
+def _some_heads(attn: HostAttention, normed: Tensor, used: Tensor) -> Tensor:
+    """Attention (1, n, D) with the weights of the used heads only; of none, the projection's bias."""
+    d = attn.head_dim
+    channels = (used[:, None] * d + torch.arange(d, device=used.device)).flatten()
+    if not len(used):
+        nothing = normed.new_zeros(1, normed.shape[1], attn.proj.out_features)
+        return nothing if attn.proj.bias is None else nothing + attn.proj.bias
+    rows = (torch.arange(3, device=used.device)[:, None] * attn.attn_dim + channels).flatten()
+    bias = None if attn.qkv.bias is None else attn.qkv.bias[rows]
+    qkv = F.linear(normed, attn.qkv.weight[rows], bias).unflatten(2, (3, len(used), d))
+    q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+    y = F.scaled_dot_product_attention(attn.q_norm(q), attn.k_norm(k), v)
+    return F.linear(y.transpose(1, 2).flatten(2), attn.proj.weight[:, channels], attn.proj.bias)
+
+
+def _with_prefix(patches: Tensor, prefix: int) -> Tensor:
+    """Patch values (..., p) -> token values (..., n): the prefix is always on."""
+    return torch.cat((patches.new_ones(*patches.shape[:-1], prefix), patches), dim=-1)
+
+
+def _decision_layer(width: int, decisions: int, bias: float) -> nn.Linear:
+    layer = nn.Linear(width, decisions)
+    nn.init.zeros_(layer.weight)
+    nn.init.constant_(layer.bias, bias)
+    return layer
+
+
+def _decider(sparsifier: AdaViT, position: int) -> Decider:
+    return cast(Decider, sparsifier.deciders[position])

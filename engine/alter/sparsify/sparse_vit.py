@@ -1,0 +1,126 @@
+"""A timm ViT whose blocks are run by a sparsifier."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from engine.alter.sparsify import host
+from engine.alter.sparsify.host import HostBlock
+from engine.alter.sparsify.trace import Layout, Trace
+from engine.core.errors import EngineError
+
+
+class Sparsifier(nn.Module, ABC):
+    """Runs blocks over tokens and says what it skipped.
+
+    Its parameters and constants are its own; those of the blocks stay with the host.
+    """
+
+    @abstractmethod
+    def check(self, layout: Layout) -> None:
+        """Raise an `EngineError` if this sparsifier does not fit a host of that layout."""
+
+    @abstractmethod
+    def run(
+        self,
+        blocks: Sequence[HostBlock],
+        x: Tensor,
+        layout: Layout,
+        generator: torch.Generator | None,
+    ) -> tuple[Tensor, Trace]:
+        """Tokens (b, n, D) -> tokens whose first rows are the prefix (b, >=k, D), and the trace.
+
+        Masked execution where the mechanism masks: differentiable, and equal for one image alone
+        and the same image in any batch.
+        """
+
+    @abstractmethod
+    def compact(self, blocks: Sequence[HostBlock], x: Tensor, layout: Layout) -> Tensor:
+        """As `run` for one image (1, n, D), with skipped work really skipped."""
+
+
+class SparseViT(nn.Module):
+    """An unmodified timm ViT run by a sparsifier: embed -> blocks -> norm -> head.
+
+    Weights of the ViT keep their names under `backbone.`, deciders and constants live under
+    `sparsifier.`. Input is the normalised image (b, 3, y, x). Raises `UnsupportedModel` for hosts
+    that cannot lose tokens (see `host.layout_of`).
+    """
+
+    def __init__(self, backbone: VisionTransformer, sparsifier: Sparsifier) -> None:
+        super().__init__()
+        self.layout = host.layout_of(backbone)
+        sparsifier.check(self.layout)
+        self.backbone = backbone
+        self.sparsifier = sparsifier
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (b, classes), decisions without noise."""
+        return self.trace(x)[0]
+
+    def trace(self, x: Tensor, *, generator: torch.Generator | None = None) -> tuple[Tensor, Trace]:
+        """Logits and the trace, both with graph.
+
+        A generator asks for the sampled decisions of training (AdaViT's Gumbel noise and its
+        temperature); without one every mechanism is deterministic, in train and in eval mode.
+        ATS and A-ViT draw nothing and ignore it.
+        """
+        tokens = host.embed(self.backbone, x)
+        blocks = host.blocks_of(self.backbone)
+        tokens, trace = self.sparsifier.run(blocks, tokens, self.layout, generator)
+        return host.classify(self.backbone, tokens), trace
+
+    def compact(self, x: Tensor) -> Tensor:
+        """Logits of one image (1, 3, y, x), the work that the trace says is skipped really skipped.
+
+        Equal to `forward` up to rounding; its counted FLOPs are exactly twice `cost.macs` of the
+        trace. For timing and accounting: parts of weights are used, so hooks may not fire.
+        """
+        if x.shape[0] != 1:
+            raise EngineError(
+                f"The compacted path takes one image, not {x.shape[0]}.",
+                "Use forward or trace for a batch.",
+            )
+        tokens = host.embed(self.backbone, x)
+        blocks = host.blocks_of(self.backbone)
+        tokens = self.sparsifier.compact(blocks, tokens, self.layout)
+        return host.classify(self.backbone, tokens)
+
+
+class Dense(Sparsifier):
+    """Keeps everything: the host itself, with a trace; the upper bound of every cost."""
+
+    def check(self, layout: Layout) -> None:
+        """Fits every host."""
+
+    def run(
+        self,
+        blocks: Sequence[HostBlock],
+        x: Tensor,
+        layout: Layout,
+        generator: torch.Generator | None,
+    ) -> tuple[Tensor, Trace]:
+        keep = x.new_ones(layout.depth, *x.shape[:2], dtype=torch.bool)
+        count = keep.sum(2)
+        trace = Trace(
+            layout=layout,
+            sparse=(),
+            keep=keep,
+            soft=keep.to(x.dtype),
+            n_in=count,
+            n_out=count,
+            heads=torch.full_like(count, layout.heads),
+            msa=torch.ones_like(count, dtype=torch.bool),
+            ffn=torch.ones_like(count, dtype=torch.bool),
+        )
+        return self.compact(blocks, x, layout), trace
+
+    def compact(self, blocks: Sequence[HostBlock], x: Tensor, layout: Layout) -> Tensor:
+        for block in blocks:
+            x = block(x)
+        return x
