@@ -1,0 +1,75 @@
+"""The gallery: pictures rendered by this project and free photographs that a dependency ships."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+
+from engine.core.errors import UnknownName
+from engine.data.decode import decode
+from engine.data.render.scenes import PICTURES
+
+_RENDERED = Path(__file__).resolve().parents[2] / "assets" / "samples"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture of the gallery: what it is, whose it is, and where its file lies."""
+
+    id: str
+    title: str
+    credit: str
+    licence: str
+    kind: Literal["rendered", "photograph"]
+    path: Path
+
+
+@lru_cache(maxsize=1)
+def samples() -> tuple[Sample, ...]:
+    """All samples in display order: the rendered ones first, then the photographs."""
+    return _rendered() + _photographs()
+
+
+def load_sample(id: str) -> Image.Image:
+    """The sample's picture as 8-bit RGB; raises `UnknownName`."""
+    by_id = {sample.id: sample for sample in samples()}
+    if id not in by_id:
+        raise UnknownName("sample", id, tuple(by_id))
+    return decode(by_id[id].path)
+
+
+def _rendered() -> tuple[Sample, ...]:
+    return tuple(
+        Sample(
+            id=picture.id,
+            title=picture.title,
+            credit=f"rendered by python -m engine.data.render ({picture.label})",
+            licence="Apache-2.0",
+            kind="rendered",
+            path=_RENDERED / f"{picture.id}.png",
+        )
+        for picture in PICTURES
+    )
+
+
+def _photographs() -> tuple[Sample, ...]:
+    """Photographs inside the scikit-image wheel, read in place: nothing is copied or fetched.
+
+    Credits and licences are those of the docstrings of `skimage.data` (scikit-image 0.26).
+    """
+    folder = Path(str(files("skimage"))) / "data"
+    return tuple(
+        Sample(id, title, f"{credit}, via scikit-image", licence, "photograph", folder / file)
+        for id, title, credit, licence, file in (
+            ("coffee", "Coffee", "Rachel Michetti", "CC0", "coffee.png"),
+            ("cat", "Cat", "Stéfan van der Walt", "CC0", "chelsea.png"),
+            ("camera", "Cameraman", "Lav Varshney", "CC0", "camera.png"),
+            ("rocket", "Rocket", "SpaceX", "public domain", "rocket.jpg"),
+            ("astronaut", "Astronaut", "NASA", "public domain", "astronaut.png"),
+        )
+    )

@@ -1,0 +1,129 @@
+"""The renderer: distances are distances, rays hit what is there, and a picture can be drawn again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from engine.data.render import solids
+from engine.data.render.film import aperture_blur, develop, shrink
+from engine.data.render.noise import fbm, noise, uniform
+from engine.data.render.scenes import PICTURES
+from engine.data.render.scenes.parachute import render
+from engine.data.render.trace import Part, Scene, Surface, march, shadow, sky
+from engine.data.render.vectors import Array, length, turned, unit, vec
+from engine.data.samples import load_sample
+
+KNOTS = np.array([(-0.8, 0.1, 0.0), (0.2, 0.6, 0.3), (0.9, -0.2, -0.4)], np.float32).T
+FIELDS: dict[str, Callable[[Array], Array]] = {
+    "box": lambda p: solids.box(p, (0.7, 0.4, 0.5), 0.1),
+    "capsule": lambda p: solids.capsule(p, (-0.5, 0.0, 0.2), (0.6, 0.3, 0.0), 0.2),
+    "cylinder": lambda p: solids.cylinder(p, 1, 0.5, 0.3, 0.05),
+    "torus": lambda p: solids.torus(p, 2, 0.6, 0.15),
+    "path": lambda p: solids.path(p, KNOTS, 0.1),
+    "arc": lambda p: solids.arc(p, (0.1, 0.0, 0.0), 0.6, 0.1, 30, 100),
+}
+
+
+def cloud(count: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).uniform(-2, 2, (3, count)).astype(np.float32)
+
+
+def grey(point: Array, normal: Array) -> Surface:
+    return Surface(0.5 + 0 * point)
+
+
+def ball_scene(bound: tuple[tuple[float, float, float], float] | None) -> Scene:
+    ball = Part(lambda p: length(p - vec(0, 1, 0)) - 1, grey, bound)
+    return Scene((ball,), sky(vec(1, 1, 1), vec(1, 1, 1), vec(1, 1, 1)), (0, 1, 0), vec(1, 1, 1))
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_field_never_changes_faster_than_the_point_moves(name: str) -> None:
+    """|d(p) - d(q)| <= |p - q|, what sphere tracing stands on; 1e-5 is float32 rounding."""
+    p = cloud(4000)
+    q = p + 0.05 * cloud(4000, seed=1)
+    gap = np.abs(FIELDS[name](p) - FIELDS[name](q)) - length(p - q)
+    assert gap.max() <= 1e-5
+    assert FIELDS[name](p).min() < 0 < FIELDS[name](p).max()
+
+
+@pytest.mark.parametrize("bound", [None, ((0.0, 1.0, 0.0), 1.0)], ids=["free", "bounded"])
+def test_a_ray_meets_a_ball_where_algebra_says(
+    bound: tuple[tuple[float, float, float], float] | None,
+) -> None:
+    scene = ball_scene(bound)
+    eye = vec(0, 1, 5)
+    rays = unit(np.stack([np.linspace(-0.3, 0.3, 61), 0 * np.linspace(0, 1, 61), -np.ones(61)]))
+    rays = rays.astype(np.float32)
+    along = -rays[2] * 5
+    square = along**2 - 24
+    t = march(scene, eye, rays, 30.0)
+    clear = np.abs(square) > 0.05  # leave out rays that graze the rim
+    assert np.array_equal((t < 30)[clear], (square > 0)[clear])
+    inside = clear & (square > 0)
+    # The march stops at 6e-4 of the distance from the surface.
+    assert np.abs(t - (along - np.sqrt(np.maximum(square, 0))))[inside].max() < 2e-2
+
+
+def test_a_ball_casts_its_shadow_below_and_nowhere_else() -> None:
+    scene = ball_scene(((0.0, 1.0, 0.0), 1.0))
+    below = np.array([[0.0, 0.5, 3.0], [-0.5, -0.5, -0.5], [0.0, 0.0, 0.0]], np.float32)
+    assert shadow(scene, below, vec(0, 1, 0)).round(3).tolist() == [0, 0, 1]
+
+
+def test_noise_is_even_and_repeats_by_seed() -> None:
+    points = cloud(20000) * 20
+    values = noise(points)
+    assert np.abs(values.mean()) < 0.03
+    assert 0.15 < values.std() < 0.6
+    assert np.abs(values).max() < 2
+    assert np.array_equal(fbm(points, 3, seed=4), fbm(points, 3, seed=4))
+    assert not np.array_equal(noise(points, seed=1), noise(points, seed=2))
+
+
+def test_uniform_is_uniform() -> None:
+    draws = uniform(np.indices((200, 200)), 3)
+    counts, _ = np.histogram(draws, 10, (0, 1))
+    assert np.abs(counts - 4000).max() < 250  # four standard deviations
+
+
+def test_a_blur_keeps_the_light() -> None:
+    light = np.zeros((3, 64, 64), np.float32)
+    light[:, 32, 32] = 100
+    spread = aperture_blur(light, 7)
+    assert np.allclose(spread.sum((1, 2)), 100, rtol=1e-4)
+    assert spread.max() < 1
+    assert np.isclose(shrink(light, 4).sum(), light.sum() / 16)
+
+
+def test_turning_keeps_lengths_and_comes_round() -> None:
+    points = cloud(50)
+    assert np.allclose(length(turned(points, 1, 37)), length(points), atol=1e-5)
+    assert np.allclose(turned(turned(points, 2, 90), 2, -90), points, atol=1e-5)
+
+
+def test_brighter_light_develops_brighter() -> None:
+    greys = [
+        develop(np.full((3, 32, 32), level, np.float32), 0, grain=0) for level in (0.1, 0.5, 2)
+    ]
+    middle = [np.asarray(image)[16, 16, 0] for image in greys]
+    assert middle == sorted(middle)
+    assert 0 < middle[0] < middle[2] <= 255
+
+
+def test_every_scene_is_in_the_catalogue() -> None:
+    from pkgutil import iter_modules
+
+    from engine.data.render import scenes
+
+    assert {module.name for module in iter_modules(scenes.__path__)} == {p.id for p in PICTURES}
+
+
+def test_the_gallery_is_what_the_renderer_draws() -> None:
+    """The cheapest scene again, whole: another machine may round a pixel differently, no more."""
+    again = np.asarray(render()).astype(int)
+    shipped = np.asarray(load_sample("parachute")).astype(int)
+    assert (np.abs(again - shipped) > 2).mean() < 0.01
