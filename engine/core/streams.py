@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -15,11 +18,44 @@ class Streams:
     `at("start")` and `at("step", 3)` are independent of the order of calls and of each other, so
     adding a part that draws never shifts another part's draws. Generators live on the CPU: draw
     there and move the result, and a GPU sees the same noise.
+
+    `images`, where given, names the pictures of the batch, and `uniform` then draws for each from a
+    generator of its own: its noise is the same alone, in any batch and in any process. What is
+    drawn from the generator itself is shared by the pictures, and the same for every batch.
     """
 
     seed: int
+    images: tuple[int, ...] = ()
 
     def at(self, *path: str | int) -> torch.Generator:
-        text = "/".join(map(str, (self.seed, *path)))
-        digest = hashlib.sha256(text.encode()).digest()
-        return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+        if not self.images:
+            return _seeded(torch.Generator(), self.seed, *path)
+        gen = PerImage()
+        gen.places = tuple((self.seed, "image", image, *path) for image in self.images)
+        return _seeded(gen, self.seed, *path)
+
+
+class PerImage(torch.Generator):
+    """A generator with further ones, made when first needed: one for every picture of a batch."""
+
+    places: tuple[tuple[str | int, ...], ...]
+
+    @cached_property
+    def each(self) -> tuple[torch.Generator, ...]:
+        return tuple(_seeded(torch.Generator(), *place) for place in self.places)
+
+
+def uniform(shape: Sequence[int], gen: torch.Generator) -> Tensor:
+    """U(0, 1) of `shape`, whose first axis runs over the batch: the pictures, then copies of all."""
+    if not isinstance(gen, PerImage):
+        return torch.rand(shape, generator=gen)
+    own = gen.each
+    return torch.stack(
+        [torch.rand(shape[1:], generator=own[i % len(own)]) for i in range(shape[0])]
+    )
+
+
+def _seeded(gen: torch.Generator, *place: str | int) -> torch.Generator:
+    digest = hashlib.sha256("/".join(map(str, place)).encode()).digest()
+    gen.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    return gen

@@ -1,0 +1,1 @@
+"""Measuring: distances, accuracy under attack, transfer, cost."""

@@ -1,0 +1,140 @@
+"""What attacking costs beyond the two passes that no gradient attack can do without.
+
+Ratios are taken from one run in which everything is measured in turn, again and again, and from
+the medians: a machine that slows down slows down both sides of a ratio.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from engine.attack.attack import craft
+from engine.attack.catalog import recipe
+from engine.attack.recipe import Recipe
+from engine.core import placement
+from engine.core.shapes import Images, Labels
+from engine.core.streams import Streams
+from engine.model.task import task_for
+from engine.model.victim import Victim
+
+ATTACKS = ("pgd", "mifgsm", "tgr")
+FLOOR = "forward + input gradient of the bare model"
+
+
+@dataclass(frozen=True)
+class Row:
+    """`seconds` of one thing over `floor` seconds of another, medians of one interleaved run."""
+
+    what: str
+    against: str
+    batch: int
+    seconds: float
+    floor: float
+    device: str
+
+    @property
+    def ratio(self) -> float:
+        return self.seconds / self.floor
+
+
+def bench(
+    victim: Victim,
+    request: Callable[[Recipe], object] | None = None,
+    *,
+    batches: tuple[int, ...] = (1, 8),
+    rounds: int = 15,
+) -> Iterator[Row]:
+    """Time an attack step against the floor, and a whole request against its bare attack.
+
+    The floor is forward and input gradient of the unwrapped timm module, float32, with timm's own
+    fused attention, on the same batch, by the same threads. `request(recipe)` runs one whole
+    request of the Lab on this victim, with all views; the bare attack is the same recipe's steps
+    and nothing else.
+    """
+    for size in batches:
+        images, labels = _batch(victim, size)
+        jobs = {"": floor(victim, images, labels)}
+        jobs |= {name: one_step(victim, recipe(name), images, labels) for name in ATTACKS}
+        seconds = interleaved(jobs, rounds, victim.device)
+        for name in ATTACKS:
+            yield _row(f"{name} step", FLOOR, size, seconds[name], seconds[""], victim)
+    if request is not None:
+        images, labels = _batch(victim, 1)
+        for name in ATTACKS:
+            chosen = recipe(name, steps=10)
+            jobs = {
+                "": bare(victim, chosen, images, labels),
+                "all": lambda chosen=chosen: request(chosen),
+            }
+            seconds = interleaved(jobs, max(3, rounds // 3), victim.device)
+            what, against = f"{name} request with all views", f"{name}, 10 steps, nothing else"
+            yield _row(what, against, 1, seconds["all"], seconds[""], victim)
+
+
+def floor(victim: Victim, images: Images, labels: Labels) -> Callable[[], object]:
+    """Forward and input gradient of the bare module."""
+    x = images.clone().requires_grad_()
+
+    def work() -> object:
+        loss = F.cross_entropy(victim.module(x), labels, reduction="sum")
+        return torch.autograd.grad(loss, x)
+
+    return work
+
+
+def one_step(
+    victim: Victim, chosen: Recipe, images: Images, labels: Labels
+) -> Callable[[], object]:
+    """The second step of an attack: all its state is there."""
+    attack, streams = chosen.build(victim.spec), Streams(0)
+    task = task_for(victim, images, labels)
+    state, _ = attack.step(victim, task, attack.init(victim, task, streams), streams)
+    return lambda: attack.step(victim, task, state, streams)
+
+
+def bare(victim: Victim, chosen: Recipe, images: Images, labels: Labels) -> Callable[[], object]:
+    """All steps of an attack and nothing else."""
+    attack, task = chosen.build(victim.spec), task_for(victim, images, labels)
+    return lambda: craft(attack, victim, task, Streams(0))
+
+
+def interleaved(
+    jobs: Mapping[str, Callable[[], object]], rounds: int, where: torch.device
+) -> dict[str, float]:
+    """Median seconds of each job, all jobs in turn `rounds` times after one round unmeasured."""
+    times: dict[str, list[float]] = {name: [] for name in jobs}
+    for turn in range(rounds + 1):
+        for name, work in jobs.items():
+            _wait(where)
+            began = time.perf_counter()
+            work()
+            _wait(where)
+            if turn:
+                times[name].append(time.perf_counter() - began)
+    return {name: statistics.median(spent) for name, spent in times.items()}
+
+
+def _wait(where: torch.device) -> None:
+    if where.type == "cuda":
+        torch.cuda.synchronize(where)
+    elif where.type == "mps":
+        torch.mps.synchronize()
+
+
+def _batch(victim: Victim, size: int) -> tuple[Images, Labels]:
+    """Noise pictures: no time here depends on what a picture shows."""
+    side = victim.spec.input_size
+    images = torch.rand(size, 3, side, side, generator=Streams(0).at("bench", size))
+    labels = torch.arange(size) % len(victim.spec.classes)
+    return images.to(victim.device), labels.to(victim.device)
+
+
+def _row(what: str, against: str, size: int, seconds: float, bottom: float, victim: Victim) -> Row:
+    device = placement.describe(victim.device)
+    return Row(what, against, size, seconds, bottom, device)

@@ -1,0 +1,325 @@
+"""How attacks made on one model do on others: source x attack x target, filled as results arrive.
+
+Every figure is measured on 8-bit pixels, which is what a saved PNG holds. A picture is attacked
+and judged with its true class, matched between models by name, and every model answers over all
+its own classes. The clean picture reaches a target by the same way as the adversarial one: at the
+source's input size in 8 bits, then resized to the target's (see `judge.shown`).
+
+Pictures are worked on in fixed batches. Each picture draws its own noise (`Streams.images`), so
+the size of a batch changes figures only as far as it changes the rounding of sums, and how
+batches are shared out among processes, or picked up after a kill, changes nothing at all.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from engine.attack.attack import Info, State, run
+from engine.attack.constraint import to_8bit
+from engine.attack.recipe import Recipe
+from engine.core.errors import BadTask
+from engine.core.knobs import knobs
+from engine.core.streams import Streams
+from engine.data.decode import decode, fit
+from engine.data.labels import folded, spellings
+from engine.evaluate import parallel, store
+from engine.evaluate.interval import Proportion
+from engine.evaluate.judge import predict, shown
+from engine.model.task import task_for
+from engine.model.victim import Victim
+
+Loader = Callable[[str], Victim]
+
+
+class Picture(NamedTuple):
+    """A picture and the name of the class it shows."""
+
+    image: Path | Image.Image
+    label: str
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Which pictures, attacked how on which models, shown to which models."""
+
+    pictures: tuple[Picture, ...]
+    sources: tuple[str, ...]
+    recipes: tuple[Recipe, ...]
+    targets: tuple[str, ...]
+    seed: int = 0
+    batch: int = 64
+
+    def __post_init__(self) -> None:
+        for name in ("pictures", "sources", "recipes", "targets"):
+            if not getattr(self, name):
+                raise BadTask(f"There are no {name}.", "Give at least one.")
+            if name != "pictures" and len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise BadTask(f"One of the {name} is given twice.", "Name each once.")
+        if self.batch < 1:
+            raise BadTask(f"A batch of {self.batch} pictures cannot be.", "Give at least 1.")
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.sources, *self.targets)))
+
+    @property
+    def starts(self) -> range:
+        """Where each batch begins."""
+        return range(0, len(self.pictures), self.batch)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One attack, made on `source`, judged by `target`.
+
+    For every picture judged so far, in order: whether the target has the clean and the adversarial
+    picture right. `seconds` is the crafting time, the only part that is not reproducible.
+    """
+
+    source: str
+    recipe: Recipe
+    target: str
+    right: tuple[bool, ...]
+    survived: tuple[bool, ...]
+    seconds: float = field(default=0.0, compare=False)
+
+    @property
+    def clean(self) -> Proportion:
+        """Accuracy on clean pictures."""
+        return Proportion(sum(self.right), len(self.right))
+
+    @property
+    def attacked(self) -> Proportion:
+        """Accuracy under attack."""
+        return Proportion(sum(self.survived), len(self.survived))
+
+    @property
+    def success(self) -> Proportion:
+        """Fooled, of the pictures that the target had right."""
+        pairs = zip(self.right, self.survived, strict=True)
+        return Proportion(sum(r and not s for r, s in pairs), sum(self.right))
+
+    @property
+    def success_with_clean_errors(self) -> Proportion:
+        """Wrong under attack, of all pictures, as the transfer papers count: errors help."""
+        return Proportion(len(self.survived) - sum(self.survived), len(self.survived))
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`done` of `total` attack steps of this process; `cells` are those that just changed."""
+
+    done: int
+    total: int
+    cells: tuple[Cell, ...] = ()
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """All cells, in the order source, recipe, target."""
+
+    cells: tuple[Cell, ...]
+
+    @cached_property
+    def _places(self) -> Mapping[tuple[str, Recipe, str], Cell]:
+        return {(cell.source, cell.recipe, cell.target): cell for cell in self.cells}
+
+    def cell(self, source: str, recipe: Recipe, target: str) -> Cell:
+        return self._places[source, recipe, target]
+
+
+class Outcome(NamedTuple):
+    """One batch under one attack: for each target, whether it was right before and after."""
+
+    start: int
+    source: str
+    recipe: Recipe
+    right: Mapping[str, Sequence[bool]]
+    survived: Mapping[str, Sequence[bool]]
+    seconds: float
+
+
+def transfer(
+    experiment: Experiment, load: Loader, keep: Path | None = None
+) -> Iterator[Progress | Matrix]:
+    """Run the experiment: an event after every attack step, and the Matrix at the end.
+
+    Close the generator to cancel. `keep` is a folder for finished batches, from which a run that
+    was killed goes on. Under torchrun (RANK, WORLD_SIZE) every process works on every n-th batch,
+    and process 0 alone yields the Matrix, of all.
+    Raises BadTask where a model lacks a picture's class, MissingSite where a recipe does not fit a
+    source, BadImage for a picture that cannot be read.
+    """
+    here = parallel.place()
+    victims = {name: load(name) for name in experiment.models}
+    prints = {name: store.fingerprint(v) for name, v in victims.items()} if keep else {}
+    labels = {name: class_indices(experiment.pictures, v) for name, v in victims.items()}
+    starts = experiment.starts[here.rank :: here.size]
+    steps = sum(recipe.steps for recipe in experiment.recipes)
+    total = len(starts) * len(experiment.sources) * steps
+    done = 0
+    found: list[Outcome] = []
+    for start in starts:
+        batch = _Batch(experiment, start, victims, labels)
+        for source in experiment.sources:
+            for recipe in experiment.recipes:
+                name = store.digest(batch.key(source, recipe, prints)) if keep else ""
+                answers = store.recall(keep, name) if keep else None
+                if answers is None:
+                    x, seconds = batch.images(source), 0.0
+                    for state, info in batch.run(source, recipe):
+                        x, seconds = state.x, seconds + info.seconds
+                        yield Progress(done + state.step, total)
+                    answers = batch.answers(source, recipe, x, seconds)
+                    if keep:
+                        store.keep(keep, name, answers)
+                done += recipe.steps
+                found.append(batch.outcome(source, recipe, answers))
+                same = [each for each in found if each[1:3] == (source, recipe)]
+                yield Progress(done, total, _cells(same))
+    found = parallel.gather(found)
+    if here.leads:
+        ranks = {name: rank for rank, name in enumerate(experiment.sources)}
+        places = {recipe: place for place, recipe in enumerate(experiment.recipes)}
+        found.sort(key=lambda each: (ranks[each.source], places[each.recipe], each.start))
+        yield Matrix(_cells(found))
+
+
+class _Batch:
+    """The pictures of one batch, decoded once, and what the models say to them when clean."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        start: int,
+        victims: Mapping[str, Victim],
+        labels: Mapping[str, Tensor],
+    ) -> None:
+        part = slice(start, start + experiment.batch)
+        self.experiment, self.start, self.victims = experiment, start, victims
+        self.labels = {name: every[part] for name, every in labels.items()}
+        self._pictures = [decode(picture.image) for picture in experiment.pictures[part]]
+        self._pixels: dict[int, Tensor] = {}
+        self._clean: dict[int, dict[str, Tensor]] = {}
+
+    def pixels(self, source: str) -> Tensor:
+        """uint8 (b, 3, y, x) at the source's input size."""
+        size = self.victims[source].spec.input_size
+        if size not in self._pixels:
+            self._pixels[size] = torch.stack([fit(each, size) for each in self._pictures])
+        return self._pixels[size]
+
+    def images(self, source: str) -> Tensor:
+        return shown(self.pixels(source), self.victims[source])
+
+    def clean(self, source: str) -> dict[str, Tensor]:
+        """Each target's answers to the clean pictures at the source's input size."""
+        size = self.victims[source].spec.input_size
+        if size not in self._clean:
+            pixels = self.pixels(source)
+            names = self.experiment.targets
+            self._clean[size] = {name: predict(self.victims[name], pixels) for name in names}
+        return self._clean[size]
+
+    def run(self, source: str, recipe: Recipe) -> Iterator[tuple[State, Info]]:
+        victim = self.victims[source]
+        task = task_for(victim, self.images(source), self.labels[source])
+        images = tuple(range(self.start, self.start + len(self._pictures)))
+        streams = Streams(self.experiment.seed, images)
+        return run(recipe.build(victim.spec), victim, task, streams)
+
+    def answers(self, source: str, recipe: Recipe, x: Tensor, seconds: float) -> dict[str, Any]:
+        """What the targets say to x once it is saved, as plain data."""
+        saved = to_8bit(x, self.images(source), recipe.eps)
+        predicted = {n: predict(self.victims[n], saved) for n in self.experiment.targets}
+        return {"seconds": seconds, "predicted": {n: p.tolist() for n, p in predicted.items()}}
+
+    def outcome(self, source: str, recipe: Recipe, answers: Mapping[str, Any]) -> Outcome:
+        clean, after = self.clean(source), answers["predicted"]
+        right = {n: (clean[n] == self.labels[n]).tolist() for n in clean}
+        survived = {n: (torch.tensor(after[n]) == self.labels[n]).tolist() for n in clean}
+        return Outcome(self.start, source, recipe, right, survived, answers["seconds"])
+
+    def key(self, source: str, recipe: Recipe, prints: Mapping[str, str]) -> dict[str, Any]:
+        """All that this batch's answers under this attack depend on, but for the code."""
+        return {
+            "seed": self.experiment.seed,
+            "start": self.start,
+            "pixels": store.of_tensor(self.pixels(source)),
+            "labels": self.labels[source].tolist(),
+            "source": prints[source],
+            "recipe": settings(recipe),
+            "targets": {name: prints[name] for name in self.experiment.targets},
+        }
+
+
+def class_indices(pictures: Sequence[Picture], victim: Victim) -> Tensor:
+    """Each picture's class in the victim's own numbering, found by name: int64 (n,)."""
+    known = spellings(victim.spec.classes)
+    unknown = sorted({p.label for p in pictures if folded(p.label) not in known})
+    if unknown:
+        raise BadTask(
+            f"{victim.spec.name} has no class “{unknown[0]}”.",
+            "Every model must know the classes of the pictures.",
+        )
+    return torch.tensor([known[folded(picture.label)] for picture in pictures])
+
+
+def settings(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as plain data."""
+    return {
+        "name": recipe.name,
+        **{each.name: getattr(recipe, each.name) for each in knobs(recipe)},
+    }
+
+
+def title(recipe: Recipe) -> str:
+    """A recipe in few words: its name and the knobs that are not at their defaults."""
+    values = ((each, getattr(recipe, each.name)) for each in knobs(recipe))
+    turned = [f"{each.name}={each.show(v)}" for each, v in values if v != each.default]
+    return f"{recipe.name}({', '.join(turned)})" if turned else recipe.name
+
+
+def table(cells: Sequence[Cell]) -> str:
+    """The cells as CSV, rates in [0, 1] with their 95 % intervals."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    rates = ("clean", "attacked", "success", "success_with_clean_errors")
+    heads = [f"{rate}{part}" for rate in rates for part in ("", "_low", "_high", "_of")]
+    writer.writerow(["source", "attack", "target", *heads])
+    for cell in cells:
+        row: list[float | int] = []
+        for rate in rates:
+            share: Proportion = getattr(cell, rate)
+            row += [share.value, *share.interval, share.of]
+        writer.writerow([cell.source, title(cell.recipe), cell.target, *row])
+    return stream.getvalue()
+
+
+def _cells(outcomes: Sequence[Outcome]) -> tuple[Cell, ...]:
+    """One cell per source, recipe and target, pictures in the order of the outcomes."""
+    groups: dict[tuple[str, Recipe], list[Outcome]] = {}
+    for each in outcomes:
+        groups.setdefault((each.source, each.recipe), []).append(each)
+    return tuple(
+        Cell(
+            source,
+            recipe,
+            target,
+            tuple(hit for each in group for hit in each.right[target]),
+            tuple(hit for each in group for hit in each.survived[target]),
+            sum(each.seconds for each in group),
+        )
+        for (source, recipe), group in groups.items()
+        for target in group[0].right
+    )

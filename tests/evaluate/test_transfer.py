@@ -1,0 +1,236 @@
+"""Transfer: the numbers are those of an independent loop, and how they were come by is no matter."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import small_zoo
+import torch
+from small_zoo import CLASSES, experiment, finish, load, pictures, plain
+from torch.nn import functional as F
+
+from engine.attack.catalog import RECIPES, recipe
+from engine.core.errors import BadTask
+from engine.core.streams import Streams
+from engine.data.decode import fit
+from engine.data.labels import imagenet_names
+from engine.evaluate import store
+from engine.evaluate.judge import predict, shown
+from engine.evaluate.transfer import Experiment, Matrix, Progress, class_indices, table, transfer
+from engine.model.task import task_for
+
+
+@pytest.fixture(scope="module")
+def matrix() -> Matrix:
+    return finish(transfer(experiment(), load))
+
+
+def test_cells_equal_an_independent_loop() -> None:
+    """MI-FGSM written out on the bare modules, one picture at a time."""
+    chosen = recipe("mifgsm", eps=30 / 255, steps=3)
+    found = finish(transfer(experiment(recipes=(chosen,), batch=5), load))
+    source = load("vit_a")
+    for name, size in (("vit_a", 32), ("vit_large", 48)):
+        target = load(name)
+        right, survived = [], []
+        for picture in pictures():
+            label = torch.tensor([CLASSES.index(picture.label)])
+            clean = fit(picture.image, 32).unsqueeze(0).float()
+            x0 = clean / 255
+            x, m = x0, torch.zeros_like(x0)
+            for _ in range(3):
+                leaf = x.clone().requires_grad_()
+                loss = F.cross_entropy(source.module((leaf.double() - 0.5) / 0.5), label)
+                (g,) = torch.autograd.grad(loss, leaf)
+                m = m + g / g.abs().mean()
+                x = (x + 10 / 255 * m.sign()).clamp(x0 - 30 / 255, x0 + 30 / 255).clamp(0, 1)
+            saved = (x * 255).round()
+            assert int((saved - clean).abs().max()) <= 30
+            for pixels, kept in ((clean, right), (saved, survived)):
+                seen = pixels / 255
+                if size != 32:
+                    seen = F.interpolate(seen, (size, size), mode="bicubic", antialias=True)
+                answer = target.module((seen.clamp(0, 1).double() - 0.5) / 0.5).argmax(1)
+                kept.append(bool(answer == label))
+        cell = found.cell("vit_a", chosen, name)
+        assert cell.right == tuple(right)
+        assert cell.survived == tuple(survived)
+        assert right != survived
+
+
+def test_rates_count_what_they_say(matrix: Matrix) -> None:
+    for cell in matrix.cells:
+        fooled = [r and not s for r, s in zip(cell.right, cell.survived, strict=True)]
+        assert (cell.success.count, cell.success.of) == (sum(fooled), sum(cell.right))
+        assert cell.attacked.count + cell.success_with_clean_errors.count == 12
+    white = matrix.cell("vit_a", recipe("pgd", steps=3), "vit_a")
+    assert white.clean.count >= 6  # as the pictures were labelled
+    assert white.success.count > 0
+
+
+@pytest.mark.parametrize("kind", RECIPES, ids=lambda kind: kind.name)
+def test_the_size_of_a_batch_changes_nothing(kind: type) -> None:
+    """Also for attacks that draw: every picture has its own noise. Exact, as the victims are double."""
+    chosen = kind() if kind.name == "fgsm" else kind(steps=2)
+    parts = {"sources": ("vit_a",), "recipes": (chosen,), "targets": ("vit_a", "vit_b")}
+    whole, split = (
+        finish(transfer(experiment(**parts, batch=batch, pictures=pictures()[:7]), load))
+        for batch in (7, 3)
+    )
+    assert whole == split
+
+
+def test_a_picture_draws_the_same_noise_in_every_batch() -> None:
+    source = load("vit_a")
+    x = shown(torch.stack([fit(p.image, 32) for p in pictures(3)]), source)
+    attack = recipe("pgd").build(source.spec)
+
+    def start(seed: int, *places: int) -> torch.Tensor:
+        part = x[list(places)]
+        task = task_for(source, part, torch.zeros(len(part), dtype=torch.long))
+        return attack.init(source, task, Streams(seed, places)).x - part
+
+    together = start(0, 0, 1, 2)
+    assert torch.equal(start(0, 2, 0), together[[2, 0]])
+    assert not torch.equal(start(1, 0, 1, 2), together)
+    assert len({tuple(each.flatten()[:4].sign().tolist()) for each in together}) > 1
+
+
+def run_worker(out: Path, keep: str = "", killed_after: int = 0, **env: str) -> subprocess.Popen:
+    root = Path(__file__).parents[2]
+    command = [sys.executable, small_zoo.__file__, str(out), keep, str(killed_after)]
+    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(root), **env})
+
+
+def test_two_processes_and_a_killed_run_give_the_same_numbers(
+    matrix: Matrix, tmp_path: Path
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    kept = tmp_path / "kept"
+    outs = [tmp_path / f"{rank}.json" for rank in (0, 1)]
+    pair = [run_worker(out, RANK=str(rank), **world) for rank, out in enumerate(outs)]
+    # Events 0 to 8: pgd and tgr of vit_a are kept, pgd of vit_b is under way.
+    killed = run_worker(tmp_path / "never.json", str(kept), 8)
+    assert killed.wait(120) == -9
+    assert [each.wait(120) for each in pair] == [0, 0]
+    expected = plain(matrix.cells)
+    assert json.loads(outs[0].read_text()) == expected
+    assert not outs[1].exists()  # process 0 alone reports
+
+    assert len(list(kept.glob("*.json"))) == 2
+    events = list(transfer(experiment(), load, kept))
+    assert isinstance(events[-1], Matrix)
+    assert plain(events[-1].cells) == expected
+    assert events[-1] == matrix
+    # 12 batches under attack, of 3 + 2 steps and one closing event each; two are only read.
+    assert len(events) == 12 + 6 * 5 - (3 + 2) + 1
+    again = list(transfer(experiment(), load, kept))
+    assert again[-1] == matrix
+    assert len(again) == 12 + 1
+
+
+def test_what_is_kept_depends_on_all_that_matters(tmp_path: Path) -> None:
+    small = {"sources": ("vit_a",), "targets": ("vit_a",), "pictures": pictures()[:2]}
+    base = {"recipes": (recipe("pgd", steps=1),), "seed": 0}
+    list(transfer(experiment(**small, **base), load, tmp_path))
+    count = len(list(tmp_path.glob("*.json")))
+    changes = (
+        {"seed": 1},
+        {"recipes": (recipe("pgd", steps=1, eps=9 / 255),)},
+        {"targets": ("vit_b",)},
+        {"sources": ("vit_b",)},
+        {"pictures": pictures()[2:4]},
+    )
+    for change in changes:
+        list(transfer(experiment(**(small | base | change)), load, tmp_path))
+        grown = len(list(tmp_path.glob("*.json")))
+        assert grown == count + 1, change
+        count = grown
+
+
+def test_a_torn_piece_is_made_anew(tmp_path: Path) -> None:
+    store.keep(tmp_path, "whole", [1])
+    assert store.recall(tmp_path, "whole") == [1]
+    (tmp_path / "torn.json").write_text('{"predicted": [1, 2')
+    assert store.recall(tmp_path, "torn") is None
+    assert store.recall(tmp_path, "never") is None
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_closing_leaves_nothing_behind() -> None:
+    victims = {name: load(name) for name in experiment().models}
+    before = {
+        n: v.logits(torch.zeros(1, 3, v.spec.input_size, v.spec.input_size))
+        for n, v in victims.items()
+    }
+    events = transfer(experiment(), victims.__getitem__)
+    for _ in range(4):
+        next(events)
+    events.close()
+    for name, each in victims.items():
+        assert each.lock.acquire(blocking=False)
+        each.lock.release()
+        hooks = [m for m in each.module.modules() if m._forward_hooks or m._forward_pre_hooks]
+        assert not hooks
+        zeros = torch.zeros(1, 3, each.spec.input_size, each.spec.input_size)
+        assert torch.equal(each.logits(zeros), before[name])
+
+
+def test_progress_counts_every_step_and_cells_fill() -> None:
+    events = list(transfer(experiment(), load))
+    steps = [e for e in events if isinstance(e, Progress)]
+    assert steps[-1].done == steps[-1].total == 3 * 2 * 5
+    assert all(a.done <= b.done for a, b in pairwise(steps))
+    filled = [len(e.cells[0].right) for e in steps if e.cells]
+    assert filled == [4] * 4 + [8] * 4 + [12] * 4
+    final = events[-1]
+    assert isinstance(final, Matrix)
+    assert {c for e in steps for c in e.cells} >= set(final.cells)
+
+
+def test_labels_travel_by_name() -> None:
+    names = imagenet_names()
+    wide = small_zoo.victim("wide", small_zoo.vit(classes=1000), 32, names)
+    found = [names[i] for i in class_indices(pictures(), wide)]
+    assert set(found) <= {"tench", "church", "golf ball", "parachute"}
+    assert found == [p.label for p in pictures()]
+    answers = predict(wide, torch.stack([fit(p.image, 32) for p in pictures()]))
+    assert int(answers.max()) >= len(CLASSES)  # it answers over all its thousand
+    stranger = (pictures()[0]._replace(label="zebra"),)
+    with pytest.raises(BadTask, match="has no class “zebra”"):
+        class_indices(stranger, load("vit_a"))
+
+
+@pytest.mark.parametrize("part", ["pictures", "sources", "recipes", "targets"])
+def test_an_empty_experiment_is_refused(part: str) -> None:
+    with pytest.raises(BadTask, match=f"no {part}"):
+        experiment(**{part: ()})
+    if part != "pictures":
+        with pytest.raises(BadTask, match="twice"):
+            experiment(**{part: getattr(experiment(), part) * 2})
+
+
+def test_the_table_reads_back(matrix: Matrix) -> None:
+    rows = list(csv.DictReader(io.StringIO(table(matrix.cells))))
+    assert len(rows) == len(matrix.cells)
+    for row, cell in zip(rows, matrix.cells, strict=True):
+        assert row["target"] == cell.target
+        assert float(row["success"]) == pytest.approx(cell.success.value, nan_ok=True)
+        assert int(row["clean_of"]) == 12
+
+
+def test_one_batch_needs_no_more_than_it_holds() -> None:
+    one = Experiment(pictures()[:1], ("vit_a",), (recipe("mifgsm", steps=1),), ("cnn",))
+    assert len(finish(transfer(one, load)).cells[0].right) == 1
