@@ -1,0 +1,55 @@
+"""Plain supervised training, with or without teachers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from engine.train.network import Network
+from engine.train.pictures import Pictures
+from engine.train.recipe import Moment, Target, cross_entropy
+
+
+@dataclass(frozen=True)
+class Classify:
+    """Cross-entropy with the blended target: L = CE(f(x), (1 - w) y + w p_teacher).
+
+    The teacher sees the very picture the student sees, mixed and cropped (Beyer et al., 2022).
+    """
+
+    def wrap(self, backbone: nn.Module) -> nn.Module:
+        return backbone
+
+    def loss(self, net: Network, images: Tensor, target: Target, at: Moment) -> Tensor:
+        return cross_entropy(net(images), target.blend)
+
+    def finished(self, body: nn.Module) -> nn.Module:
+        return body
+
+    def card(self, net: Network, val: Pictures) -> dict[str, dict[str, Any]]:
+        return {}
+
+
+@dataclass(frozen=True)
+class TwoHeads:
+    """DeiT's distillation token: L = (CE(class head, y) + CE(distillation head, p_teacher)) / 2.
+
+    Departure from DeiT (Touvron et al., 2021): the teacher's soft probabilities, not its top label.
+    """
+
+    def wrap(self, backbone: nn.Module) -> nn.Module:
+        backbone.set_distilled_training(True)  # pyright: ignore[reportCallIssue]
+        return backbone
+
+    def loss(self, net: Network, images: Tensor, target: Target, at: Moment) -> Tensor:
+        of_labels, of_teacher = net(images)
+        both = cross_entropy(of_labels, target.labels) + cross_entropy(of_teacher, target.teacher)
+        return both / 2
+
+    def finished(self, body: nn.Module) -> nn.Module:
+        return body
+
+    def card(self, net: Network, val: Pictures) -> dict[str, dict[str, Any]]:
+        return {}

@@ -1,0 +1,28 @@
+"""Every recipe of the bundled zoo, in the order in which they build on each other."""
+
+from engine.train.recipe import Recipe
+from engine.train.recipes.aas_at import AAS_AT
+from engine.train.recipes.adavit import ADAVIT
+from engine.train.recipes.avit import AVIT
+from engine.train.recipes.deit import DEIT
+from engine.train.recipes.finetune import DEIT_FINETUNE, PIT_FINETUNE
+from engine.train.recipes.pgd_at import PGD_AT
+from engine.train.recipes.pit import PIT
+from engine.train.recipes.resnet import RESNET
+from engine.train.recipes.visformer import VISFORMER
+from engine.train.recipes.vit import VIT
+
+_IN_ORDER = (
+    VIT,
+    RESNET,
+    DEIT,
+    DEIT_FINETUNE,
+    PIT,
+    PIT_FINETUNE,
+    VISFORMER,
+    AVIT,
+    ADAVIT,
+    PGD_AT,
+    AAS_AT,
+)
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _IN_ORDER}

@@ -1,0 +1,48 @@
+"""The finished models in the repository are what their cards say."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from engine.alter.sparsify import AdaViT, AViT, SparseViT, layout_of
+from engine.model.architectures import build
+from engine.train import RECIPES
+from engine.train.card import read_weights
+
+MODELS = Path(__file__).parents[2] / "assets" / "models"
+CARDS = {path.stem: json.loads(path.read_text()) for path in sorted(MODELS.glob("*.json"))}
+
+
+def network(name: str) -> nn.Module:
+    backbone = build(name)
+    kind = CARDS[name].get("sparsifier", {}).get("kind")
+    if kind == "avit":
+        return SparseViT(backbone, AViT())
+    return SparseViT(backbone, AdaViT(layout_of(backbone))) if kind == "adavit" else backbone
+
+
+def test_the_base_models_are_there():
+    assert {"vit_imagenette", "resnet_imagenette", "visformer_imagenette"} <= CARDS.keys()
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_file_is_the_one_its_card_describes(name: str):
+    card, path = CARDS[name], MODELS / f"{name}.safetensors"
+    content = path.read_bytes()
+    assert hashlib.sha256(content).hexdigest() == card["sha256"]
+    assert len(content) == card["bytes"] < 10_000_000
+    assert card["recipe"]["name"] in RECIPES
+    assert card["measured"]["val_images"] > 1000
+    model = network(name)
+    model.load_state_dict(read_weights(MODELS, name))
+    assert sum(p.numel() for p in model.parameters()) == card["params"]
+    with torch.no_grad():
+        logits = model.eval()(torch.zeros(1, 3, card["input_size"], card["input_size"]))
+    assert logits.shape == (1, len(card["classes"]))
+    assert logits.isfinite().all()
