@@ -17,12 +17,18 @@ from engine.model.sites import Address, Rule, Site
 
 @dataclass(frozen=True)
 class BlockShape:
-    """Geometry of one block: heads, width, and its tokens as prefix + grid (rows, columns)."""
+    """Geometry of one block: heads, width, and its tokens as prefix + grid (rows, columns).
+
+    `window` (rows, columns), where attention stays inside windows that are folded into the batch;
+    `queries`, where fewer tokens ask than answer (class attention: 1). A block of a CNN has no heads.
+    """
 
     heads: int
     width: int
     prefix: int
     grid: tuple[int, int]
+    window: tuple[int, int] | None = None
+    queries: int | None = None
 
 
 @dataclass(frozen=True)
@@ -110,12 +116,13 @@ class Tap:
         acting = [rule for rule in acting if type(rule).grad is not Rule.grad]
         watched = site in self.gradients
         if x.requires_grad and (acting or watched):
+            grads = self.grads  # Not self, which holds x: that cycle would never be freed.
 
             def backward(g: Tensor) -> Tensor:
                 for rule in acting:
                     g = rule.grad(g, at)
                 if watched:
-                    self.grads[at] = g.detach()
+                    grads[at] = g.detach()
                 return g
 
             x.register_hook(backward)

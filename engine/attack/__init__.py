@@ -1,0 +1,1 @@
+"""Attacks as compositions: objective, view, rules, estimate, update, constraint."""

@@ -1,0 +1,48 @@
+"""Where an adversarial picture may lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from engine.core.shapes import Images, PerExample
+from engine.core.streams import uniform
+
+
+class Constraint(Protocol):
+    """A set around x0 that includes the [0, 1] box; `project` is idempotent."""
+
+    def project(self, x: Images, x0: Images) -> Images: ...
+    def sample(self, x0: Images, gen: torch.Generator) -> Images: ...
+    def distance(self, x: Images, x0: Images) -> PerExample: ...
+
+
+@dataclass(frozen=True)
+class LinfBall:
+    """{x : max|x - x0| <= eps, 0 <= x <= 1}, eps in pixels of [0, 1]."""
+
+    eps: float
+
+    def project(self, x: Images, x0: Images) -> Images:
+        return x.clamp(x0 - self.eps, x0 + self.eps).clamp_(0, 1)
+
+    def sample(self, x0: Images, gen: torch.Generator) -> Images:
+        """Uniform in the ball, then clipped to the box."""
+        noise = uniform(x0.shape, gen).to(x0) * 2 - 1
+        return self.project(x0 + self.eps * noise, x0)
+
+    def distance(self, x: Images, x0: Images) -> PerExample:
+        return (x - x0).abs().amax((1, 2, 3))
+
+
+def to_8bit(x: Images, x0: Images, eps: float) -> torch.Tensor:
+    """Round pixels to 0..255 (uint8) without leaving the eps ball around the 8-bit picture x0.
+
+    The bound is taken in integers, floor(255 eps), so it holds exactly after saving. The published
+    codes truncate instead and can exceed eps by 1/255.
+    """
+    low = (x0 * 255).round()
+    bound = int(eps * 255 + 1e-4)
+    return (x * 255).round().clamp(low - bound, low + bound).clamp(0, 255).to(torch.uint8)

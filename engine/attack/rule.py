@@ -1,0 +1,217 @@
+"""Edits of values and gradients inside the model, batch-safe: every choice is made per image."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from engine.model.sites import Address, Rule, Site
+
+
+@dataclass(frozen=True)
+class Damp(Rule):
+    """g <- gamma g (gamma 0 cuts the path, as detaching would)."""
+
+    sites: frozenset[Site]
+    gamma: float
+
+    def grad(self, g: Tensor, at: Address) -> Tensor:
+        del at
+        return self.gamma * g
+
+
+@dataclass(frozen=True)
+class ExtremeTokens(Rule):
+    """TGR's token rule on g (b, n, c).
+
+    For each image and channel the k tokens with the largest and the k with the smallest signed
+    gradient are set to zero, and the rest is multiplied by gamma:
+    g[b, P u Q, c] = 0,  g <- gamma g.  (TGR, CVPR 2023; spec 1.2. Paper default k = 1.)
+    """
+
+    sites: frozenset[Site]
+    gamma: float
+    k: int = 1
+
+    def grad(self, g: Tensor, at: Address) -> Tensor:
+        del at
+        if not self.k:
+            return self.gamma * g
+        edited = torch.empty_like(g, memory_format=torch.contiguous_format)
+        tokens = extreme_tokens(g, self.k, scratch=edited)
+        return torch.mul(g, self.gamma, out=edited).scatter_(1, tokens, 0)
+
+
+@dataclass(frozen=True)
+class ExtremePairs(Rule):
+    """TGR's map rule on g (b, h, n, m).
+
+    For each image and head the k largest and k smallest signed entries are found; the whole row
+    and the whole column of each are set to zero, and the rest is multiplied by gamma.
+    (TGR, CVPR 2023; spec 1.2.) Where a block has one query only (class attention, n = 1) its row
+    is the whole map, so only the columns, which are the extreme tokens, are set to zero.
+    """
+
+    sites: frozenset[Site]
+    gamma: float
+    k: int = 1
+
+    def grad(self, g: Tensor, at: Address) -> Tensor:
+        del at
+        edited = self.gamma * g
+        if self.k:
+            rows, columns = extreme_pairs(g, self.k)
+            if g.shape[2] > 1:
+                edited.scatter_(2, along_rows(rows, g), 0)
+            edited.scatter_(3, along_columns(columns, g), 0)
+        return edited
+
+
+@dataclass(frozen=True)
+class ExtremeHeads(Rule):
+    """The published rule on class attention g (b, h, 1, m), where heads and tokens swap roles.
+
+    For each *token* the heads with the largest and the smallest gradient are set to zero, and the
+    rest is multiplied by gamma: what the hooks of TGR's code do to CaiT (spec 1.3).
+    """
+
+    sites: frozenset[Site]
+    gamma: float
+    k: int = 1
+
+    def grad(self, g: Tensor, at: Address) -> Tensor:
+        per_token = ExtremeTokens(self.sites, self.gamma, self.k)
+        return per_token.grad(g.squeeze(2), at).unsqueeze(2)
+
+
+@dataclass(frozen=True)
+class Only(Rule):
+    """A rule that acts at some addresses of its sites: those of the given blocks and slots."""
+
+    rule: Rule
+    blocks: frozenset[int] | None = None
+    slots: frozenset[str] | None = None
+
+    @property
+    def sites(self) -> frozenset[Site]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.rule.sites
+
+    def grad(self, g: Tensor, at: Address) -> Tensor:
+        here = (self.blocks is None or at.block in self.blocks) and (
+            self.slots is None or at.slot in self.slots
+        )
+        return self.rule.grad(g, at) if here else g
+
+
+@dataclass(frozen=True)
+class Remembering(Rule):
+    """A rule that draws, or remembers values from block to block or from step to step.
+
+    `arm` returns a copy for one pass over so many pictures, which reads `past` (what the pass of
+    the step before kept), draws from `gen` and fills `kept`; the rule itself never changes.
+    """
+
+    pictures: int = field(default=1, kw_only=True, repr=False)
+    past: Mapping[Address, Tensor] = field(default_factory=dict, kw_only=True, repr=False)
+    kept: dict[Address, Tensor] = field(default_factory=dict, kw_only=True, repr=False)
+    gen: torch.Generator | None = field(default=None, kw_only=True, repr=False, compare=False)
+
+    def arm(self, pictures: int, past: Mapping[Address, Tensor], gen: torch.Generator) -> Self:
+        return replace(self, pictures=pictures, past=past, kept={}, gen=gen)
+
+
+@dataclass(frozen=True)
+class DiversifyMaps(Remembering):
+    """A <- softmax(A * U), U ~ U(1 - reach, 1 + reach), one (h, n, m) for all pictures.
+
+    In the given blocks. (FPR's attention map diversification, CVPR 2025.)
+    """
+
+    blocks: frozenset[int]
+    reach: float
+    sites = frozenset({Site.ATTN})
+
+    def edit(self, x: Tensor, at: Address) -> Tensor:
+        if at.block not in self.blocks:
+            return x
+        draws = torch.rand(x.shape[1:], generator=self.gen).to(x)
+        return (x * (1 + self.reach * (2 * draws - 1))).softmax(-1)
+
+
+@dataclass(frozen=True)
+class RememberBranches(Remembering):
+    """out <- E_t = scale out + decay E_{t-1}; E of the step before is a constant, none at first.
+
+    At both branches of every block. (FPR's momentum token embedding, CVPR 2025.)
+    """
+
+    scale: float
+    decay: float
+    sites = frozenset({Site.ATTN_OUT, Site.MLP_OUT})
+
+    def edit(self, x: Tensor, at: Address) -> Tensor:
+        x = self.scale * x
+        if at in self.past:
+            x = x + self.decay * self.past[at]
+        self.kept[at] = x.detach()
+        return x
+
+
+def extreme_tokens(g: Tensor, k: int, scratch: Tensor | None = None) -> Tensor:
+    """For each image and channel of g (b, n, c), the k largest and k smallest tokens (b, 2k, c).
+
+    Ties go to the first token; the two sides may name the same one. For k = 1 on a CPU a place is
+    found as the sum over tokens of position x [g = extreme], which BLAS does several times faster
+    than argmax over a strided axis; where an extreme occurs twice, argmax decides. `scratch`, a
+    contiguous tensor like g, is written to.
+    """
+    b, n, c = g.shape
+    if k > 1:
+        k = min(k, n)
+        return torch.cat((g.topk(k, 1).indices, g.topk(k, 1, largest=False).indices), 1)
+    if g.dtype in (torch.float32, torch.float64) and not g.is_cuda:
+        hits = torch.empty(g.shape, dtype=g.dtype) if scratch is None else scratch
+        count = _ones_and_positions(n, g.dtype).expand(b, 2, n)
+        largest = torch.bmm(count, torch.eq(g, g.amax(1, keepdim=True), out=hits))
+        smallest = torch.bmm(count, torch.eq(g, g.amin(1, keepdim=True), out=hits))
+        found = torch.cat((largest, smallest), 1)
+        if float(found[:, ::2].sum()) == 2 * b * c:
+            return found[:, 1::2].long()
+    return torch.cat((g.max(1, keepdim=True).indices, g.min(1, keepdim=True).indices), 1)
+
+
+@functools.lru_cache(maxsize=64)
+def _ones_and_positions(n: int, dtype: torch.dtype) -> Tensor:
+    return torch.stack((torch.ones(n, dtype=dtype), torch.arange(n, dtype=dtype)))
+
+
+def extreme_pairs(g: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Rows and columns, each (b, h, 2k), of the k largest and k smallest entries of g (b, h, n, m).
+
+    Ties go to the first row, then column. For k = 1 the row is the one with the extreme maximum
+    or minimum, and only that row is searched entry by entry.
+    """
+    _, _, n, m = g.shape
+    if k > 1:
+        flat, k = g.flatten(2), min(k, n * m)
+        places = torch.cat((flat.topk(k).indices, flat.topk(k, largest=False).indices), 2)
+        return places // m, places % m
+    rows = torch.stack((g.amax(3), g.amin(3).neg_()), 2).argmax(3)
+    lines = g.gather(2, along_rows(rows, g))
+    lines[:, :, 1].neg_()
+    return rows, lines.argmax(3)
+
+
+def along_rows(rows: Tensor, g: Tensor) -> Tensor:
+    """Row numbers (b, h, k) as an index of whole rows of g (b, h, n, m), for axis 2."""
+    return rows.unsqueeze(3).expand(-1, -1, -1, g.shape[3])
+
+
+def along_columns(columns: Tensor, g: Tensor) -> Tensor:
+    """Column numbers (b, h, k) as an index of whole columns of g (b, h, n, m), for axis 3."""
+    return columns.unsqueeze(2).expand(-1, -1, g.shape[2], -1)

@@ -1,0 +1,128 @@
+"""One perturbation for any picture: trained as a generator, saved, resumed and applied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from engine.attack.attack import Attack, Watch, observe
+from engine.attack.moment import Moment
+from engine.core.errors import CorruptWeights, EngineError
+from engine.core.shapes import Images
+from engine.core.streams import Streams
+from engine.model.task import Task
+from engine.model.victim import Victim
+
+
+@dataclass(frozen=True)
+class Universal:
+    """A perturbation (3, y, x) in pixels, with the model it was made on and how far training got."""
+
+    delta: Tensor
+    eps: float
+    victim: str
+    epochs: int = 0
+
+    def apply(self, images: Images) -> Images:
+        """clip(x + delta) of pictures of the same size."""
+        if images.shape[1:] != self.delta.shape:
+            size, here = self.delta.shape[-1], tuple(images.shape[2:])
+            raise EngineError(
+                f"This perturbation is for pictures of {size} x {size} pixels, not {here}.",
+                "Resize the picture to the model's input first.",
+            )
+        return (images + self.delta.to(images)).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Training after one batch: what there is, which batch of which epoch, its mean loss."""
+
+    made: Universal
+    epoch: int
+    batch: int
+    batches: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """Universal sign descent (QuantAttack, spec A5; class-universal if all pictures are of a class).
+
+    delta <- clip(delta + step sign(sum_i grad_x objective(x_i + delta)), -eps, eps), from zero,
+    over `epochs` passes in a new order each. The published code takes pictures one by one (`batch`
+    1), 200 epochs of 250 pictures, a constant step of 0.002, and validates on its training set.
+    A larger batch sums gradients. Pixels that the box [0, 1] clips pass no gradient.
+    """
+
+    eps: float = 8 / 255
+    step: float = 0.002
+    epochs: int = 200
+    batch: int = 1
+
+    def __call__(
+        self,
+        attack: Attack,
+        victim: Victim,
+        task: Task,
+        streams: Streams,
+        start: Universal | None = None,
+    ) -> Iterator[Epoch]:
+        """Train on the task's pictures with the attack's objective, rules and view.
+
+        `start` resumes: order and draws depend on seed and epoch only, so that stopping after an
+        epoch and going on gives the same bits as not stopping.
+        """
+        shape = task.images.shape[1:]
+        made = start or Universal(torch.zeros(shape), self.eps, victim.spec.name)
+        delta = made.delta.to(task.images)
+        for epoch in range(made.epochs, self.epochs):
+            order = torch.randperm(len(task.labels), generator=streams.at("order", epoch))
+            parts = order.split(self.batch)
+            for index, rows in enumerate(parts):
+                gen = streams.at("epoch", epoch, index)
+                at = Moment(epoch, self.epochs, pick(task, rows.to(task.labels.device)))
+                delta, loss = self._step(attack, victim, at, delta, gen)
+                done = epoch + (index + 1 == len(parts))
+                made = Universal(delta.cpu(), self.eps, victim.spec.name, done)
+                yield Epoch(made, epoch, index, len(parts), loss)
+
+    def _step(
+        self, attack: Attack, victim: Victim, at: Moment, delta: Tensor, gen: torch.Generator
+    ) -> tuple[Tensor, float]:
+        if attack.objective.wants_clean:
+            at = replace(at, clean=observe(victim, at.x0, ()))
+        moved = at.x0 + delta
+        found = attack.gradient(victim, moved.clamp(0, 1), at, gen, Watch())
+        g = (found.g * ((moved >= 0) & (moved <= 1))).sum(0)
+        delta = (delta + self.step * g.sign()).clamp(-self.eps, self.eps)
+        return delta, float(found.loss.mean())
+
+
+def pick(task: Task, rows: Tensor) -> Task:
+    """Some of a task's pictures."""
+    target = None if task.target is None else task.target[rows]
+    return Task(task.images[rows], task.labels[rows], target)
+
+
+def save(made: Universal, path: Path) -> None:
+    """Write a perturbation as safetensors, what it is in the header."""
+    about = {"eps": repr(made.eps), "victim": made.victim, "epochs": str(made.epochs)}
+    save_file({"delta": made.delta.contiguous()}, path, about)
+
+
+def load(path: Path) -> Universal:
+    """Read a saved perturbation; raises CorruptWeights where the file is something else."""
+    try:
+        with safe_open(path, "pt") as file:
+            about = file.metadata()
+            delta: Tensor = file.get_tensor("delta")
+        return Universal(delta, float(about["eps"]), about["victim"], int(about["epochs"]))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise CorruptWeights(f"{path.name} holds no universal perturbation.") from error

@@ -1,0 +1,104 @@
+"""What the adapters share: where a module is tapped, and attention with its inside in the open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from engine.model.hooking import on_input, on_output
+from engine.model.sites import Site
+from engine.model.victim import Tap
+
+TRANSFORMER = frozenset(
+    {
+        Site.QKV,
+        Site.SCORES,
+        Site.ATTN,
+        Site.ATTN_OUT,
+        Site.MLP_OUT,
+        Site.BLOCK_OUT,
+        Site.LINEAR_IN,
+    }
+)
+"""Every site of a transformer block that this engine knows."""
+
+Layout = Callable[[Tap, Site, int, Tensor, str], Tensor]
+"""How a value is shown to the tap: as it is, or as tokens."""
+
+
+def as_is(tap: Tap, site: Site, block: int, x: Tensor, slot: str = "") -> Tensor:
+    return tap(site, block, x, slot)
+
+
+def planes(tap: Tap, site: Site, block: int, x: Tensor, slot: str = "") -> Tensor:
+    """A feature map (b, c, y, x), shown as tokens (b, y x, c).
+
+    What flows on is a copy: ResNets add to it in place, and autograd would lead around a view.
+    """
+    shown = tap(site, block, x.flatten(2).transpose(1, 2), slot)
+    return shown.transpose(1, 2).reshape(x.shape).clone()
+
+
+def grid(tap: Tap, site: Site, block: int, x: Tensor, slot: str = "") -> Tensor:
+    """A grid of tokens (b, y, x, c), shown as (b, y x, c)."""
+    return tap(site, block, x.flatten(1, 2), slot).reshape(x.shape)
+
+
+class Taps:
+    """Puts the taps of one block; places that nobody needs stay untouched."""
+
+    def __init__(self, tap: Tap, stack: ExitStack, block: int, layout: Layout = as_is) -> None:
+        self.tap, self.stack, self.block, self.layout = tap, stack, block, layout
+
+    def output(self, module: nn.Module, site: Site, layout: Layout | None = None) -> None:
+        """Tap what the module returns."""
+        if site in self.tap.need:
+            self.stack.enter_context(on_output(module, self._edit(site, "", layout)))
+
+    def inputs(self, linears: dict[str, nn.Module]) -> None:
+        """Tap what each linear layer reads (LINEAR_IN), by slot."""
+        if Site.LINEAR_IN in self.tap.need:
+            for slot, linear in linears.items():
+                self.stack.enter_context(on_input(linear, self._edit(Site.LINEAR_IN, slot, None)))
+
+    def _edit(self, site: Site, slot: str, layout: Layout | None) -> Callable[[Tensor], Tensor]:
+        return partial(_show, layout or self.layout, self.tap, site, self.block, slot)
+
+
+def _show(layout: Layout, tap: Tap, site: Site, block: int, slot: str, x: Tensor) -> Tensor:
+    return layout(tap, site, block, x, slot)
+
+
+def linears(block: Any) -> dict[str, nn.Module]:
+    """The linear layers of a block with timm's usual names, by slot."""
+    attn, mlp = block.attn, block.mlp
+    return {"qkv": attn.qkv, "proj": attn.proj, "fc1": mlp.fc1, "fc2": mlp.fc2}
+
+
+def heads_first(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
+    """q, k and v (b, h, n, d / h) of a projection output (b, n, 3d), in one copy.
+
+    Contiguous, so that the four matrix products of the attention need no copies of their own:
+    this is what makes explicit attention as fast as the fused kernel on a CPU.
+    """
+    b, n, _ = qkv.shape
+    q, k, v = qkv.reshape(b, n, 3, heads, -1).permute(2, 0, 3, 1, 4).contiguous().unbind(0)
+    return q, k, v
+
+
+def attend(tap: Tap, block: int, scores: Tensor, v: Tensor) -> Tensor:
+    """softmax(S) v as (b, n, d), with taps on the scores S and the map (b, h, n, m)."""
+    b, h, n, _ = scores.shape
+    a = tap(Site.ATTN, block, tap(Site.SCORES, block, scores).softmax(-1))
+    out = torch.bmm(a.flatten(0, 1), v.flatten(0, 1))
+    return out.view(b, h, n, -1).transpose(1, 2).reshape(b, n, -1)
+
+
+def products(q: Tensor, k: Tensor) -> Tensor:
+    """q k^T (b, h, n, m) of q (b, h, n, d) and k (b, h, m, d)."""
+    return torch.bmm(q.flatten(0, 1), k.flatten(0, 1).transpose(1, 2)).view(*q.shape[:3], -1)
