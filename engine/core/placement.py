@@ -25,4 +25,5 @@ def describe(where: torch.device) -> str:
     """The device in words, for captions: a time on the page says what it was measured on."""
     if where.type == "cuda":
         return torch.cuda.get_device_name(where)
-    return f"{where.type.upper()}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{where.type.upper()}, {threads} thread{'s' if threads > 1 else ''}"

@@ -104,6 +104,17 @@ def available(found: Card) -> str:
     return "from the hub"
 
 
+def class_names(found: Card) -> tuple[str, ...]:
+    """The names of a model's classes in the order of its logits, known without loading it."""
+    if found.source == "bundled":
+        return tuple(name.replace("_", " ") for name in found.details["classes"])
+    return (
+        imagenet_names()
+        if found.classes == 1000
+        else tuple(f"class {i}" for i in range(found.classes))
+    )
+
+
 def weights_folder(weights: Path | None = None) -> Path | None:
     """The local weights folder: the argument, else LAB_WEIGHTS, else none."""
     named = weights or os.environ.get(WEIGHTS_VARIABLE)
@@ -131,6 +142,11 @@ def load(name: str, weights: Path | None = None) -> Victim:
         return _load(name, weights_folder(weights), device())
 
 
+def unload() -> None:
+    """Forget every loaded model, so that its memory can go."""
+    _load.cache_clear()
+
+
 @functools.lru_cache(maxsize=12)
 def _load(name: str, weights: Path | None, where: torch.device) -> Victim:
     found = card(name, weights)
@@ -138,14 +154,10 @@ def _load(name: str, weights: Path | None, where: torch.device) -> Victim:
         module, names, mean, std = _from_bundle(found)
     else:
         module, mean, std = _from_timm(found, weights)
-        names = _class_names(found.classes)
-    family, blocks = adapt(module)
+        names = class_names(found)
+    family, blocks = adapt(module, found.input_size)
     spec = Spec(found.name, found.family, names, found.input_size, mean, std, blocks, family.sites)
     return Victim(spec, module.to(where, torch.float32), family)
-
-
-def _class_names(count: int) -> tuple[str, ...]:
-    return imagenet_names() if count == 1000 else tuple(f"class {i}" for i in range(count))
 
 
 @functools.cache
@@ -223,7 +235,7 @@ def _from_bundle(
     module = build(found.name)
     module.load_state_dict(load_file(path))
     details = found.details
-    return module, tuple(details["classes"]), tuple(details["mean"]), tuple(details["std"])
+    return module, class_names(found), tuple(details["mean"]), tuple(details["std"])
 
 
 def _from_timm(

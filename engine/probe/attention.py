@@ -33,17 +33,17 @@ class AttentionMaps:
         """The map (h, n, n) of a block, float; rows sum to 1 within the rounding."""
         return self.maps[block].float() * self.scales[block].unsqueeze(-1)
 
-    def rollout(self, residual: float = 0.5) -> Tensor | None:
-        """Attention rollout (Abnar & Zuidema, 2020): what reaches the class token (n,).
+    def rollout(self, residual: float = 0.5, query: int = 0) -> Tensor | None:
+        """Attention rollout (Abnar & Zuidema, 2020): what reaches a token (n,), class token first.
 
-        R = prod_l (residual I + (1 - residual) mean_h A_l), read at row 0 and normalised; None
-        where blocks differ in their tokens or there is no class token.
+        R = prod_l (residual I + (1 - residual) mean_h A_l), read at row `query` and normalised;
+        None where blocks differ in their tokens or there is no class token.
         """
         counts = {each.shape[-1] for each in self.maps}
         if len(counts) != 1 or self.shapes[0].prefix == 0:
             return None
         row = torch.zeros(counts.pop())
-        row[0] = 1
+        row[query] = 1
         for block in reversed(range(len(self.maps))):
             a = self.full(block).mean(0)
             row = residual * row + (1 - residual) * (row @ a)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from engine.model.sites import Site
+from engine.model.sites import Address, Site
 from engine.model.victim import BlockShape, Forward
 
 COMPONENTS = {"Attention": Site.SCORES, "QKV": Site.QKV, "MLP": Site.MLP_OUT}
@@ -34,14 +34,19 @@ class GradientVariance:
 
 
 def read(out: Forward, shapes: tuple[BlockShape, ...], index: int = 0) -> GradientVariance:
-    """The statistics of image `index` of a pass whose gradients were recorded at SITES."""
-    columns = [out.gradients(site) for site in COMPONENTS.values()]
+    """The statistics of image `index` of a pass whose gradients were recorded at SITES.
+
+    A place the loss does not depend on records no gradient: it is read as all zero.
+    """
     rows: list[Tensor] = []
     tokens: list[Tensor] = []
-    for at_block in zip(*columns, strict=True):
-        rows.append(torch.stack([_moments(g[index]) for g in at_block]))
-        tokens.append(torch.stack([_share(g[index]) for g in at_block]).cpu())
-    variance, dispersion, kurtosis = torch.stack(rows).cpu().unbind(-1)
+    for block, shape in enumerate(shapes):
+        count = shape.prefix + shape.grid[0] * shape.grid[1]
+        found = [out.grads.get(Address(site, block)) for site in COMPONENTS.values()]
+        parts = [out.logits.new_zeros(count, 1) if g is None else g[index] for g in found]
+        rows.append(torch.stack([_moments(g) for g in parts]))
+        tokens.append(torch.stack([_share(g) for g in parts]).cpu())
+    variance, dispersion, kurtosis = torch.stack(rows).detach().cpu().unbind(-1)
     return GradientVariance(variance, dispersion, kurtosis, tuple(tokens), shapes)
 
 

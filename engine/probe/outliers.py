@@ -11,7 +11,7 @@ from engine.model.sites import Site
 from engine.model.victim import BlockShape, Forward
 
 SITES = frozenset({Site.LINEAR_IN})
-SLOTS = ("qkv", "proj", "fc1", "fc2")
+SLOTS = ("qkv", "q", "k", "v", "proj", "fc1", "fc2")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,335 @@
+"""The headless door: `python -m engine COMMAND`. Everything the page does, without the page."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from engine import studio
+from engine.attack.catalog import RECIPES, parse
+from engine.attack.recipe import Recipe
+from engine.core.errors import BadTask, EngineError
+from engine.core.knobs import knobs
+from engine.data.decode import decode
+from engine.data.samples import load_sample, samples
+from engine.evaluate import claims_tgr
+from engine.evaluate import evaluate as measuring
+from engine.evaluate.bench import bench as measure_speed
+from engine.evaluate.parallel import place
+from engine.evaluate.transfer import Cell, Progress, table
+from engine.model import zoo
+from engine.train import __main__ as training
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; exit status 2 and one sentence where the caller can mend the request."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["train"]:
+        return training.main(words[1:])
+    arguments = _parser().parse_args(words)
+    try:
+        arguments.run(arguments)
+    except EngineError as error:
+        print(f"engine: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("engine: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def models(arguments: argparse.Namespace) -> None:
+    """Which models there are, with size, licence and where they come from."""
+    found = zoo.cards(arguments.weights)
+    rows = [
+        {
+            "name": each.name,
+            "title": each.title,
+            "family": each.family,
+            "task": each.task,
+            "classes": each.classes,
+            "input_size": each.input_size,
+            "source": each.source,
+            "available": zoo.available(each),
+            "parameters": each.params or None,
+            "license": each.license,
+            "sha256": each.sha256 or None,
+            "measured": dict(each.measured),
+        }
+        for each in found
+    ]
+    lines = [
+        f"{row['name']:34} {row['source']:8} {row['available']:13} {row['classes']:>5} classes"
+        f"  {row['input_size']} px  {row['title']}"
+        for row in rows
+    ]
+    _show(arguments, rows, [*lines, "Any other timm classifier can be named, too."])
+
+
+def attacks(arguments: argparse.Namespace) -> None:
+    """Which attacks there are, with their knobs, ranges and units."""
+    rows = [
+        {
+            "name": each.name,
+            "title": each.title,
+            "paper": each.paper,
+            "knobs": [
+                {
+                    "name": knob.name,
+                    "label": knob.label,
+                    "kind": knob.kind,
+                    "default": knob.default,
+                    "low": knob.low,
+                    "high": knob.high,
+                    "unit": knob.unit,
+                    "choices": list(knob.choices),
+                    "help": knob.help,
+                }
+                for knob in knobs(each)
+            ],
+        }
+        for each in RECIPES
+    ]
+    lines: list[str] = []
+    for recipe in RECIPES:
+        lines += [f"{recipe.name}: {recipe.title}", f"    {recipe.paper}"]
+        lines += [
+            f"    --set {each.name}={each.show(each.default):12} {each.allowed}. {each.help}"
+            for each in knobs(recipe)
+        ]
+    _show(arguments, rows, lines)
+
+
+def probes(arguments: argparse.Namespace) -> None:
+    """What is observed inside the model during an attack, and which sites it needs."""
+    rows = [
+        {
+            "name": name,
+            "title": title,
+            "sites": sorted(sites),
+            "available_on": "plain ViT and DeiT" if name == "tokens" else "models with these sites",
+        }
+        for name, title, sites in studio.PROBES
+    ]
+    lines = [f"{row['name']:11} {row['title']} (sites: {', '.join(row['sites'])})" for row in rows]
+    _show(arguments, rows, lines)
+
+
+def attack(arguments: argparse.Namespace) -> None:
+    """Attack one picture; write adversarial.png, perturbation.npz and result.json."""
+    recipe = parse(arguments.attack, _settings(arguments.set))
+    spec = zoo.load(arguments.model, arguments.weights).spec
+    run = studio.Run(
+        studio.Request(
+            image=decode(arguments.image),
+            model=arguments.model,
+            recipe=recipe,
+            label=_class(spec.classes, arguments.label),
+            target=_class(spec.classes, arguments.toward),
+            seed=arguments.seed,
+            others=tuple(arguments.targets),
+            weights=arguments.weights,
+        )
+    )
+    with tqdm(total=recipe.steps, unit="step", disable=arguments.json) as bar:
+        while not run.done:
+            event = run.advance()
+            bar.set_postfix(loss=f"{event.loss:.3f}", fooled=event.success)
+            bar.update()
+    result = run.result()
+    studio.save(result, arguments.out)
+    report = studio.summary(result)
+    _show(arguments, report, [studio.verdict(result), f"Written to {arguments.out}."])
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    """Clean accuracy and accuracy under attack on a folder, and on other models."""
+    settings = _settings(arguments.set)
+    events = measuring.evaluate(
+        arguments.folder,
+        arguments.model,
+        [parse(name, settings) for name in arguments.attack],
+        arguments.targets,
+        limit=arguments.limit,
+        seed=arguments.seed,
+        batch=arguments.batch,
+        weights=arguments.weights,
+        keep=arguments.keep,
+    )
+    for found in _progress(events, arguments):
+        report = measuring.summary(found)
+        if arguments.out:
+            _write(arguments.out, report)
+        if arguments.csv:
+            arguments.csv.write_text(table(found.matrix.cells))
+        _show(arguments, report, [_line(cell) for cell in found.matrix.cells])
+
+
+def claims(arguments: argparse.Namespace) -> None:
+    """A paper's claims, measured here: claim, measured, expected, holds or not."""
+    events = claims_tgr.claims(
+        arguments.folder,
+        arguments.model,
+        arguments.targets,
+        eps=parse("tgr", {"eps": arguments.eps}).eps,
+        limit=arguments.limit,
+        seed=arguments.seed,
+        batch=arguments.batch,
+        weights=arguments.weights,
+        keep=arguments.keep,
+    )
+    rows = list(_progress(events, arguments))
+    if not place().leads:
+        return
+    report = claims_tgr.summary(rows)
+    if arguments.out:
+        _write(arguments.out, report)
+    _show(arguments, report, [claims_tgr.markdown(rows)])
+
+
+def bench(arguments: argparse.Namespace) -> None:
+    """Speed as ratios to the bare timm model, all from one run."""
+    victim = zoo.load(arguments.model, arguments.weights)
+    picture = load_sample(samples()[0].id)
+
+    def whole(recipe: Recipe) -> studio.Result:
+        run = studio.Run(
+            studio.Request(picture, arguments.model, recipe, weights=arguments.weights)
+        )
+        while not run.done:
+            run.advance()
+        return run.result()
+
+    rows: list[dict[str, Any]] = []
+    for row in measure_speed(victim, whole, batches=tuple(arguments.batches)):
+        rows.append({**asdict(row), "ratio": row.ratio})
+        if not arguments.json:
+            print(
+                f"{row.what:28} batch {row.batch:<3} {row.seconds * 1000:8.1f} ms  "
+                f"{row.ratio:5.3f} x {row.against} ({row.device})"
+            )
+    if arguments.json:
+        print(json.dumps(rows, indent=2))
+
+
+def _progress(events: Iterable[Any], arguments: argparse.Namespace) -> Iterator[Any]:
+    """Show progress events on a bar and pass everything else on."""
+    with tqdm(unit="step", disable=arguments.json) as bar:
+        for event in events:
+            if isinstance(event, Progress):
+                bar.total, bar.n = event.total, event.done
+                bar.refresh()
+            else:
+                yield event
+
+
+def _line(cell: Cell) -> str:
+    """One cell of a transfer matrix in words."""
+    low, high = cell.success.interval
+    return (
+        f"{cell.source} -> {cell.target}, {cell.recipe.name}: clean {cell.clean.value:.1%}, "
+        f"under attack {cell.attacked.value:.1%}, success {cell.success.value:.1%} "
+        f"[{low:.1%}, {high:.1%}] of {cell.success.of} that were right"
+    )
+
+
+def _write(path: Path, report: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=2, default=_plain) + "\n")
+
+
+def _settings(words: Sequence[str]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise BadTask(f"“{word}” is not a setting.", "Write --set KNOB=VALUE.")
+        pairs[name] = value
+    return pairs
+
+
+def _class(classes: tuple[str, ...], word: str | None) -> int | None:
+    return None if word is None else studio.class_index(classes, word)
+
+
+def _show(arguments: argparse.Namespace, data: object, lines: Iterable[str]) -> None:
+    if arguments.json:
+        print(json.dumps(data, indent=2, default=_plain))
+    else:
+        print("\n".join(lines))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m engine", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(function: Any) -> argparse.ArgumentParser:
+        made = commands.add_parser(
+            function.__name__, help=function.__doc__, description=function.__doc__
+        )
+        made.set_defaults(run=function)
+        made.add_argument("--json", action="store_true", help="print JSON instead of words")
+        made.add_argument(
+            "--weights", type=Path, help=f"local weights folder (or {zoo.WEIGHTS_VARIABLE})"
+        )
+        return made
+
+    def crafting(made: argparse.ArgumentParser, many: bool) -> None:
+        number: dict[str, Any] = {"nargs": "+"} if many else {}
+        made.add_argument(
+            "--model", required=True, help="a name from `models`, or a timm name", **number
+        )
+        made.add_argument("--attack", required=True, help="a name from `attacks`", **number)
+        made.add_argument("--set", action="append", default=[], metavar="KNOB=VALUE")
+        made.add_argument("--targets", nargs="+", default=[], metavar="T", help="other models")
+        made.add_argument("--seed", type=int, default=0)
+
+    def over_folder(made: argparse.ArgumentParser) -> None:
+        made.add_argument("folder", type=Path, metavar="FOLDER")
+        made.add_argument("--limit", type=int, help="so many pictures, even over the classes")
+        made.add_argument("--batch", type=int, default=32)
+        made.add_argument("--keep", type=Path, help="folder that lets a killed run resume")
+        made.add_argument("--out", type=Path, metavar="FILE.json")
+
+    for listing in (models, attacks, probes):
+        command(listing)
+    one = command(attack)
+    one.add_argument("image", type=Path, metavar="IMAGE")
+    crafting(one, many=False)
+    one.add_argument("--label", help="true class; default: what the model sees")
+    one.add_argument("--toward", metavar="CLASS", help="class that a targeted attack aims at")
+    one.add_argument("--out", type=Path, required=True, metavar="DIR")
+    folder = command(evaluate)
+    over_folder(folder)
+    crafting(folder, many=True)
+    folder.add_argument("--csv", type=Path, metavar="FILE.csv")
+    paper = command(claims)
+    paper.add_argument("system", choices=("tgr",))
+    over_folder(paper)
+    paper.add_argument("--model", required=True, help="the source")
+    paper.add_argument("--targets", nargs="+", required=True, metavar="T")
+    paper.add_argument("--eps", default="16/255")
+    paper.add_argument("--seed", type=int, default=0)
+    speed = command(bench)
+    speed.add_argument("--model", default="vit_imagenette")
+    speed.add_argument("--batches", type=int, nargs="+", default=[1, 8])
+    commands.add_parser("train", help="Train a bundled model by its recipe.", add_help=False)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

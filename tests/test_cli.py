@@ -1,0 +1,147 @@
+"""The headless door: same façade, one sentence and exit status 2 for what the caller can mend."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine.__main__ import main
+from engine.data.samples import samples
+
+MODEL = "vit_imagenette"
+GOLF = str(next(sample.path for sample in samples() if sample.kind == "rendered"))
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    status = main(words)
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+@pytest.mark.parametrize("listing", ["models", "attacks", "probes"])
+def test_listings_speak_json(listing: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(capsys, listing, "--json")
+    rows = json.loads(out)
+    assert status == 0
+    assert all({"name", "title"} <= row.keys() for row in rows)
+    _, words, _ = run(capsys, listing)
+    assert all(row["name"] in words for row in rows)
+
+
+def test_attacks_declare_ranges_and_units(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = {row["name"]: row for row in json.loads(run(capsys, "attacks", "--json")[1])}
+    eps = next(k for k in rows["tgr"]["knobs"] if k["name"] == "eps")
+    assert eps["default"] == 16 / 255
+    assert eps["unit"] == "1/255"
+    assert 0 < eps["low"] < eps["high"] < 1
+
+
+def test_attack_writes_what_it_reports(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("attack", GOLF, "--model", MODEL, "--attack", "mifgsm", "--seed", "3")
+    status, out, _ = run(
+        capsys, *words, "--set", "eps=4/255", "--set", "steps=3", "--out", str(tmp_path), "--json"
+    )
+    assert status == 0
+    report = json.loads((tmp_path / "result.json").read_text())
+    assert json.loads(out) == report
+    assert report["seed"] == 3
+    saved = np.asarray(Image.open(tmp_path / "adversarial.png")).astype(int)
+    arrays = np.load(tmp_path / "perturbation.npz")
+    gap = np.abs(saved - arrays["clean"].transpose(1, 2, 0)).max()
+    assert gap == report["distances"]["linf_255"] <= 4
+
+
+def picture(kind: str) -> bytes:
+    buffer = io.BytesIO()
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
+    if kind == "one pixel":
+        image.crop((0, 0, 1, 1)).save(buffer, "PNG")
+    else:
+        image.save(buffer, "JPEG")
+    whole = buffer.getvalue()
+    return {"not an image": b"hello", "truncated": whole[:-400]}.get(kind, whole)
+
+
+@pytest.mark.parametrize("kind", ["not an image", "truncated", "one pixel"])
+def test_bad_pictures_are_one_sentence(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "picture.jpg"
+    path.write_bytes(picture(kind))
+    check_refused(
+        run(capsys, "attack", str(path), "--model", MODEL, "--attack", "pgd", "--out", "x")
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--model", "nothing", "--attack", "pgd"),
+        ("--model", MODEL, "--attack", "nothing"),
+        ("--model", MODEL, "--attack", "pgd", "--set", "eps=nan"),
+        ("--model", MODEL, "--attack", "pgd", "--set", "eps=0"),
+        ("--model", MODEL, "--attack", "pgd", "--set", "eps=200/255"),
+        ("--model", MODEL, "--attack", "pgd", "--set", "steps=0"),
+        ("--model", MODEL, "--attack", "pgd", "--set", "steps"),
+        ("--model", MODEL, "--attack", "pgd", "--set", "stepz=3"),
+        ("--model", MODEL, "--attack", "pgd", "--toward", "unicorn"),
+        ("--model", MODEL, "--attack", "pgd", "--label", "golf_ball", "--toward", "golf ball"),
+        ("--model", MODEL, "--attack", "pgd", "--weights", "nowhere"),
+    ],
+    ids=" ".join,
+)
+def test_bad_requests_are_one_sentence(
+    words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check_refused(run(capsys, "attack", GOLF, *words, "--out", str(tmp_path)))
+    assert not list(tmp_path.iterdir())
+
+
+def check_refused(done: tuple[int, str, str]) -> None:
+    status, out, err = done
+    assert status == 2
+    assert out == ""
+    line = err.strip().splitlines()[-1]
+    assert line.startswith("engine: ")
+    assert "Traceback" not in err
+
+
+def test_a_missing_folder_is_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("evaluate", str(tmp_path / "no"), "--model", MODEL, "--attack", "fgsm")
+    check_refused(run(capsys, *words))
+
+
+def test_evaluate_measures_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for sample in samples():
+        if sample.kind == "rendered":
+            folder = tmp_path / "pictures" / sample.credit.split("(")[1].rstrip(")")
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / sample.path.name).write_bytes(sample.path.read_bytes())
+    out = tmp_path / "found.json"
+    status, _, _ = run(
+        capsys,
+        "evaluate",
+        str(tmp_path / "pictures"),
+        "--model",
+        MODEL,
+        "--attack",
+        "pgd",
+        "--targets",
+        MODEL,
+        "--limit",
+        "4",
+        "--out",
+        str(out),
+        "--json",
+    )
+    assert status == 0
+    assert json.loads(out.read_text())["schema"].startswith("vit-adversarial-lab/evaluation/")

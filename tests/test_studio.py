@@ -1,0 +1,168 @@
+"""The façade: what is stored is what happened, and what is reported is what was saved."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from engine import studio
+from engine.attack.attack import craft
+from engine.attack.catalog import RECIPES, recipe
+from engine.core.errors import BadTask
+from engine.core.streams import Streams
+from engine.data.decode import fit
+from engine.data.samples import load_sample
+from engine.model import zoo
+from engine.model.task import Task
+
+MODEL = "vit_imagenette"
+
+
+@pytest.fixture(scope="module")
+def picture() -> Image.Image:
+    return load_sample("golf_ball")
+
+
+def finish(request: studio.Request) -> studio.Result:
+    run = studio.Run(request)
+    while not run.done:
+        run.advance()
+    return run.result()
+
+
+@pytest.mark.parametrize("kind", RECIPES, ids=lambda kind: kind.name)
+def test_every_recipe_stays_inside_eps_after_saving(
+    kind: type, picture: Image.Image, tmp_path: Path
+) -> None:
+    chosen = kind(steps=1) if kind.name == "fgsm" else kind(steps=2)
+    result = finish(studio.Request(picture, MODEL, chosen))
+    studio.save(result, tmp_path)
+    saved = np.asarray(Image.open(tmp_path / "adversarial.png")).astype(int)
+    clean = fit(picture, 160).permute(1, 2, 0).numpy().astype(int)
+    gap = np.abs(saved - clean).max()
+    assert gap <= int(chosen.eps * 255 + 1e-4)
+    report = json.loads((tmp_path / "result.json").read_text())
+    assert report["schema"] == studio.SCHEMA
+    assert report["distances"]["linf_255"] == gap
+    arrays = np.load(tmp_path / "perturbation.npz")
+    assert np.array_equal(
+        arrays["clean"].astype(int) + arrays["delta"], arrays["adversarial"].astype(int)
+    )
+
+
+def test_the_prediction_reported_is_that_of_the_saved_file(picture: Image.Image) -> None:
+    result = finish(studio.Request(picture, MODEL, recipe("mifgsm", steps=3)))
+    victim = zoo.load(MODEL)
+    x = fit(result.image(), 160).unsqueeze(0).float() / 255
+    with torch.no_grad():
+        expected = victim.logits(x)[0].softmax(0)
+    # The same pixels through the fused model; the run used explicit attention to see inside.
+    assert torch.allclose(result.adversarial.probabilities, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["mifgsm", "tgr", "pgd"])
+def test_watching_does_not_change_the_attack(name: str, picture: Image.Image) -> None:
+    chosen = recipe(name, steps=3)
+    result = finish(studio.Request(picture, MODEL, chosen, views=True))
+    bare = finish(studio.Request(picture, MODEL, chosen, views=False))
+    differing = (result.adversarial.pixels != bare.adversarial.pixels).float().mean()
+    # Explicit and fused attention round differently; a sign can turn where the gradient is ~ 0.
+    assert differing < 0.01
+
+
+def test_views_read_the_same_as_a_fresh_pass(picture: Image.Image) -> None:
+    """Frames recorded in the attack's own passes equal frames measured afresh."""
+    run = studio.Run(studio.Request(picture, MODEL, recipe("tgr", steps=3)))
+    while not run.done:
+        run.advance()
+    stored = run.result().frames[2]
+    fresh = studio.Run(studio.Request(picture, MODEL, recipe("tgr", steps=2)))
+    fresh.attack = run.attack
+    while fresh.state.step < 2:
+        fresh.advance()
+    other = fresh.result().frames[2]
+    assert stored.attention is not None
+    assert other.attention is not None
+    # The fresh one is measured on the 8-bit picture, half a level away at most.
+    for a, b in zip(stored.attention.maps, other.attention.maps, strict=True):
+        assert (a.int() - b.int()).abs().float().mean() < 3
+
+
+def test_a_run_can_be_asked_at_any_step(picture: Image.Image) -> None:
+    run = studio.Run(studio.Request(picture, MODEL, recipe("mifgsm", steps=5)))
+    start = run.result()
+    assert len(start.frames) == 1
+    assert start.distances.linf == 0
+    run.advance()
+    run.advance()
+    partial = run.result()
+    assert [frame.step for frame in partial.frames] == [0, 1, 2]
+    assert not partial.finished
+    assert "stopped at step 2 of 5" in studio.verdict(partial)
+    while not run.done:
+        run.advance()
+    whole = run.result()
+    straight = finish(studio.Request(picture, MODEL, recipe("mifgsm", steps=5)))
+    assert torch.equal(whole.adversarial.pixels, straight.adversarial.pixels)
+
+
+def test_the_run_is_the_attack(picture: Image.Image) -> None:
+    """Stepping through the façade gives the pixels that the bare attack gives."""
+    chosen = recipe("mifgsm", steps=3)
+    result = finish(studio.Request(picture, MODEL, chosen, views=False))
+    victim = zoo.load(MODEL)
+    x = fit(picture, 160).unsqueeze(0).float() / 255
+    label = victim.logits(x).argmax(1)
+    adversarial = craft(chosen.build(victim.spec), victim, Task(x, label), Streams(0))
+    assert torch.equal((adversarial[0] * 255).round().to(torch.uint8), result.adversarial.pixels)
+
+
+def test_long_runs_keep_a_bounded_number_of_frames(picture: Image.Image) -> None:
+    run = studio.Run(studio.Request(picture, MODEL, recipe("mifgsm", steps=60), views=False))
+    while not run.done:
+        run.advance()
+    frames = run.result().frames
+    assert len(frames) <= studio.MOST_FRAMES + 1
+    assert frames[0].step == 0
+    assert frames[-1].step == 60
+
+
+def test_targeted_attacks_reach_for_the_target(picture: Image.Image) -> None:
+    spec = zoo.load(MODEL).spec
+    target = studio.class_index(spec.classes, "parachute")
+    result = finish(
+        studio.Request(picture, MODEL, recipe("mifgsm", steps=10, eps=16 / 255), target=target)
+    )
+    before = result.clean.probabilities[target]
+    assert result.adversarial.probabilities[target] > before + 0.5
+    with pytest.raises(BadTask, match="already has"):
+        studio.Run(studio.Request(picture, MODEL, recipe("mifgsm"), target=result.label))
+
+
+def test_random_noise_is_as_large_as_the_attack(picture: Image.Image) -> None:
+    result = finish(studio.Request(picture, MODEL, recipe("pgd", steps=3)))
+    gap = (result.noise.pixels.int() - result.clean.pixels.int()).abs()
+    assert int(gap.max()) == result.distances.linf
+
+
+def test_a_seed_is_a_result(picture: Image.Image) -> None:
+    results = [
+        finish(studio.Request(picture, MODEL, recipe("pgd", steps=2), seed=seed))
+        for seed in (1, 1, 2)
+    ]
+    first, same, other = (each.adversarial.pixels for each in results)
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+def test_transfers_are_judged_by_the_other_model(picture: Image.Image) -> None:
+    request = studio.Request(picture, MODEL, recipe("mifgsm", steps=2), others=(MODEL,))
+    result = finish(request)
+    (transfer,) = result.transfers
+    assert transfer.clean == result.name(result.clean.top)
+    assert transfer.adversarial == result.name(result.adversarial.top)
