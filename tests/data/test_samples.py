@@ -70,5 +70,5 @@ def test_the_bundled_model_recognises_each_rendered_picture(picture: Picture) ->
     x0 = fit(load_sample(picture.id), victim.spec.input_size)[None] / 255
     with torch.no_grad():
         shares = victim.logits(x0).softmax(-1)[0]
-    wanted = spellings(victim.spec.class_names)[folded(picture.label)]
+    wanted = spellings(victim.spec.classes)[folded(picture.label)]
     assert shares[wanted] >= 0.7

@@ -13,7 +13,7 @@ from engine.data.render.trace import Camera, Part, Scene, Surface, sky, trace
 from engine.data.render.vectors import Array, colour, mix, smoothstep, unit, vec
 
 SIZE = 448
-CAMERA = Camera(eye=(-9.6, 2.5, 11.2), target=(-0.22, 1.62, 0.0), fov=33.5)
+CAMERA = Camera(eye=(-9.6, 2.5, 11.2), target=(-0.60, 1.62, 0.0), fov=33.5)
 SIDE = 1.25  # half width of the body
 AXLES = (-2.95, 1.15, 2.2)
 
