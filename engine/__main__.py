@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == ["train"]:
         return training.main(words[1:])
-    arguments = _parser().parse_args(words)
+    arguments = parser().parse_args(words)
     try:
         arguments.run(arguments)
     except EngineError as error:
@@ -273,9 +273,10 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m engine", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+def parser() -> argparse.ArgumentParser:
+    """The command line of `python -m engine`."""
+    made = argparse.ArgumentParser(prog="python -m engine", description=__doc__)
+    commands = made.add_subparsers(required=True, metavar="COMMAND")
 
     def command(function: Any) -> argparse.ArgumentParser:
         made = commands.add_parser(
@@ -328,7 +329,7 @@ def _parser() -> argparse.ArgumentParser:
     speed.add_argument("--model", default="vit_imagenette")
     speed.add_argument("--batches", type=int, nargs="+", default=[1, 8])
     commands.add_parser("train", help="Train a bundled model by its recipe.", add_help=False)
-    return parser
+    return made
 
 
 if __name__ == "__main__":
