@@ -1,0 +1,1 @@
+"""The page: what a visitor sees and does. All tensor work is the engine's."""

@@ -1,0 +1,112 @@
+"""The run that stands on the page before anyone presses anything: `python -m demo.first_run`.
+
+It is the default request, computed by the engine with the bundled model and written with a hash
+of that model and of the code that packs results for the views; the page shows it only while that
+is the model and the code it has, and else what it was warmed up with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from demo import pictures, views
+from demo.running import Ended, drive
+from demo.store import Job
+from engine.attack.catalog import recipe
+from engine.model import zoo
+from engine.studio import Request
+
+ARTEFACT = Path(__file__).parents[1] / "assets" / "first_run.json"
+VIEWS = Path(views.__file__).parent
+ID = "first"
+MOST_OTHERS = 3
+EPS = 4 / 255
+
+
+def request(weights: Path | None = None) -> Request | None:
+    """The default request: first model here, first sample, MI-FGSM at an eps nobody sees."""
+    here = [
+        each
+        for each in zoo.cards(weights)
+        if zoo.available(each) == "here" and each.task == "classify"
+    ]
+    shown = pictures.listed()
+    if not here or not shown:
+        return None
+    others = [each.name for each in here[1:] if each.source == "bundled"]
+    return Request(
+        pictures.read(pictures.SAMPLE + shown[0].id),
+        here[0].name,
+        recipe("mifgsm", eps=EPS),
+        others=tuple(others[:MOST_OTHERS]),
+        weights=weights,
+    )
+
+
+def stored(weights: Path | None = None) -> dict[str, Any] | None:
+    """What was computed earlier for the views, if it was with the very model that is here."""
+    asked = request(weights)
+    if asked is None or not ARTEFACT.is_file():
+        return None
+    found = json.loads(ARTEFACT.read_text())
+    return found["payload"] if found["made_of"] == made_of(asked) else None
+
+
+def made_of(asked: Request) -> str:
+    """A hash of the model's weights and of what turns results into messages."""
+    parts = [zoo.card(asked.model, asked.weights).sha256.encode()]
+    parts += [(VIEWS / name).read_bytes() for name in ("payload.py", "packing.py")]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+class Warm:
+    """The default run, computed once in the background: it warms the model, and a visitor who
+    selects a patch in the shown result is answered from it."""
+
+    def __init__(self, weights: Path | None = None) -> None:
+        asked = request(weights)
+        self.job = None if asked is None else Job(asked, id=ID)
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def start(self) -> None:
+        if self.job is not None:
+            self._thread.start()
+
+    def done(self, patience: float = 30.0) -> Job | None:
+        """The job once it has its result, waiting for it if need be."""
+        if self._thread.ident is not None:
+            self._thread.join(patience)
+        return self.job if self.job is not None and self.job.result is not None else None
+
+    def _work(self) -> None:
+        if self.job is not None:
+            for _ in drive(self.job, patience=math.inf):
+                pass
+
+
+def main() -> int:
+    """Compute the default run and write what the views need of it."""
+    asked = request()
+    if asked is None:
+        print("first_run: no model or no sample on this machine", file=sys.stderr)
+        return 2
+    job = Job(asked, id=ID)
+    ended = [event for event in drive(job, patience=math.inf) if isinstance(event, Ended)][-1]
+    assert ended.result is not None
+    found = {
+        "made_of": made_of(asked),
+        "payload": views.payload(ended.result, ID),
+    }
+    ARTEFACT.write_text(json.dumps(found, separators=(",", ":")) + "\n")
+    print(f"{ARTEFACT.name}: {ARTEFACT.stat().st_size / 1e6:.2f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""The Lab page: the recipe on the left, what you see in the middle, what happens inside beside it.
+
+Only layout stands here; `recipe` makes the controls, `views` what is drawn, `wiring` what happens.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+
+from demo import endpoints, first_run, recipe, views, wiring
+from demo.chrome import TITLE
+from demo.store import Store
+from demo.wiring import Lab
+
+LEAD = "Change a picture invisibly, fool a vision transformer, and see inside it."
+FILES = (("png", "Adversarial PNG"), ("npz", "Perturbation NPZ"), ("json", "Result JSON"))
+
+
+def build(weights: Path | None = None) -> gr.Blocks:
+    """The whole application, not yet launched."""
+    lab = Lab(Store(), first_run.Warm(weights), weights)
+    with gr.Blocks(
+        title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)
+    ) as demo:
+        page(demo, lab)
+        endpoints.declare(weights)
+    demo.queue(max_size=24)
+    lab.warm.start()
+    return demo
+
+
+def page(demo: gr.Blocks, lab: Lab) -> None:
+    """The Lab page, in the current Blocks context."""
+    gr.HTML(f"<header><h1>{TITLE}</h1><p>{LEAD}</p></header>", elem_id="title")
+    carrier = views.carrier()
+    with gr.Row(elem_id="lab"):
+        with gr.Column(elem_id="recipe"):
+            panel = recipe.make(lab.warm.job and lab.warm.job.request, lab.weights)
+        with gr.Column(elem_id="see"):
+            files = _see()
+        with gr.Column(elem_id="inside"):
+            numbers = _inside(lab)
+    after = wiring.numbers(lab, *numbers)
+    wiring.runs(lab, panel, carrier, files, after)
+    wiring.picture(panel)
+    wiring.goal(lab, panel)
+    wiring.opening(demo, lab, panel, carrier, files)
+
+
+def _see() -> list[gr.DownloadButton]:
+    views.pair()
+    views.scrubber()
+    views.verdict()
+    views.bars()
+    with gr.Row(elem_id="downloads"):
+        return [
+            gr.DownloadButton(label, interactive=False, size="sm", elem_id=f"save-{name}")
+            for name, label in FILES
+        ]
+
+
+def _inside(lab: Lab) -> tuple[gr.Tab, gr.Dropdown, gr.Plot, gr.Dataframe]:
+    with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
+        # Hidden tabs keep their views mounted: they redraw when they are shown.
+        with gr.Tab("Attention", render_children=True):
+            views.attention(lab.patch)
+        for title, view in (
+            ("Gradients", views.gradients),
+            ("Tokens", views.tokens),
+            ("Outliers", views.outliers),
+            ("Depth", views.depth),
+        ):
+            with gr.Tab(title, render_children=True):
+                view()
+        with gr.Tab("Data", elem_id="data") as tab:
+            choice = gr.Dropdown([], label="What to show", interactive=True, elem_id="data-choice")
+            plot = gr.Plot(show_label=False, elem_id="data-plot")
+            table = gr.Dataframe(
+                interactive=False,
+                show_label=False,
+                wrap=True,
+                max_height=320,
+                elem_id="data-table",
+            )
+    return tab, choice, plot, table

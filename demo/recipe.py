@@ -1,0 +1,195 @@
+"""The recipe column: picture, model, goal and knobs, and the request they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from demo import controls, models, pictures, status
+from engine.attack.catalog import RECIPES
+from engine.attack.recipe import Recipe
+from engine.core.errors import BadImage, BadTask
+from engine.model import zoo
+from engine.studio import Request, class_index
+
+SELF = "What the model sees"
+ANY, ONE = "anything else", "a class I choose"
+# Constant template, driven by Python's value alone: gradio undoes what JS does to a template.
+PICK = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('button[data-sample]');
+  if (button) trigger('pick', {id: button.dataset.sample});
+});
+"""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The column's controls. `before` remembers which attack's knobs are shown."""
+
+    source: gr.State
+    strip: gr.HTML
+    picture: gr.Image
+    model: gr.Dropdown
+    card: gr.HTML
+    attack: gr.Dropdown
+    before: gr.State
+    goal: gr.Radio
+    target: gr.Dropdown
+    knobs: dict[str, gr.components.Component]
+    sentence: gr.HTML
+    run: gr.Button
+    step: gr.Button
+    stop: gr.Button
+    status: gr.HTML
+    label: gr.Dropdown
+    others: gr.Dropdown
+    seed: gr.Number
+    reset: gr.Button
+
+    @property
+    def said(self) -> list[gr.components.Component]:
+        """What the goal in one sentence is made of."""
+        aim = [self.model, self.attack, self.goal, self.target]
+        return [*aim, self.knobs["eps"], self.knobs["steps"]]
+
+    @property
+    def asked(self) -> list[gr.components.Component]:
+        """What a request is made of, in the order of `request`'s values."""
+        aim = [self.source, self.model, self.attack, self.goal, self.target]
+        return [*aim, self.label, self.others, self.seed, *self.knobs.values()]
+
+
+def make(start: Request | None, weights: Path | None) -> Panel:
+    """The column in the current layout, set to the request `start`."""
+    model = start.model if start else zoo.cards(weights)[0].name
+    attack = start.recipe if start else RECIPES[0]()
+    names = models.classes(model, weights)
+    parts = _picture(start) | _model(model, weights) | _goal(attack, names)
+    main = controls.make(True, attack)
+    parts |= {"sentence": gr.HTML(elem_id="sentence")} | _actions()
+    with gr.Accordion("More", open=False, elem_id="more"):
+        folded = controls.make(False, attack)
+        others = models.others(model, weights)
+        parts |= _folded(names, others, list(start.others) if start else [])
+    return Panel(**parts, knobs=main | folded)
+
+
+def request(weights: Path | None, names: Sequence[str], values: Sequence[Any]) -> Request:
+    """The request as the controls stand, knobs in the order of `names`; raises EngineError."""
+    source, model, attack, goal, target, label, others, seed, *knobs = values
+    classes = zoo.class_names(zoo.card(str(model or ""), weights))
+    if goal == ONE and not target:
+        raise BadTask("There is no target class.", "Choose the class that the model should see.")
+    if not isinstance(seed, int | float) or not float(seed).is_integer() or seed < 0:
+        raise BadTask("The seed must be a whole number from 0.", "Type, for instance, 0.")
+    if not source:
+        raise BadImage("There is no picture.", "Choose one of the samples or bring your own.")
+    return Request(
+        image=pictures.read(source),
+        model=str(model),
+        recipe=controls.chosen(str(attack), dict(zip(names, knobs, strict=True))),
+        label=None if label == SELF else class_index(classes, str(label)),
+        target=class_index(classes, str(target)) if goal == ONE else None,
+        seed=int(seed),
+        others=tuple(str(each) for each in others or ()),
+        weights=weights,
+    )
+
+
+def _picture(start: Request | None) -> dict[str, Any]:
+    first = pictures.listed()[0].id if pictures.listed() else ""
+    return {
+        "source": gr.State(pictures.SAMPLE + first if first else ""),
+        "strip": gr.HTML(
+            pictures.strip(first),
+            html_template='<div class="strip" role="group" aria-label="Samples">${value}</div>',
+            js_on_load=PICK,
+            elem_id="strip",
+        ),
+        "picture": gr.Image(
+            start.image if start else None,
+            format="png",
+            type="filepath",
+            show_label=False,
+            sources=["upload", "clipboard", "webcam"],
+            buttons=[],
+            height=150,
+            alt_text="The picture under attack",
+            placeholder="Drop a picture here, or click to upload",
+            elem_id="picture",
+        ),
+    }
+
+
+def _model(model: str, weights: Path | None) -> dict[str, Any]:
+    return {
+        "model": gr.Dropdown(
+            models.choices(weights),
+            value=model,
+            label="Model",
+            info="Or type the name of any timm classifier.",
+            allow_custom_value=True,
+            elem_id="model",
+        ),
+        "card": gr.HTML(models.card(model, weights), elem_id="model-card"),
+    }
+
+
+def _goal(attack: Recipe, names: list[str]) -> dict[str, Any]:
+    return {
+        "attack": gr.Dropdown(
+            [(each.title, each.name) for each in RECIPES],
+            value=attack.name,
+            label="Attack",
+            elem_id="attack",
+        ),
+        "before": gr.State(attack.name),
+        "goal": gr.Radio([ANY, ONE], value=ANY, label="Make the model see", elem_id="goal"),
+        "target": gr.Dropdown(
+            names,
+            value=None,
+            label="Target class",
+            visible=False,
+            interactive=True,
+            elem_id="target",
+        ),
+    }
+
+
+def _actions() -> dict[str, Any]:
+    with gr.Row(elem_id="actions"):
+        buttons = {
+            "run": gr.Button("Run", variant="primary", elem_id="run", min_width=64, scale=2),
+            "step": gr.Button("Step", elem_id="step", min_width=64),
+            "stop": gr.Button("Stop", elem_id="stop", min_width=64),
+        }
+    line = gr.HTML(
+        status.line(status.EMPTY),
+        html_template='<div role="status" aria-live="polite">${value}</div>',
+        elem_id="status",
+    )
+    return buttons | {"status": line}
+
+
+def _folded(names: list[str], others: list[tuple[str, str]], shown_to: list[str]) -> dict[str, Any]:
+    return {
+        "label": gr.Dropdown(
+            [SELF, *names], value=SELF, label="True class", interactive=True, elem_id="label"
+        ),
+        "others": gr.Dropdown(
+            others,
+            value=shown_to,
+            multiselect=True,
+            label="Also show the result to",
+            info="Does it fool models that the attack never saw?",
+            interactive=True,
+            elem_id="others",
+        ),
+        "seed": gr.Number(0, precision=0, label="Seed", elem_id="seed"),
+        "reset": gr.Button("Reset", size="sm", elem_id="reset"),
+    }

@@ -1,0 +1,36 @@
+"""The linked views of the Lab: messages to the browser, and the components that draw them."""
+
+from demo.views.components import (
+    HEAD,
+    attention,
+    bars,
+    carrier,
+    depth,
+    gradients,
+    outliers,
+    pair,
+    scrubber,
+    tokens,
+    verdict,
+)
+from demo.views.payload import payload, slab
+from demo.views.progress import RESTORE, live, opened
+
+__all__ = [
+    "HEAD",
+    "RESTORE",
+    "attention",
+    "bars",
+    "carrier",
+    "depth",
+    "gradients",
+    "live",
+    "opened",
+    "outliers",
+    "pair",
+    "payload",
+    "scrubber",
+    "slab",
+    "tokens",
+    "verdict",
+]

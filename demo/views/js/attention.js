@@ -1,0 +1,324 @@
+// Where a token looks: blocks x heads, clean and attacked.
+
+VIEWS.attention = insideView({
+  empty: "Press Run to see where the class token looks, block by block and head by head.",
+  key: ["attention"],
+  build(view, parts) {
+    view.show = "both";
+    view.modes = choices(
+      "Overview shows",
+      [
+        ["both", "Maps"],
+        ["difference", "Difference"],
+      ],
+      view.show,
+      (v) => {
+        view.show = v;
+        lab.redraw("attention");
+      },
+    );
+    view.heads = choices("Map", [["mean", "Mean"]], "mean", (v) =>
+      lab.select({ head: Number.isNaN(Number(v)) ? v : Number(v) }),
+    );
+    view.heads.element.classList.add("lab-heads");
+    view.query = document.createElement("span");
+    view.query.className = "lab-query";
+    view.query.addEventListener(
+      "click",
+      (e) => e.target.closest("button") && lab.select({ patch: -1 }),
+    );
+    parts.tools.append(view.modes.element, view.query);
+    view.matrix = document.createElement("div");
+    view.matrix.className = "lab-matrix";
+    view.matrix.innerHTML = `<canvas></canvas><i class="lab-cell"></i>`;
+    view.matrix.tabIndex = 0;
+    view.matrix.setAttribute("role", "application");
+    view.matrix.setAttribute(
+      "aria-roledescription",
+      "matrix of attention maps, blocks across, heads down",
+    );
+    view.matrix.addEventListener("click", (event) => {
+      if (!lab.run?.rows) return;
+      const { x, y, cell, tall } = view.layout;
+      const box = view.matrix.getBoundingClientRect();
+      const block = Math.floor((event.clientX - box.left - x) / cell);
+      const head = Math.floor((event.clientY - box.top - y) / tall);
+      if (block < 0 || head < 0) return;
+      lab.select({ block, head });
+    });
+    view.matrix.addEventListener("keydown", (event) => {
+      if (!lab.run?.rows) return;
+      const head = typeof lab.sel.head === "number" ? lab.sel.head : -1;
+      if (event.key === "ArrowLeft") lab.select({ block: lab.sel.block - 1 });
+      else if (event.key === "ArrowRight") lab.select({ block: lab.sel.block + 1 });
+      else if (event.key === "ArrowUp") lab.select({ head: Math.max(0, head - 1) });
+      else if (event.key === "ArrowDown") lab.select({ head: head + 1 });
+      else return;
+      event.preventDefault();
+    });
+    view.scale = document.createElement("div");
+    view.scale.className = "lab-scale";
+    parts.overview.append(view.matrix, view.scale);
+    view.maps = document.createElement("div");
+    view.maps.className = "lab-maps";
+    view.left = mapFigure("clean", "clean");
+    view.right = mapFigure("adversarial", "attacked");
+    view.maps.append(view.left, view.right);
+    view.bar = document.createElement("div");
+    view.bar.className = "lab-scale";
+    parts.detail.append(view.heads.element, view.maps, view.bar);
+  },
+  draw(run, sel, parts) {
+    const view = this;
+    const rows = asked(view, run, sel);
+    const { heads } = run.shapes[sel.block];
+    const rollout = rows.frame(0).rollout !== null;
+    const options = [["mean", "Mean"], ...(rollout ? [["rollout", "Rollout"]] : [])];
+    for (const h of range(heads)) options.push([h, heads > 4 ? String(h + 1) : `Head ${h + 1}`]);
+    const head = sel.head === "rollout" && !rollout ? "mean" : sel.head;
+    view.heads.fill(options, head);
+    const patch = sel.patch >= 0 && rows.query === queryOf(run, sel);
+    setHtml(
+      view.query,
+      `Query: <b>${escape(patch || !run.shapes[0].prefix ? patchName(sel.patch, run.shapes[0].grid) : "class token")}</b>` +
+        (sel.patch >= 0 && run.shapes[0].prefix
+          ? ` <button type="button">back to class token</button>`
+          : "") +
+        (view.waiting ? ` <em>${view.waiting}</em>` : ""),
+    );
+    drawMatrix(view, run, sel, rows);
+    const clean = rows.read(0, sel.block, head);
+    const now = rows.read(sel.step, sel.block, head);
+    const shape = head === "rollout" ? run.shapes[0] : run.shapes[sel.block];
+    const max = largest([clean, now], shape.prefix);
+    const look = { shape, max, scale: rooted, unit: percent };
+    drawMap(view.left, { ...look, picture: run.pictures[0], values: clean, title: "clean" });
+    drawMap(view.right, {
+      ...look,
+      picture: run.pictures[sel.step],
+      values: now,
+      title: sel.step ? stepName(run, sel.step) : "step 0: same",
+    });
+    const name =
+      head === "rollout"
+        ? "rollout over all blocks"
+        : `block ${sel.block + 1}, ${head === "mean" ? `mean of ${plural(heads, "head")}` : `head ${head + 1}`}`;
+    setHtml(
+      view.bar,
+      `<span>${name}, both on one scale</span>${ramp(sequential, 0, 1, ["0", percent(max / 4), percent(max)])}`,
+    );
+    view.matrix.setAttribute(
+      "aria-label",
+      `Attention maps. ${name}. Arrow keys: left and right choose the block, up and down the head.`,
+    );
+    setHtml(parts.finding, attentionFinding(run, sel, rows, patch));
+    parts.method.textContent =
+      `Each map is one row of the softmax attention matrix: how the query ${patch ? "patch" : "token"} shares its attention out over the picture (sums to 100 % with the tokens beside the map). ` +
+      (run.shapes.some((s) => s.queries)
+        ? "In the class-attention blocks at the end only the class token asks. "
+        : "") +
+      `Colour goes with the square root of attention. Rollout multiplies (half attention, half identity) through all blocks, mean over heads. ` +
+      `Attention tells where information is fetched, not why the model answers as it does.`;
+  },
+});
+
+const queryOf = (run, sel) =>
+  sel.patch < 0 ? run.attention.query : run.shapes[0].prefix + sel.patch;
+
+const GONE = "This run is no longer on the server. Press Run again.";
+
+// The rows of the selected query: at hand for the class token, fetched once for a patch.
+function asked(view, run, sel) {
+  const query = queryOf(run, sel);
+  const { home, asked } = run.rows;
+  view.waiting = "";
+  if (query === home.query) return home;
+  const known = asked.get(query);
+  if (known instanceof Rows) return (run.rows.latest = known);
+  if (!known) {
+    asked.set(query, "waiting");
+    clearTimeout(view.asking);
+    view.asking = setTimeout(() => {
+      view.server
+        .rows(JSON.stringify([run.run, query]))
+        .then((slab) =>
+          asked.set(query, slab && slab.frames ? new Rows(slab, run.shapes) : slab?.error || GONE),
+        )
+        .catch(() => asked.set(query, GONE))
+        .finally(() => lab.redraw("attention"));
+    }, 60);
+    for (const [key, value] of asked) if (value === "waiting" && key !== query) asked.delete(key);
+  }
+  view.waiting = typeof known === "string" && known !== "waiting" ? known : "asking the server …";
+  return home;
+}
+
+function largest(lists, prefix) {
+  let max = 0;
+  for (const list of lists)
+    for (let i = prefix; i < list.length; i++) if (list[i] > max) max = list[i];
+  return max;
+}
+
+const MATRIX_HEIGHT = 440;
+const GAP = 2;
+
+// The larger thumbnails win: clean above attacked, or beside it.
+function arrange(width, depth, heads, both) {
+  const [across, down] = [width / depth, MATRIX_HEIGHT / heads];
+  const fit = (w, h) => Math.floor(clamp(Math.min(w, h), 10, 60));
+  if (!both) {
+    const side = fit(across - 2 * GAP, down - 2 * GAP);
+    return { side, cell: side + 2 * GAP, tall: side + 2 * GAP, right: 0, down: 0 };
+  }
+  const stacked = fit(across - 2 * GAP, (down - 2 * GAP - 4) / 2);
+  const beside = fit((across - 2 * GAP - 3) / 2, down - 2 * GAP);
+  if (beside > 0.7 * stacked)
+    return {
+      side: beside,
+      cell: 2 * beside + 2 * GAP + 3,
+      tall: beside + 2 * GAP,
+      right: beside + 1,
+      down: 0,
+    };
+  return {
+    side: stacked,
+    cell: stacked + 2 * GAP,
+    tall: 2 * stacked + 2 * GAP + 4,
+    right: 0,
+    down: stacked + 1,
+  };
+}
+
+function drawMatrix(view, run, sel, rows) {
+  const canvas = view.matrix.firstChild;
+  const most = Math.max(...run.shapes.map((s) => s.heads));
+  view.modes.set(view.show);
+  const both = view.show === "both";
+  const [x, y] = [46, 20];
+  const width = view.matrix.clientWidth;
+  const plan = arrange(width - x, run.depthOf, most, both);
+  const { side, cell, tall } = plan;
+  const height = y + most * tall + 4;
+  view.layout = { x, y, cell, tall };
+  view.matrix.style.height = `${height}px`;
+  const context = sharp(canvas, width, height);
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
+  const ink = getComputedStyle(view.scale).color;
+  const strong = getComputedStyle(view.root).color;
+  context.font = `12px ${getComputedStyle(view.root).fontFamily}`;
+  context.textAlign = "center";
+  for (const block of range(run.depthOf)) {
+    context.fillStyle = block === sel.block ? strong : ink;
+    if (cell >= 18 || block % 2 === 0 || block === sel.block)
+      context.fillText(String(block + 1), x + block * cell + cell / 2, 13);
+  }
+  context.textAlign = "right";
+  for (const head of range(most)) {
+    context.fillStyle = head === sel.head ? strong : ink;
+    context.fillText(`head ${head + 1}`, x - 5, y + head * tall + tall / 2 + 4);
+  }
+  let moved = 0;
+  const changes = [];
+  if (!both)
+    for (const block of range(run.depthOf))
+      for (const head of range(run.shapes[block].heads)) {
+        const [a, b] = [rows.head(0, block, head), rows.head(sel.step, block, head)];
+        const change = b.map((v, i) => v - a[i]);
+        for (let i = run.shapes[block].prefix; i < change.length; i++)
+          moved = Math.max(moved, Math.abs(change[i]));
+        changes.push([block, head, change]);
+      }
+  if (both)
+    for (const block of range(run.depthOf))
+      for (const head of range(run.shapes[block].heads)) {
+        const [a, b] = [rows.head(0, block, head), rows.head(sel.step, block, head)];
+        const shape = run.shapes[block];
+        const max = largest([a, b], shape.prefix);
+        const at = [x + block * cell + GAP, y + head * tall + GAP];
+        thumbnail(context, shape, a, max, rooted, at[0], at[1], side);
+        thumbnail(context, shape, b, max, rooted, at[0] + plan.right, at[1] + plan.down, side);
+      }
+  else
+    for (const [block, head, change] of changes)
+      thumbnail(
+        context,
+        run.shapes[block],
+        change,
+        moved,
+        diverging,
+        x + block * cell + GAP,
+        y + head * tall + GAP,
+        side,
+      );
+  const marker = view.matrix.lastChild;
+  const one = typeof sel.head === "number";
+  Object.assign(marker.style, {
+    left: `${x + sel.block * cell}px`,
+    top: `${one ? y + sel.head * tall : y}px`,
+    width: `${cell}px`,
+    height: `${one ? tall : most * tall}px`,
+  });
+  marker.hidden = sel.head === "rollout";
+  setHtml(
+    view.scale,
+    both
+      ? `<span>blocks across, heads down; ${plan.down ? "above" : "left"} clean, ${plan.down ? "below" : "right"} ${escape(stepName(run, sel.step))}; each pair on its own scale</span>`
+      : `<span>attacked minus clean, one scale for all</span>${ramp(diverging, -1, 1, [`−${percent(moved)}`, "0", `+${percent(moved)}`])}`,
+  );
+}
+
+function thumbnail(context, { prefix, grid }, values, max, scale, x, y, side) {
+  const [rows, columns] = grid;
+  const image = new ImageData(columns, rows);
+  const colour = colourOf(scale);
+  for (let i = 0; i < rows * columns; i++) {
+    image.data.set(colour(max > 0 ? values[prefix + i] / max : 0), i * 4);
+    image.data[i * 4 + 3] = 255;
+  }
+  const small = (thumbnail.canvas ??= document.createElement("canvas"));
+  small.width = columns;
+  small.height = rows;
+  small.getContext("2d").putImageData(image, 0, 0);
+  context.imageSmoothingEnabled = false;
+  context.drawImage(small, x, y, side, side);
+}
+
+const entropy = (row) => row.reduce((sum, p) => sum - (p > 0 ? p * Math.log2(p) : 0), 0);
+
+// Half the sum of |a - b|: the share of attention that has gone elsewhere.
+function movedShare(a, b) {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += Math.abs(a[i] - b[i]);
+  return sum / 2;
+}
+
+function attentionFinding(run, sel, rows, patch) {
+  const who = patch || !run.shapes[0].prefix ? "this patch" : "the class token";
+  if (sel.step === 0) {
+    const flat = range(run.depthOf).map((l) => entropy(rows.mean(0, l)));
+    const sharpest = flat.indexOf(Math.min(...flat));
+    return `On the clean picture ${who} looks most narrowly in block ${sharpest + 1} (${flat[sharpest].toFixed(1)} bits of entropy, mean over heads) and most widely in block ${flat.indexOf(Math.max(...flat)) + 1} (${Math.max(...flat).toFixed(1)} bits).`;
+  }
+  const best = mostMoved(rows, run.shapes, sel.step);
+  const [a, b] = [0, sel.step].map((frame) => rows.head(frame, best.block, best.head));
+  const noise = movedShare(a, rows.head(run.noise, best.block, best.head));
+  return (
+    `The attack moves ${who}’s attention most in <button type="button" class="lab-jump" data-select='{"block":${best.block},"head":${best.head}}'>block ${best.block + 1}, head ${best.head + 1}</button>: ` +
+    `${percent(movedShare(a, b))} of it goes to other tokens (random noise of equal size: ${percent(noise)}), ` +
+    `and its entropy goes from ${entropy(a).toFixed(1)} to ${entropy(b).toFixed(1)} bits.`
+  );
+}
+
+// The block and head whose row an attack moved most.
+function mostMoved(rows, shapes, frame) {
+  let best = { moved: -1 };
+  shapes.forEach(({ heads }, block) => {
+    for (let head = 0; head < heads; head++) {
+      const moved = movedShare(rows.head(0, block, head), rows.head(frame, block, head));
+      if (moved > best.moved) best = { moved, block, head };
+    }
+  });
+  return { block: best.block, head: best.head };
+}

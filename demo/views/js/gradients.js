@@ -1,0 +1,261 @@
+// How uneven the gradients are that the attack followed, and whether float32 could carry them.
+
+const MEASURES = {
+  variance: "variance of the gradient",
+  dispersion: "variance / mean |g|²",
+  kurtosis: "kurtosis",
+};
+const CANCELS = 16.75;
+const UNDERFLOWS = 104;
+
+VIEWS.gradients = insideView({
+  empty: "Press Run to see how strong and how uneven the gradients are that the attack follows.",
+  key: ["gradients"],
+  build(view, parts) {
+    view.measure = "variance";
+    view.component = 0;
+    view.modes = choices(
+      "Measure",
+      [
+        ["variance", "Variance"],
+        ["dispersion", "Dispersion"],
+        ["kurtosis", "Kurtosis"],
+      ],
+      view.measure,
+      (v) => {
+        view.measure = v;
+        lab.redraw("gradients");
+      },
+    );
+    const hint = document.createElement("span");
+    hint.className = "lab-hint";
+    hint.textContent = "The last two ignore scale.";
+    parts.tools.append(view.modes.element, hint);
+    view.key = document.createElement("div");
+    view.panels = document.createElement("div");
+    view.panels.className = "lab-panels lab-panels-3";
+    view.charts = ["Attention", "QKV", "MLP"].map((name, i) => {
+      const chart = chartFrame(`${name} gradient`, {
+        height: 206,
+        extra: (key) => {
+          const step = { ArrowUp: -1, ArrowDown: 1 }[key];
+          if (!step) return false;
+          view.component = (view.component + step + 3) % 3;
+          view.charts[view.component].focus();
+          lab.redraw("gradients");
+          return true;
+        },
+      });
+      chart.addEventListener("pointerdown", () => {
+        view.component = i;
+        lab.redraw("gradients");
+      });
+      chart.addEventListener("focus", () => {
+        view.component = i;
+        lab.redraw("gradients");
+      });
+      view.panels.append(chart);
+      return chart;
+    });
+    view.gapTitle = document.createElement("p");
+    view.gapTitle.className = "lab-subhead";
+    view.gap = chartFrame("Gap between the two largest pre-softmax scores", { height: 210 });
+    view.gapNote = document.createElement("p");
+    view.gapNote.className = "lab-finding lab-second";
+    parts.overview.append(view.key, view.panels, view.gapTitle, view.gap, view.gapNote);
+    view.parts3 = choices(
+      "Component",
+      [
+        [0, "Attention"],
+        [1, "QKV"],
+        [2, "MLP"],
+      ],
+      0,
+      (v) => {
+        view.component = Number(v);
+        lab.redraw("gradients");
+      },
+    );
+    view.maps = document.createElement("div");
+    view.maps.className = "lab-maps";
+    view.left = mapFigure("clean", "clean");
+    view.right = mapFigure("adversarial", "attacked");
+    view.maps.append(view.left, view.right);
+    view.bar = document.createElement("div");
+    view.bar.className = "lab-scale";
+    parts.detail.append(view.parts3.element, view.maps, view.bar);
+  },
+  draw(run, sel, parts) {
+    const view = this;
+    const { frames, components } = run.gradients;
+    const [a, b] = [frames[0], frames[sel.step]];
+    const name = components[view.component];
+    view.parts3.set(view.component);
+    setHtml(
+      view.key,
+      legend([
+        ["clean", "clean (step 0)"],
+        ["adversarial", frameName(run, sel.step || run.last), "5 3", "ring"],
+      ]),
+    );
+    const all = frames.flatMap((f) => f[view.measure].flat()).filter((v) => v !== null && v > 0);
+    const low = Math.min(...all);
+    const high = Math.max(...all);
+    components.forEach((title, i) => {
+      const chart = view.charts[i];
+      chart.classList.toggle("lab-chosen", i === view.component);
+      const column = (f) => f[view.measure].map((row) => row[i]);
+      setHtml(
+        chart,
+        blockChart({
+          width: chart.clientWidth,
+          height: 206,
+          count: run.depthOf,
+          kind: "log",
+          low,
+          high,
+          selected: sel.block,
+          title,
+          readout: [
+            ["clean", short(column(a)[sel.block])],
+            ...(sel.step ? [["adversarial", short(column(b)[sel.block])]] : []),
+          ],
+          series: [
+            { values: column(a), role: "clean" },
+            ...(sel.step
+              ? [{ values: column(b), role: "adversarial", dash: "5 3", marker: "ring" }]
+              : []),
+          ],
+        }),
+      );
+      frameValue(
+        chart,
+        run,
+        `${MEASURES[view.measure]} ${short(a[view.measure][sel.block][i])} clean, ${short(b[view.measure][sel.block][i])} attacked`,
+      );
+    });
+    drawGaps(view, run, sel);
+    const shape = run.shapes[sel.block];
+    const share = (frame) => {
+      const flat = (frame.unpacked ??= frame.tokens.map(unpackRows))[sel.block];
+      const n = flat.length / 3;
+      return flat.subarray(view.component * n, (view.component + 1) * n);
+    };
+    const [left, right] = [share(a), share(b)];
+    const max = largest([left, right], shape.prefix);
+    const fits = left.length === shape.prefix + shape.grid[0] * shape.grid[1];
+    view.maps.hidden = !fits;
+    if (fits) {
+      drawMap(view.left, {
+        picture: run.pictures[0],
+        shape,
+        values: left,
+        max,
+        unit: percent,
+        title: "clean",
+      });
+      drawMap(view.right, {
+        picture: run.pictures[sel.step],
+        shape,
+        values: right,
+        max,
+        unit: percent,
+        title: sel.step ? stepName(run, sel.step) : "step 0: same",
+      });
+    }
+    setHtml(
+      view.bar,
+      `<span>share of |gradient| per token, ${name}, block ${sel.block + 1}</span>${ramp(sequential, 0, 1, ["0", percent(max)])}`,
+    );
+    setHtml(parts.finding, gradientFinding(run, sel, view));
+    parts.method.textContent =
+      `The gradients are those the attack followed: of the loss of ${attackName(run)}, after its own rules, where it has any, had edited them on the way back through each block. ` +
+      `Attention: pre-softmax scores; QKV: their projections; MLP: the block's MLP output. Variance is over all entries and shrinks with any rescaling; dispersion and kurtosis do not, so only they show that extremes were removed. The random-noise control has no gradient: nothing is attacked there. A line has a gap where the gradient is exactly zero.`;
+  },
+});
+
+function gradientFinding(run, sel, view) {
+  const { frames, components } = run.gradients;
+  const i = view.component;
+  const of = (frame, measure, block) => frames[frame][measure][block][i];
+  if (sel.step === 0) {
+    const values = range(run.depthOf).map((l) => of(0, view.measure, l) ?? -1);
+    const top = values.indexOf(Math.max(...values));
+    return `On the clean picture the ${components[i]} gradient is ${view.measure === "variance" ? "strongest" : "most uneven"} in block ${top + 1} (${MEASURES[view.measure]} ${short(values[top])}).`;
+  }
+  const ratios = range(run.depthOf)
+    .map((l) => [l, of(sel.step, view.measure, l) / of(0, view.measure, l)])
+    .filter(([, r]) => Number.isFinite(r) && r > 0);
+  if (!ratios.length)
+    return `The ${components[i]} gradient is zero in every block at this step: there is nothing to compare.`;
+  const far = ratios.reduce((best, each) =>
+    Math.abs(Math.log(each[1])) > Math.abs(Math.log(best[1])) ? each : best,
+  );
+  const typical = geometric(ratios.map(([, r]) => r));
+  const other = view.measure === "variance" ? "dispersion" : "variance";
+  const beside = geometric(range(run.depthOf).map((l) => of(sel.step, other, l) / of(0, other, l)));
+  return (
+    `${frameName(run, sel.step).replace("after", "After")} the ${components[i]} gradient’s ${view.measure} is ${times(typical)} its clean value (geometric mean over blocks), ` +
+    `most apart in <button type="button" class="lab-jump" data-select='{"block":${far[0]}}'>block ${far[0] + 1}</button>: ${short(of(0, view.measure, far[0]))} → ${short(of(sel.step, view.measure, far[0]))}. ` +
+    `Its ${other}${other === "dispersion" ? ", which ignores scale," : ""} is ${times(beside)} the clean one.`
+  );
+}
+
+const times = (ratio) =>
+  `${ratio >= 1000 ? Math.round(ratio).toLocaleString("en") : short(ratio)} times`;
+
+function geometric(ratios) {
+  const logs = ratios.filter((r) => Number.isFinite(r) && r > 0).map(Math.log);
+  return Math.exp(logs.reduce((x, y) => x + y, 0) / logs.length);
+}
+
+function drawGaps(view, run, sel) {
+  const missing = run.gaps.missing;
+  view.gap.hidden = view.gapNote.hidden = view.gapTitle.hidden = Boolean(missing);
+  if (missing) return;
+  const { frames } = run.gaps;
+  const [a, b] = [frames[0], frames[sel.step]];
+  view.gapTitle.textContent =
+    "Gap between the two largest pre-softmax scores of a row (box: quartiles; whisker: minimum, drawn from 0.001, to maximum)";
+  const boxes = [
+    { values: a.quantiles, role: "clean", offset: sel.step ? -0.17 : 0, spread: 0.26 },
+  ];
+  if (sel.step)
+    boxes.push({ values: b.quantiles, role: "adversarial", offset: 0.17, spread: 0.26 });
+  setHtml(
+    view.gap,
+    blockChart({
+      width: view.gap.clientWidth,
+      height: 210,
+      count: run.depthOf,
+      kind: "log",
+      low: 0.001,
+      high: 200,
+      exact: true,
+      selected: sel.block,
+      boxes,
+      rules: [
+        { value: CANCELS, text: "16.75: float32 loses the row's top gradient", side: "start" },
+        { value: UNDERFLOWS, text: "104: float32 loses the whole row", side: "start" },
+      ],
+    }),
+  );
+  frameValue(
+    view.gap,
+    run,
+    `median gap ${short(a.quantiles[sel.block][2])} clean, ${short(b.quantiles[sel.block][2])} attacked`,
+  );
+  const tops = [0, sel.step].map((f) => frames[f].quantiles.map((q) => q[4]));
+  const flat = Math.max(...tops.flat());
+  const where = tops[tops[0].includes(flat) ? 0 : 1].indexOf(flat) + 1;
+  const share = Math.max(...a.cancels, ...b.cancels);
+  const block = [...a.cancels, ...b.cancels].indexOf(share) % run.depthOf;
+  const lost = Math.max(...a.underflows, ...b.underflows);
+  view.gapNote.textContent =
+    flat < CANCELS
+      ? `No row reaches 16.75 (largest gap ${short(flat)}, block ${where}): float32 underflow is absent in this model on this picture.`
+      : `Up to ${percent(share)} of the rows of block ${block + 1} have a gap of 16.75 or more (largest ${short(flat)}, block ${where}), where float32 rounds the top probability to 1; ` +
+        (lost > 0
+          ? `up to ${percent(lost)} pass 104 and carry no gradient at all.`
+          : `none passes 104, so no row loses its whole gradient.`);
+}

@@ -1,0 +1,106 @@
+// Which tokens train-free ATS would keep.
+
+VIEWS.tokens = insideView({
+  empty:
+    "Press Run to see which patches a token-pruning ViT would keep, before and after the attack.",
+  key: ["tokens"],
+  build(view, parts) {
+    view.key = document.createElement("div");
+    view.chart = chartFrame("Tokens kept", { height: 250 });
+    parts.overview.append(view.key, view.chart);
+    view.maps = document.createElement("div");
+    view.maps.className = "lab-maps";
+    view.left = mapFigure("clean", "clean");
+    view.right = mapFigure("adversarial", "attacked");
+    view.maps.append(view.left, view.right);
+    view.bar = document.createElement("div");
+    view.bar.className = "lab-scale";
+    parts.detail.append(view.maps, view.bar);
+    parts.tools.remove();
+  },
+  draw(run, sel, parts) {
+    const view = this;
+    const { blocks, total, frames } = run.tokens;
+    const [a, b, n] = [frames[0], frames[sel.step], frames[run.noise]];
+    const near = blocks.reduce(
+      (best, l) => (Math.abs(l - sel.block) < Math.abs(best - sel.block) ? l : best),
+      blocks[0],
+    );
+    const at = blocks.indexOf(near);
+    setHtml(
+      view.key,
+      legend([
+        ["clean", "clean"],
+        ["adversarial", sel.step ? frameName(run, sel.step) : "attacked", "5 3", "ring"],
+        ["noise", "random noise, equal size", "2 3", "diamond"],
+      ]),
+    );
+    const full = (frame) =>
+      range(run.depthOf).map((l) => (blocks.includes(l) ? frame.kept[blocks.indexOf(l)] : null));
+    setHtml(
+      view.chart,
+      blockChart({
+        width: view.chart.clientWidth,
+        height: 250,
+        count: run.depthOf,
+        high: total,
+        whole: true,
+        selected: sel.block,
+        title: "tokens kept",
+        readout: blocks.includes(sel.block)
+          ? [
+              ["clean", a.kept[at]],
+              ...(sel.step ? [["adversarial", b.kept[at]]] : []),
+              ["noise", n.kept[at]],
+            ]
+          : [["muted", "drops no token"]],
+        rules: [{ value: total, text: `all ${total}` }],
+        series: [
+          { values: full(n), role: "noise", dash: "2 3", marker: "diamond" },
+          { values: full(a), role: "clean" },
+          ...(sel.step
+            ? [{ values: full(b), role: "adversarial", dash: "5 3", marker: "ring" }]
+            : []),
+        ],
+      }),
+    );
+    const keep = (frame) =>
+      (frame.masks ??= unpack(frame.keep)).subarray(at * total, (at + 1) * total);
+    const shape = run.shapes[near];
+    drawMap(view.left, {
+      picture: run.pictures[0],
+      shape,
+      keep: keep(a),
+      title: `clean: ${a.kept[at]} of ${total}`,
+    });
+    drawMap(view.right, {
+      picture: run.pictures[sel.step],
+      shape,
+      keep: keep(b),
+      title: `${stepName(run, sel.step)}: ${b.kept[at]} of ${total}`,
+    });
+    frameValue(
+      view.chart,
+      run,
+      `${a.kept[at]} kept clean, ${b.kept[at]} attacked, ${n.kept[at]} noise, of ${total}`,
+    );
+    setHtml(
+      view.bar,
+      `<span>after block ${near + 1}${near === sel.block ? "" : ` (block ${sel.block + 1} drops nothing by itself)`}: bright patches are kept, dark ones dropped</span>`,
+    );
+    const changed = keep(a).reduce((sum, v, i) => sum + (v !== keep(b)[i] ? 1 : 0), 0);
+    setHtml(
+      parts.finding,
+      sel.step === 0
+        ? `On the clean picture ATS keeps ${percent(a.utilisation)} of the tokens over its ${blocks.length} pruning blocks; under random noise ${percent(n.utilisation)}.`
+        : `ATS keeps ${percent(a.utilisation)} of the tokens on the clean picture, ${percent(b.utilisation)} ${escape(frameName(run, sel.step))}, and ${percent(n.utilisation)} under random noise of equal size. ` +
+            `In block ${near + 1} the attack changes the fate of ${plural(changed, "token")}.`,
+    );
+    const aims = run.attack.name === "desparsify";
+    parts.method.textContent =
+      `Train-free ATS (adaptive token sampling) put on this model: each pruning block samples the tokens the class token attends to, so their number depends on the picture. The same weights, no training. ` +
+      (aims
+        ? ""
+        : `${attackName(run)} aims at the answer, not at this cost; DeSparsify is the attack that aims at cost.`);
+  },
+});

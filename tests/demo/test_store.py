@@ -1,0 +1,65 @@
+"""Laws of the store: bounded by number and bytes, the visitor's own stays, leaving clears."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import torch
+
+from demo.store import Job, Store, sizeof
+
+
+def job(session: str = "", size: int = 0) -> Job:
+    made = Job(SimpleNamespace(), session)
+    made.result = [torch.zeros(size, dtype=torch.uint8)]
+    return made
+
+
+def test_number_is_bounded_and_the_least_used_goes_first() -> None:
+    store = Store(most_runs=2)
+    first, second, third = job(), job(), job()
+    store.add(first)
+    store.add(second)
+    store.get(first.id)
+    store.add(third)
+    assert len(store) == 2
+    assert store.get(second.id) is None
+    assert second.stop.is_set()
+    assert store.get(first.id) is first
+
+
+def test_bytes_are_bounded_but_the_newest_stays() -> None:
+    store = Store(most_bytes=100)
+    small, large = job(size=60), job(size=60)
+    store.add(small)
+    store.add(large)
+    assert store.get(small.id) is None
+    assert store.bytes == 60
+    huge = store.add(job(size=500))
+    assert store.get(huge.id) is huge
+    assert len(store) == 1
+
+
+def test_a_result_that_grew_makes_room() -> None:
+    store = Store(most_bytes=100)
+    old, new = store.add(job(size=50)), store.add(job(size=10))
+    new.result = [torch.zeros(90, dtype=torch.uint8)]
+    store.grown(new)
+    assert store.get(old.id) is None
+    assert store.get(new.id) is new
+
+
+def test_leaving_stops_and_forgets_only_ones_own() -> None:
+    store = Store()
+    mine, yours = store.add(job("me")), store.add(job("you"))
+    assert store.current("me") is mine
+    store.leave("me")
+    assert mine.stop.is_set()
+    assert store.current("me") is None
+    assert store.current("you") is yours
+    assert not yours.stop.is_set()
+
+
+def test_size_counts_every_tensor_in_a_nest() -> None:
+    nest = {"a": (torch.zeros(3), [torch.zeros(2, 2, dtype=torch.uint8)]), "b": "text", "c": None}
+    assert sizeof(nest) == 16

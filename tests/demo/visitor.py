@@ -1,0 +1,64 @@
+"""A visitor: a browser page that remembers all that went wrong in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+)
+# Chromium's own remarks, none of them about this page.
+HARMLESS = ("svelte-i18n", "Too many arguments provided for the endpoint")
+
+
+class Visit:
+    """A visitor's page and all that went wrong in it."""
+
+    def __init__(self, browser: Any, url: str, width: int, height: int, theme: str) -> None:
+        self.context = browser.new_context(viewport={"width": width, "height": height})
+        self.page = self.context.new_page()
+        self.faults: list[str] = []
+        self.page.on("request", lambda r: self._asked(r.url, url))
+        self.page.on("pageerror", lambda error: self.faults.append(f"page: {error.stack or error}"))
+        self.page.on("console", self._said)
+        self.page.set_default_timeout(15_000)
+        self.page.goto(f"{url}/?__theme={theme}")
+        # The earlier run stands there: the views have drawn without a click.
+        self.page.wait_for_selector("#lab-verdict :text('golf ball')")
+
+    def _asked(self, what: str, home: str) -> None:
+        if not what.startswith((home, "data:", "blob:")):
+            self.faults.append(f"asked for {what}")
+
+    def _said(self, message: Any) -> None:
+        if message.type == "error" and not any(word in message.text for word in HARMLESS):
+            self.faults.append(f"console: {message.text}")
+
+    def status(self, *words: str) -> str:
+        """Wait until the line beside the Run button holds one of these words; give it back."""
+        self.page.wait_for_function(
+            "words => words.some(w => document.querySelector('#status').innerText.includes(w))",
+            arg=list(words),
+        )
+        return self.page.inner_text("#status")
+
+    def upload(self, name: str, kind: str, content: bytes) -> None:
+        self.page.set_input_files(
+            "#picture input[type=file]", {"name": name, "mimeType": kind, "buffer": content}
+        )
+
+    def overflow(self) -> int:
+        return self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+
+    def close(self) -> None:
+        self.context.close()
+        assert not self.faults, self.faults
