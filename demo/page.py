@@ -76,10 +76,11 @@ def _inside(lab: Lab) -> tuple[gr.Tab, gr.Dropdown, gr.Plot, gr.Dataframe]:
                 view()
         with gr.Tab("Data", elem_id="data") as tab:
             choice = gr.Dropdown([], label="What to show", interactive=True, elem_id="data-choice")
-            plot = gr.Plot(show_label=False, elem_id="data-plot")
+            plot = gr.Plot(show_label=False, visible=False, elem_id="data-plot")
             table = gr.Dataframe(
                 interactive=False,
                 show_label=False,
+                visible=False,
                 wrap=True,
                 max_height=320,
                 elem_id="data-table",

@@ -118,7 +118,7 @@ def _picture(start: Request | None) -> dict[str, Any]:
             show_label=False,
             sources=["upload", "clipboard", "webcam"],
             buttons=[],
-            height=150,
+            height=124,
             alt_text="The picture under attack",
             placeholder="Drop a picture here, or click to upload",
             elem_id="picture",

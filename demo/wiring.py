@@ -139,13 +139,15 @@ def goal(lab: Lab, panel: Panel) -> None:
     """Model, attack and aim: what one choice changes in the others, and all of it in a sentence."""
     names = list(panel.knobs)
 
-    def look(model: str) -> Any:
+    def look(model: str, shown_to: list[str] | None) -> Any:
         classes = models.classes(model, lab.weights)
+        others = models.others(model, lab.weights)
+        kept = [name for _, name in others if name in (shown_to or ())]
         return (
             models.card(model, lab.weights),
             gr.update(choices=classes, value=None),
             gr.update(choices=[SELF, *classes], value=SELF),
-            gr.update(choices=models.others(model, lab.weights), value=[]),
+            gr.update(choices=others, value=kept),
         )
 
     def switch(before: str, after: str, *values: Any) -> Any:
@@ -156,7 +158,7 @@ def goal(lab: Lab, panel: Panel) -> None:
         return gr.update(visible=chosen == ONE)
 
     told = [panel.card, panel.target, panel.label, panel.others]
-    panel.model.change(look, panel.model, told, preprocess=False, **QUICK)
+    panel.model.change(look, [panel.model, panel.others], told, preprocess=False, **QUICK)
     knobs = list(panel.knobs.values())
     asked = [panel.before, panel.attack, *knobs]
     panel.attack.input(switch, asked, [panel.before, *knobs], preprocess=False, **QUICK)
@@ -203,8 +205,8 @@ def numbers(
         numbers = found[title]
         return (
             gr.update(choices=list(found), value=title),
-            charts.figure(numbers),
-            gr.update(headers=numbers.headers, value=numbers.rows),
+            gr.update(value=charts.figure(numbers), visible=True),
+            gr.update(headers=numbers.headers, value=numbers.rows, visible=True),
         )
 
     shown = [choice, plot, table]
@@ -225,6 +227,10 @@ def _begin(lab: Lab, names: list[str], one: bool) -> Callable[..., Iterator[Any]
                 yield status.fetching(event), ""
         except EngineError as problem:
             yield status.error(problem), ""
+            return
+        except Exception as problem:
+            log.exception("a request failed")
+            yield status.bug(problem), ""
             return
         goes_on = one and before is not None and before.request == request and not before.done
         if before is not None and goes_on:

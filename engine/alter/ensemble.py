@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any, cast
 
@@ -90,6 +90,12 @@ class _Part(Tap):
 
     def __call__(self, site: Site, block: int, x: Tensor, slot: str = "") -> Tensor:
         return self.whole(site, self.first + block, x, slot) if site in self.need else x
+
+    def reads(self, site: Site) -> bool:
+        return site in self.need and self.whole.reads(site)
+
+    def backward(self, site: Site, block: int, slot: str = "") -> Callable[[Tensor], Tensor] | None:
+        return self.whole.backward(site, self.first + block, slot) if site in self.need else None
 
 
 def _install(module: nn.Module, tap: Tap, stack: ExitStack) -> None:

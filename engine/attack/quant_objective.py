@@ -27,8 +27,8 @@ class RaiseOutliers:
       over its values with t/3 < v < 7/6 t (hopeless and safe ones do not count); summed over
       groups; a group without such values gives 0 and no gradient.
     - "paper": per layer, the mean of (v - 35/3 t)^2 over its values v < t; the mean over layers.
-    - "count", this project's: sum of sigmoid(10 (v / t - 1)) over columns with `top` 1, a soft count
-      of outlier columns, so that effort goes where a column is about to tip.
+    - "count", this project's: sum over columns of sigmoid(10 (v / t - 1)), v the largest alone: a
+      soft count of outlier columns, so that effort goes where a column is about to tip.
     At t = 6 the constants are the published 2, 7 and 70; at other t they keep their ratio to it.
     The published code stacks pictures too; here masks and means are per picture, which is the same
     for its batch of one. Returned with the sign turned, because objectives are maximised.
@@ -43,7 +43,8 @@ class RaiseOutliers:
     def __call__(self, out: Forward, at: Moment) -> PerExample:
         del at
         inputs = [x for place, x in out.seen.items() if place.site is Site.LINEAR_IN]
-        values = [largest(x, len(out.images), self.top) / self.threshold for x in inputs]
+        top = 1 if self.form == "count" else self.top
+        values = [largest(x, len(out.images), top) / self.threshold for x in inputs]
         if self.form == "count":
             return torch.stack([v.sub(1).mul(10).sigmoid().sum((1, 2)) for v in values]).sum(0)
         unit = self.threshold**2

@@ -105,28 +105,43 @@ class Tap:
 
     def __call__(self, site: Site, block: int, x: Tensor, slot: str = "") -> Tensor:
         at = Address(site, block, slot)
-        acting: list[Rule] = []
-        for index, rule in enumerate(self.rules):
-            if site in rule.sites:
-                self._pending.discard((index, site))
-                x = rule.edit(x, at)
-                acting.append(rule)
+        for rule in self._acting(site):
+            x = rule.edit(x, at)
         if site in self.observe:
             self.seen[at] = x.detach() if site not in self.gradients else x
-        acting = [rule for rule in acting if type(rule).grad is not Rule.grad]
-        watched = site in self.gradients
-        if x.requires_grad and (acting or watched):
-            grads = self.grads  # Not self, which holds x: that cycle would never be freed.
-
-            def backward(g: Tensor) -> Tensor:
-                for rule in acting:
-                    g = rule.grad(g, at)
-                if watched:
-                    grads[at] = g.detach()
-                return g
-
-            x.register_hook(backward)
+        if x.requires_grad and (edit := self.backward(site, block, slot)):
+            x.register_hook(edit)
         return x
+
+    def reads(self, site: Site) -> bool:
+        """Whether anybody sees or edits values there, and not gradients only."""
+        return site in self.observe or any(
+            type(rule).edit is not Rule.edit for rule in self.rules if site in rule.sites
+        )
+
+    def backward(self, site: Site, block: int, slot: str = "") -> Callable[[Tensor], Tensor] | None:
+        """What happens to the gradient at a place; None where nothing does."""
+        at = Address(site, block, slot)
+        acting = [rule for rule in self._acting(site) if type(rule).grad is not Rule.grad]
+        watched = site in self.gradients
+        if not acting and not watched:
+            return None
+        grads = self.grads  # Not self, which holds x: that cycle would wait for the collector.
+
+        def edit(g: Tensor) -> Tensor:
+            for rule in acting:
+                g = rule.grad(g, at)
+            if watched:
+                grads[at] = g.detach()
+            return g
+
+        return edit
+
+    def _acting(self, site: Site) -> list[Rule]:
+        """The rules of a site, which is hereby reached."""
+        here = [i for i, rule in enumerate(self.rules) if site in rule.sites]
+        self._pending.difference_update((i, site) for i in here)
+        return [self.rules[i] for i in here]
 
     def unfired(self) -> tuple[Rule, Site] | None:
         for index, site in sorted(self._pending):

@@ -89,7 +89,7 @@ def test_the_count_form_becomes_the_count_as_values_leave_the_threshold():
     values = {at: torch.where(x.abs() >= 6, 60 * x.sign(), x / 60) for at, x in out.seen.items()}
     out = replace(out, seen=values)
     count = sum((x.abs().amax(1) >= 6).sum(1) for x in values.values())
-    found = RaiseOutliers(6.0, "count", 1)(out, HERE)
+    found = RaiseOutliers(6.0, "count")(out, HERE)
     # sigmoid(-10) = 5e-5 for each of 48 columns
     torch.testing.assert_close(found, torch.as_tensor(count).double(), rtol=0, atol=3e-3)
 

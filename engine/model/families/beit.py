@@ -12,7 +12,8 @@ from timm.layers.mlp import Mlp
 from torch import Tensor, nn
 
 from engine.core.errors import UnsupportedModel
-from engine.model.families.parts import TRANSFORMER, Taps, attend, heads_first, linears, products
+from engine.model.families.attention import attend, heads_first
+from engine.model.families.parts import TRANSFORMER, Taps, linears
 from engine.model.hooking import new_forward
 from engine.model.sites import Site
 from engine.model.victim import BlockShape, Family, Tap
@@ -31,14 +32,14 @@ def explicit_attention(attn: Any, tap: Tap, index: int) -> Callable[..., Tensor]
         bias = None
         if attn.q_bias is not None:
             bias = torch.cat((attn.q_bias, attn.k_bias, attn.v_bias))
-        qkv = F.linear(x, attn.qkv.weight, bias)
-        q, k, v = heads_first(tap(Site.QKV, index, qkv), attn.num_heads)
-        scores = products(q * attn.scale, k)
+        qkv = tap(Site.QKV, index, F.linear(x, attn.qkv.weight, bias))
+        positions = None if shared_rel_pos_bias is None else shared_rel_pos_bias.unsqueeze(0)
         if attn.relative_position_bias_table is not None:
-            scores = scores + attn._get_rel_pos_bias()
-        if shared_rel_pos_bias is not None:
-            scores = scores + shared_rel_pos_bias
-        return attn.proj(attend(tap, index, scores, v))
+            own = attn._get_rel_pos_bias()
+            positions = own if positions is None else own + positions
+        return attn.proj(
+            attend(tap, index, heads_first(qkv, attn.num_heads), attn.scale, positions)
+        )
 
     return forward
 

@@ -16,7 +16,8 @@ from timm.models.cait import (
 from torch import Tensor, nn
 
 from engine.core.errors import UnsupportedModel
-from engine.model.families.parts import TRANSFORMER, Taps, attend, heads_first, linears, products
+from engine.model.families.attention import heads_first, products, read_values
+from engine.model.families.parts import TRANSFORMER, Taps, linears
 from engine.model.hooking import new_forward
 from engine.model.sites import Site
 from engine.model.victim import BlockShape, Family, Tap
@@ -30,8 +31,8 @@ def talking_heads(attn: TalkingHeadAttn, tap: Tap, index: int) -> Callable[[Tens
 
     def forward(x: Tensor) -> Tensor:
         b, n, _ = x.shape
-        q, k, v = heads_first(attn.qkv(x), attn.num_heads)
-        scores = _over_heads(attn.proj_l, products(q * attn.scale, k))
+        q, k, v = heads_first(attn.qkv(x), attn.num_heads).unbind(0)
+        scores = _over_heads(attn.proj_l, products(q * attn.scale, k.transpose(-2, -1)))
         a = _over_heads(attn.proj_w, tap(Site.SCORES, index, scores).softmax(-1))
         out = tap(Site.ATTN, index, a) @ v
         return attn.proj(out.transpose(1, 2).reshape(b, n, -1))
@@ -58,8 +59,8 @@ def class_attention(attn: ClassAttn, tap: Tap, index: int) -> Callable[[Tensor],
             return out.unflatten(2, (attn.num_heads, -1)).transpose(1, 2)
 
         q, k, v = project("q", x[:, :1]), project("k", x), project("v", x)
-        scores = products(q * attn.scale, k)
-        return attn.proj(attend(tap, index, scores, v))
+        scores = products(q * attn.scale, k.transpose(-2, -1))
+        return attn.proj(read_values(tap, index, scores, v).transpose(1, 2).flatten(2))
 
     return forward
 

@@ -1,4 +1,4 @@
-"""What the adapters share: where a module is tapped, and attention with its inside in the open."""
+"""What the adapters share: where a module is tapped, and how its values are shown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from engine.model.hooking import on_input, on_output
@@ -78,27 +77,3 @@ def linears(block: Any) -> dict[str, nn.Module]:
     """The linear layers of a block with timm's usual names, by slot."""
     attn, mlp = block.attn, block.mlp
     return {"qkv": attn.qkv, "proj": attn.proj, "fc1": mlp.fc1, "fc2": mlp.fc2}
-
-
-def heads_first(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
-    """q, k and v (b, h, n, d / h) of a projection output (b, n, 3d), in one copy.
-
-    Contiguous, so that the four matrix products of the attention need no copies of their own:
-    this is what makes explicit attention as fast as the fused kernel on a CPU.
-    """
-    b, n, _ = qkv.shape
-    q, k, v = qkv.reshape(b, n, 3, heads, -1).permute(2, 0, 3, 1, 4).contiguous().unbind(0)
-    return q, k, v
-
-
-def attend(tap: Tap, block: int, scores: Tensor, v: Tensor) -> Tensor:
-    """softmax(S) v as (b, n, d), with taps on the scores S and the map (b, h, n, m)."""
-    b, h, n, _ = scores.shape
-    a = tap(Site.ATTN, block, tap(Site.SCORES, block, scores).softmax(-1))
-    out = torch.bmm(a.flatten(0, 1), v.flatten(0, 1))
-    return out.view(b, h, n, -1).transpose(1, 2).reshape(b, n, -1)
-
-
-def products(q: Tensor, k: Tensor) -> Tensor:
-    """q k^T (b, h, n, m) of q (b, h, n, d) and k (b, h, m, d)."""
-    return torch.bmm(q.flatten(0, 1), k.flatten(0, 1).transpose(1, 2)).view(*q.shape[:3], -1)

@@ -10,16 +10,8 @@ from timm.models.swin_transformer import SwinTransformerBlock, WindowAttention
 from torch import Tensor, nn
 
 from engine.core.errors import UnsupportedModel
-from engine.model.families.parts import (
-    TRANSFORMER,
-    Taps,
-    as_is,
-    attend,
-    grid,
-    heads_first,
-    linears,
-    products,
-)
+from engine.model.families.attention import attend, heads_first
+from engine.model.families.parts import TRANSFORMER, Taps, as_is, grid, linears
 from engine.model.hooking import new_forward
 from engine.model.sites import Site
 from engine.model.victim import BlockShape, Family, Tap
@@ -32,12 +24,11 @@ def explicit_attention(attn: Any, tap: Tap, index: int) -> Callable[..., Tensor]
     """
 
     def forward(x: Tensor, mask: Tensor | None = None) -> Tensor:
-        q, k, v = heads_first(attn.qkv(x), attn.num_heads)
-        scores = products(q * attn.scale, k) + attn._get_rel_pos_bias()
+        qkv = heads_first(attn.qkv(x), attn.num_heads)
+        bias = attn._get_rel_pos_bias()
         if mask is not None:
-            windows = scores.unflatten(0, (-1, mask.shape[0])) + mask.unsqueeze(1)
-            scores = windows.flatten(0, 1)
-        return attn.proj(attend(tap, index, scores, v))
+            bias = bias + mask.unsqueeze(1)
+        return attn.proj(attend(tap, index, qkv, attn.scale, bias))
 
     return forward
 

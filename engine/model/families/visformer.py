@@ -9,7 +9,8 @@ from typing import Any
 from timm.models.visformer import Attention
 from torch import Tensor, nn
 
-from engine.model.families.parts import TRANSFORMER, Taps, attend, planes, products
+from engine.model.families.attention import attend
+from engine.model.families.parts import TRANSFORMER, Taps, planes
 from engine.model.hooking import new_forward
 from engine.model.sites import Site
 from engine.model.victim import BlockShape, Family, Tap
@@ -21,9 +22,7 @@ def explicit_attention(attn: Attention, tap: Tap, index: int) -> Callable[[Tenso
     def forward(x: Tensor) -> Tensor:
         b, _, rows, columns = x.shape
         qkv = attn.qkv(x).reshape(b, 3, attn.num_heads, attn.head_dim, -1)
-        q, k, v = qkv.permute(1, 0, 2, 4, 3).contiguous().unbind(0)
-        scores = products(q, k) * attn.scale
-        out = attend(tap, index, scores, v)
+        out = attend(tap, index, qkv.permute(1, 0, 2, 4, 3).contiguous(), attn.scale)
         return attn.proj(out.transpose(1, 2).reshape(b, -1, rows, columns))
 
     return forward

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
+import torch
 from timm.layers.attention import Attention
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from engine.core.errors import UnsupportedModel
-from engine.model.families.parts import TRANSFORMER, Taps, attend, heads_first, linears, products
+from engine.model.families.attention import attend, heads_first
+from engine.model.families.parts import TRANSFORMER, Taps, linears
 from engine.model.hooking import new_forward
 from engine.model.sites import Site
 from engine.model.victim import BlockShape, Family, Tap
@@ -24,13 +26,15 @@ def explicit_attention(attn: Attention, tap: Tap, index: int) -> Callable[..., T
     """
 
     def forward(x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
-        del is_causal
-        q, k, v = heads_first(attn.qkv(x), attn.num_heads)
-        q, k = attn.q_norm(q), attn.k_norm(k)
-        scores = products(q * attn.scale, k)
-        if attn_mask is not None:
-            scores = scores.masked_fill(~attn_mask, float("-inf"))
-        return attn.proj(attn.norm(attend(tap, index, scores, v)))
+        if attn_mask is not None or is_causal:
+            raise UnsupportedModel("Masked attention is not known to the ViT adapter.")
+        qkv = heads_first(attn.qkv(x), attn.num_heads)
+        q, k, v = qkv.unbind(0)
+        normed = attn.q_norm(q), attn.k_norm(k)
+        if normed[0] is not q or normed[1] is not k:
+            qkv = torch.stack((*normed, v))
+        out = attend(tap, index, qkv, attn.scale)
+        return attn.proj(attn.norm(out))
 
     return forward
 
