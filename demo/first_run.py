@@ -7,6 +7,7 @@ is the model and the code it has, and else what it was warmed up with.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import math
@@ -77,12 +78,19 @@ class Warm:
     def start(self) -> None:
         if self.job is not None:
             self._thread.start()
+            atexit.register(self._end)
 
     def done(self, patience: float = 30.0) -> Job | None:
         """The job once it has its result, waiting for it if need be."""
         if self._thread.ident is not None:
             self._thread.join(patience)
         return self.job if self.job is not None and self.job.result is not None else None
+
+    def _end(self) -> None:
+        # A thread that is inside torch when the interpreter goes down takes it down with a crash.
+        if self.job is not None:
+            self.job.stop.set()
+            self._thread.join()
 
     def _work(self) -> None:
         if self.job is not None:

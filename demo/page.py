@@ -14,7 +14,7 @@ from demo.chrome import TITLE
 from demo.store import Store
 from demo.wiring import Lab
 
-LEAD = "Change a picture invisibly, fool a vision transformer, and see inside it."
+LEAD = "Change a picture a little, fool a Vision Transformer, see inside it."
 FILES = (("png", "Adversarial PNG"), ("npz", "Perturbation NPZ"), ("json", "Result JSON"))
 
 

@@ -41,9 +41,7 @@ def test_attacks_declare_ranges_and_units(capsys: pytest.CaptureFixture[str]) ->
     assert 0 < eps["low"] < eps["high"] < 1
 
 
-def test_attack_writes_what_it_reports(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_attack_writes_what_it_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("attack", GOLF, "--model", MODEL, "--attack", "mifgsm", "--seed", "3")
     status, out, _ = run(
         capsys, *words, "--set", "eps=4/255", "--set", "steps=3", "--out", str(tmp_path), "--json"
@@ -113,9 +111,7 @@ def check_refused(done: tuple[int, str, str]) -> None:
     assert "Traceback" not in err
 
 
-def test_a_missing_folder_is_a_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_folder_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("evaluate", str(tmp_path / "no"), "--model", MODEL, "--attack", "fgsm")
     check_refused(run(capsys, *words))
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
     [
         ("ruff", "format", "--check", "."),
         ("ruff", "check", "."),
-        ("pyright", "--pythonpath", sys.executable),
+        ("pyright", "--project", str(ROOT), "--pythonpath", sys.executable),
     ],
     ids=lambda command: " ".join(command[:2]),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -40,11 +39,8 @@ class ExtremeTokens(Rule):
 
     def grad(self, g: Tensor, at: Address) -> Tensor:
         del at
-        if not self.k:
-            return self.gamma * g
-        edited = torch.empty_like(g, memory_format=torch.contiguous_format)
-        tokens = extreme_tokens(g, self.k, scratch=edited)
-        return torch.mul(g, self.gamma, out=edited).scatter_(1, tokens, 0)
+        edited = self.gamma * g
+        return edited.scatter_(1, extreme_tokens(g, self.k), 0) if self.k else edited
 
 
 @dataclass(frozen=True)
@@ -162,32 +158,18 @@ class RememberBranches(Remembering):
         return x
 
 
-def extreme_tokens(g: Tensor, k: int, scratch: Tensor | None = None) -> Tensor:
+def extreme_tokens(g: Tensor, k: int) -> Tensor:
     """For each image and channel of g (b, n, c), the k largest and k smallest tokens (b, 2k, c).
 
-    Ties go to the first token; the two sides may name the same one. For k = 1 on a CPU a place is
-    found as the sum over tokens of position x [g = extreme], which BLAS does several times faster
-    than argmax over a strided axis; where an extreme occurs twice, argmax decides. `scratch`, a
-    contiguous tensor like g, is written to.
+    Ties go to the first token; the two sides may name the same one. (max with an axis finds places
+    several times faster than argmax on a CPU.)
     """
-    b, n, c = g.shape
-    if k > 1:
-        k = min(k, n)
-        return torch.cat((g.topk(k, 1).indices, g.topk(k, 1, largest=False).indices), 1)
-    if g.dtype in (torch.float32, torch.float64) and not g.is_cuda:
-        hits = torch.empty(g.shape, dtype=g.dtype) if scratch is None else scratch
-        count = _ones_and_positions(n, g.dtype).expand(b, 2, n)
-        largest = torch.bmm(count, torch.eq(g, g.amax(1, keepdim=True), out=hits))
-        smallest = torch.bmm(count, torch.eq(g, g.amin(1, keepdim=True), out=hits))
-        found = torch.cat((largest, smallest), 1)
-        if float(found[:, ::2].sum()) == 2 * b * c:
-            return found[:, 1::2].long()
-    return torch.cat((g.max(1, keepdim=True).indices, g.min(1, keepdim=True).indices), 1)
-
-
-@functools.lru_cache(maxsize=64)
-def _ones_and_positions(n: int, dtype: torch.dtype) -> Tensor:
-    return torch.stack((torch.ones(n, dtype=dtype), torch.arange(n, dtype=dtype)))
+    if k == 1:
+        sides = g.max(1, keepdim=True).indices, g.min(1, keepdim=True).indices
+    else:
+        k = min(k, g.shape[1])
+        sides = g.topk(k, 1).indices, g.topk(k, 1, largest=False).indices
+    return torch.cat(sides, 1)
 
 
 def extreme_pairs(g: Tensor, k: int) -> tuple[Tensor, Tensor]:

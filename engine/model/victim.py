@@ -101,28 +101,33 @@ class Tap:
         self.need = self.observe | self.gradients | {s for rule in rules for s in rule.sites}
         self.seen: dict[Address, Tensor] = {}
         self.grads: dict[Address, Tensor] = {}
-        self._pending = {(i, site) for i, rule in enumerate(self.rules) for site in rule.sites}
+        self._acting = {
+            site: tuple(rule for rule in self.rules if site in rule.sites) for site in self.need
+        }
+        self._unreached = {site for rule in self.rules for site in rule.sites}
 
     def __call__(self, site: Site, block: int, x: Tensor, slot: str = "") -> Tensor:
         at = Address(site, block, slot)
-        for rule in self._acting(site):
+        for rule in self._acting.get(site, ()):
             x = rule.edit(x, at)
         if site in self.observe:
             self.seen[at] = x.detach() if site not in self.gradients else x
-        if x.requires_grad and (edit := self.backward(site, block, slot)):
+        edit = self.backward(site, block, slot)
+        if edit is not None and x.requires_grad:
             x.register_hook(edit)
         return x
 
     def reads(self, site: Site) -> bool:
         """Whether anybody sees or edits values there, and not gradients only."""
-        return site in self.observe or any(
-            type(rule).edit is not Rule.edit for rule in self.rules if site in rule.sites
-        )
+        rules = self._acting.get(site, ())
+        return site in self.observe or any(type(rule).edit is not Rule.edit for rule in rules)
 
     def backward(self, site: Site, block: int, slot: str = "") -> Callable[[Tensor], Tensor] | None:
         """What happens to the gradient at a place; None where nothing does."""
+        self._unreached.discard(site)
         at = Address(site, block, slot)
-        acting = [rule for rule in self._acting(site) if type(rule).grad is not Rule.grad]
+        rules = self._acting.get(site, ())
+        acting = [rule for rule in rules if type(rule).grad is not Rule.grad]
         watched = site in self.gradients
         if not acting and not watched:
             return None
@@ -137,16 +142,10 @@ class Tap:
 
         return edit
 
-    def _acting(self, site: Site) -> list[Rule]:
-        """The rules of a site, which is hereby reached."""
-        here = [i for i, rule in enumerate(self.rules) if site in rule.sites]
-        self._pending.difference_update((i, site) for i in here)
-        return [self.rules[i] for i in here]
-
     def unfired(self) -> tuple[Rule, Site] | None:
-        for index, site in sorted(self._pending):
-            return self.rules[index], site
-        return None
+        """A rule whose site was never reached, and that site."""
+        left = ((rule, site) for rule in self.rules for site in sorted(rule.sites))
+        return next(((rule, site) for rule, site in left if site in self._unreached), None)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,35 +40,45 @@ def read(out: Forward, shapes: tuple[BlockShape, ...], index: int = 0) -> Gradie
 
     A place the loss does not depend on records no gradient: it is read as all zero.
     """
-    rows: list[Tensor] = []
-    tokens: list[Tensor] = []
-    for block, shape in enumerate(shapes):
-        count = shape.prefix + shape.grid[0] * shape.grid[1]
-        found = [out.grads.get(Address(site, block)) for site in COMPONENTS.values()]
-        parts = [out.logits.new_zeros(count, 1) if g is None else g[index] for g in found]
-        rows.append(torch.stack([_moments(g) for g in parts]))
-        tokens.append(torch.stack([_share(g) for g in parts]).cpu())
-    variance, dispersion, kurtosis = torch.stack(rows).detach().cpu().unbind(-1)
-    return GradientVariance(variance, dispersion, kurtosis, tuple(tokens), shapes)
+    columns: list[Tensor] = []
+    shares: list[list[Tensor]] = []
+    for site in COMPONENTS.values():
+        found: list[Tensor] = []
+        for block, shape in enumerate(shapes):
+            g = out.grads.get(Address(site, block))
+            count = shape.prefix + shape.grid[0] * shape.grid[1]
+            found.append(out.logits.new_zeros(count, 1) if g is None else g[index])
+        columns.append(torch.cat([_moments(part) for part in alike(found)]).detach().cpu())
+        shares.append([row for part in alike(found) for row in _shares(part).cpu()])
+    variance, dispersion, kurtosis = torch.stack(columns, 1).unbind(-1)
+    tokens = tuple(torch.stack(rows) for rows in zip(*shares, strict=True))
+    return GradientVariance(variance, dispersion, kurtosis, tokens, shapes)
+
+
+def alike(values: Sequence[Tensor]) -> list[Tensor]:
+    """Consecutive tensors of one shape, stacked: one operation for all blocks where they agree."""
+    groups = itertools.groupby(values, key=lambda value: value.shape)
+    return [torch.stack(list(group)) for _, group in groups]
 
 
 def _moments(g: Tensor) -> Tensor:
-    """Var, Var / mean|g|^2 and kurtosis of all entries (3,), computed on g / max|g|."""
-    top = g.abs().max()
-    unit = g.flatten() / top.clamp_min(torch.finfo(g.dtype).tiny)
-    centred = unit - unit.mean()
-    square = centred.square()
-    variance = square.mean()
+    """Var, Var / mean|g|^2 and kurtosis of all entries per block (l, 3), computed on g / max|g|."""
+    g = g.flatten(1)
+    top = g.abs().amax(1, keepdim=True)
+    unit = g / top.clamp_min(torch.finfo(g.dtype).tiny)
+    square = (unit - unit.mean(1, keepdim=True)).square_()
+    variance = square.mean(1)
     return torch.stack(
         (
-            variance * top.square(),
-            variance / unit.abs().mean().square(),
-            square.square().mean() / variance.square(),
-        )
+            variance * top[:, 0].square(),
+            variance / unit.abs_().mean(1).square(),
+            square.square_().mean(1) / variance.square(),
+        ),
+        1,
     )
 
 
-def _share(g: Tensor) -> Tensor:
-    """Share of |g| per token (n,): tokens are rows of (n, c), or queries of (h, n, m)."""
-    weight = g.abs().sum((0, 2)) if g.ndim == 3 else g.abs().sum(1)
-    return weight / weight.sum().clamp_min(torch.finfo(g.dtype).tiny)
+def _shares(g: Tensor) -> Tensor:
+    """Share of |g| per token (l, n): tokens are rows of (l, n, c), or queries of (l, h, n, m)."""
+    weight = g.abs().sum((1, 3)) if g.ndim == 4 else g.abs().sum(2)
+    return weight / weight.sum(1, keepdim=True).clamp_min(torch.finfo(g.dtype).tiny)

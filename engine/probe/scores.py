@@ -9,6 +9,7 @@ from torch import Tensor
 
 from engine.model.sites import Site
 from engine.model.victim import Forward
+from engine.probe.gradients import alike
 
 SITES = frozenset({Site.SCORES})
 CANCELS = 16.75
@@ -32,15 +33,18 @@ class ScoreGaps:
 
 def read(out: Forward, index: int = 0) -> ScoreGaps:
     """The gaps of image `index` of a pass that recorded SCORES."""
-    gaps = [_gaps(value[index].detach()) for value in out.values(Site.SCORES)]
+    gaps = [_gaps(part) for part in alike([value[index] for value in out.values(Site.SCORES)])]
     levels = gaps[0].new_tensor((0, 0.25, 0.5, 0.75, 1))
     return ScoreGaps(
-        torch.stack([torch.quantile(gap, levels) for gap in gaps]).cpu(),
-        torch.stack([(gap >= CANCELS).float().mean() for gap in gaps]).cpu(),
-        torch.stack([(gap >= UNDERFLOWS).float().mean() for gap in gaps]).cpu(),
+        torch.cat([torch.quantile(gap, levels, dim=1).T for gap in gaps]).cpu(),
+        torch.cat([(gap >= CANCELS).float().mean(1) for gap in gaps]).cpu(),
+        torch.cat([(gap >= UNDERFLOWS).float().mean(1) for gap in gaps]).cpu(),
     )
 
 
 def _gaps(scores: Tensor) -> Tensor:
-    top = scores.topk(2, -1).values
-    return (top[..., 0] - top[..., 1]).flatten()
+    """Lead of the top score (l, rows); a row with one score leads by nothing."""
+    if scores.shape[-1] < 2:
+        return torch.zeros_like(scores).flatten(1)
+    top = scores.detach().topk(2, -1).values
+    return (top[..., 0] - top[..., 1]).flatten(1)

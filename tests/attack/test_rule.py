@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.attack.rule import Damp, ExtremeHeads, ExtremePairs, ExtremeTokens, Only
+from engine.attack.rule import (
+    Damp,
+    ExtremeHeads,
+    ExtremePairs,
+    ExtremeTokens,
+    Only,
+)
 from engine.model.sites import Address, Site
 
 AT = Address(Site.QKV, 0)

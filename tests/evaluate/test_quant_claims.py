@@ -26,10 +26,10 @@ from tests.tiny import CLASSES, SIZE, victim
 
 SOURCE = victim()
 GEN = torch.Generator().manual_seed(0)
-PIXELS = torch.randint(0, 256, (18, 3, SIZE, SIZE), generator=GEN, dtype=torch.uint8)
-LABELS = torch.randint(0, CLASSES, (18,), generator=GEN)
+PIXELS = torch.randint(0, 256, (14, 3, SIZE, SIZE), generator=GEN, dtype=torch.uint8)
+LABELS = torch.randint(0, CLASSES, (14,), generator=GEN)
 THRESHOLD = Peaks.of(SOURCE, shown(PIXELS, SOURCE)).threshold_for(0.05)
-SETTINGS = Settings(THRESHOLD, steps=6, calibration=6, universal_epochs=1, rounds=2, batch=12)
+SETTINGS = Settings(THRESHOLD, steps=3, calibration=4, universal_epochs=1, rounds=2, batch=12)
 
 
 @pytest.fixture(scope="module")

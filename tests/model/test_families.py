@@ -145,6 +145,30 @@ class Cut(Rule):
         return torch.zeros_like(g)
 
 
+class Halve(Rule):
+    """Lets half of the gradient through a site."""
+
+    def __init__(self, site: Site) -> None:
+        self.sites = frozenset({site})
+
+    def grad(self, g: Tensor, at: Address) -> Tensor:
+        return g / 2
+
+
+@every_family
+def test_editing_gradients_alone_equals_editing_them_while_looking(model: str):
+    """Attention has a pass of its own for rules without observers: both are the same pass."""
+    source = victim(model)
+    rules = [Halve(site) for site in source.spec.sites]
+    slopes: list[Tensor] = []
+    for seen in ((), source.spec.sites):
+        leaf = PIXELS.clone().requires_grad_()
+        with source.session(rules=rules, observe=seen) as forward:
+            out = forward(leaf)
+            slopes.append(torch.autograd.grad(out.logits.square().sum(), leaf)[0])
+    torch.testing.assert_close(*slopes, rtol=1e-10, atol=1e-10)
+
+
 @every_family
 def test_editing_a_value_or_a_gradient_acts(model: str):
     """Fused attention, in-place sums and bypassed modules would swallow either."""
@@ -174,6 +198,27 @@ def test_a_session_that_asks_for_nothing_runs_the_model_itself(model: str):
     source = victim(model)
     with source.session() as forward:
         assert torch.equal(forward(PIXELS).logits, source.logits(PIXELS))
+
+
+@pytest.mark.parametrize("model", TRANSFORMERS)
+@pytest.mark.parametrize("gradients_only", [True, False])
+def test_rules_act_the_same_in_bfloat16(model: str, gradients_only: bool):
+    """Under autocast the same pass in 8-bit mantissas: the same gradient but for rounding."""
+    source = victim(model)
+    source = Victim(source.spec, source.module.float(), source.family)
+    sites = source.spec.sites
+    slopes: list[Tensor] = []
+    for low in (False, True):
+        leaf = PIXELS.float().requires_grad_()
+        rules = [Halve(site) for site in sites]
+        seen = () if gradients_only else sites
+        with (
+            torch.autocast("cpu", torch.bfloat16, enabled=low),
+            source.session(rules=rules, observe=seen, gradients=sites) as forward,
+        ):
+            (g,) = torch.autograd.grad(forward(leaf).logits.float().square().sum(), leaf)
+        slopes.append(g.flatten())
+    assert float(torch.cosine_similarity(*slopes, dim=0)) > 0.98
 
 
 @pytest.mark.parametrize("model", ["pit", "swin"])
