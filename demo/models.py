@@ -9,12 +9,24 @@ from engine.core.errors import EngineError
 from engine.model import zoo
 from engine.model.zoo import Card
 
-PLACES = {"bundled": "Bundled", "local": "Weights folder", "hub": "Model hub"}
+PURPOSES = {"classify": "Classifier", "sparsify": "Fewer tokens", "robust": "Robust"}
+PLACES = {"local": "Weights folder", "hub": "Model hub"}
 
 
 def choices(weights: Path | None) -> list[tuple[str, str]]:
-    """(label, name) of every listed model, grouped by where it comes from."""
-    return [(f"{each.title}  ·  {PLACES[each.source]}", each.name) for each in zoo.cards(weights)]
+    """(label, name) of every listed model, grouped by what it is for or where it comes from."""
+    found = zoo.cards(weights)
+    groups = list(dict.fromkeys([*PURPOSES.values(), *PLACES.values()]))
+    return [
+        (f"{group}  ·  {each.title}", each.name)
+        for group in groups
+        for each in found
+        if _group(each) == group
+    ]
+
+
+def _group(card: Card) -> str:
+    return PLACES.get(card.source) or PURPOSES[card.task]
 
 
 def others(model: str, weights: Path | None) -> list[tuple[str, str]]:
@@ -22,7 +34,7 @@ def others(model: str, weights: Path | None) -> list[tuple[str, str]]:
     return [
         (each.title, each.name)
         for each in zoo.cards(weights)
-        if each.name != model and zoo.available(each) == "here" and each.task == "classify"
+        if each.name != model and zoo.available(each) == "here"
     ]
 
 
@@ -45,16 +57,21 @@ def card(name: str, weights: Path | None) -> str:
 
 def measured(found: Card) -> list[str]:
     """The card's own figures, each with what it was measured on."""
-    figures = dict(found.measured)
-    accuracy, images = figures.pop("val_accuracy", None), figures.pop("val_images", None)
+    told = found.measured
     lines: list[str] = []
-    if accuracy is not None:
-        lines.append(f"{accuracy:.1%} right on {images} held-out pictures")
-    lines += [
-        f"{key.replace('_', ' ')}: {value:g}"
-        for key, value in figures.items()
-        if isinstance(value, int | float)
-    ]
+    if "val_accuracy" in told:
+        lines.append(f"{told['val_accuracy']:.1%} right on {told['val_images']} held-out pictures")
+    if "token_utilisation" in told:
+        lines.append(
+            f"computes {told['token_utilisation']:.0%} of the tokens on them, "
+            f"{told['gmacs']:.2f} of {told['base_gmacs']:.2f} billion multiplications a picture"
+        )
+    if "pgd20_accuracy" in told:
+        lines.append(
+            f"{told['pgd20_accuracy']:.1%} right under PGD-20 at {told['eps'] * 255:g}/255, "
+            f"{told['pgd20_aas_accuracy']:.1%} with attention scaling as well, "
+            f"on {told['robust_images']} of them"
+        )
     return lines
 
 

@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from engine.alter.sparsify.victim import sparsify
+from engine.alter.sparsify import sparsify
 from engine.attack.attack import Attack, State, Watch
 from engine.attack.constraint import to_8bit
 from engine.attack.moment import Moment
@@ -36,6 +36,7 @@ from engine.data.labels import folded, spellings
 from engine.evaluate.distance import Distances, distances
 from engine.model import zoo
 from engine.model.sites import Rule, Site
+from engine.model.sparse import SparseViT
 from engine.model.task import Task, task_for
 from engine.model.victim import Forward, Spec, Victim
 from engine.probe import attention, depth, gradients, outliers, scores, tokens
@@ -52,7 +53,11 @@ PROBES = (
     ("attention", "Where tokens look, per head and block", attention.SITES),
     ("gradients", "Unevenness of token gradients per block and component", gradients.SITES),
     ("gaps", "Lead of the largest pre-softmax score", scores.SITES),
-    ("tokens", "Tokens that train-free ATS would keep", tokens.SITES),
+    (
+        "tokens",
+        "Tokens the model keeps; of a dense one, those that train-free ATS would keep",
+        tokens.SITES,
+    ),
     ("outliers", "Input columns that LLM.int8 would send to 16 bits", outliers.SITES),
     ("depth", "Where in depth clean and attacked part", depth.SITES),
 )
@@ -136,7 +141,7 @@ class Result:
     """A run as it stands: frames (clean first, the saved picture last), control and figures.
 
     Everything about the adversarial picture is measured on its 8-bit pixels, which is what the
-    PNG holds. `noise` is the control: random signs of the same size as the measured L-inf.
+    PNG holds. `pruner` is the mechanism whose token masks the frames hold. `noise` is the control: random signs of the same size as the measured L-inf.
     """
 
     request: Request
@@ -153,6 +158,7 @@ class Result:
     device: str
     transfers: tuple[Transfer, ...]
     notes: tuple[str, ...] = ()
+    pruner: str = ""
 
     @property
     def clean(self) -> Frame:
@@ -208,6 +214,7 @@ class Run:
         self._stored = _stored(self.attack.steps)
         self._clean_stream: Stream | None = None
         self._frames: dict[int, Frame] = {}
+        self._pruner = ""
         self._crafting = 0.0
         self._seconds = time.perf_counter() - began
 
@@ -283,6 +290,7 @@ class Run:
             device=placement.describe(self.victim.device),
             transfers=transfers,
             notes=tuple(dict.fromkeys(self.notes)),
+            pruner=self._pruner,
         )
 
     def _saved(self, x: Tensor) -> Tensor:
@@ -337,9 +345,10 @@ class Run:
         return self._frame(-1, (x[0] * 255).round().to(torch.uint8).cpu(), out, None)
 
     def _with_tokens(self, frames: Sequence[Frame]) -> list[Frame]:
-        """Keep masks of train-free ATS on this model for all frames, in one batch."""
+        """Keep masks of all frames in one batch: the model's own, or those of train-free ATS on it."""
+        own = Site.KEEP in self.victim.spec.sites
         try:
-            sparse = sparsify(self.victim)
+            sparse = self.victim if own else sparsify(self.victim)
         except UnsupportedModel as why:
             self.notes.append(why.sentence)
             return list(frames)
@@ -347,6 +356,8 @@ class Run:
         with torch.no_grad(), sparse.session(observe=tokens.SITES) as forward:
             out = forward(batch)
         shape = self.victim.spec.blocks[0]
+        assert isinstance(sparse.module, SparseViT)
+        self._pruner = sparse.module.sparsifier.title
         return [
             replace(frame, tokens=tokens.read(out, shape, index))
             for index, frame in enumerate(frames)
@@ -512,7 +523,7 @@ def _readings(frame: Frame) -> dict[str, Any]:
         read["outlier_columns_at_6"] = frame.outliers.total(6.0)
         read["largest_input"] = max(float(peak.max()) for peak in frame.outliers.columns)
     if frame.tokens is not None:
-        read["tokens_kept_by_ats"] = frame.tokens.kept.tolist()
+        read["tokens_kept"] = frame.tokens.kept.tolist()
         read["token_utilisation"] = frame.tokens.utilisation
     if frame.divergence is not None:
         read["divergence_cosine"] = frame.divergence.cosine.tolist()

@@ -14,6 +14,7 @@ from typing import Any
 import gradio as gr
 
 HERE = Path(__file__).parent
+PAGES = HERE.parent  # every other page's own `*.css` and `*.js` lie in its folder, and join in
 SCRIPTS = (
     "store",
     "format",
@@ -33,8 +34,9 @@ SCRIPTS = (
 
 
 def _head() -> str:
-    style = (HERE / "lab.css").read_text()
-    parts = "\n".join((HERE / "js" / f"{name}.js").read_text() for name in SCRIPTS)
+    styles = (HERE / "lab.css", *sorted(set(PAGES.glob("*/*.css")) - {HERE / "lab.css"}))
+    scripts = (*(HERE / "js" / f"{name}.js" for name in SCRIPTS), *sorted(PAGES.glob("*/*.js")))
+    style, parts = ("\n".join(each.read_text() for each in files) for files in (styles, scripts))
     return f'<style>\n{style}</style>\n<script>\n(() => {{\n"use strict";\n{parts}}})();\n</script>'
 
 
@@ -101,7 +103,7 @@ def gradients() -> gr.HTML:
 
 
 def tokens() -> gr.HTML:
-    """Which tokens train-free ATS would keep."""
+    """Which tokens the model keeps, or train-free ATS would."""
     return _view("tokens")
 
 

@@ -332,6 +332,7 @@ def _tokens(result: Result) -> dict[str, Any]:
     return {
         "blocks": list(clean.blocks),
         "total": clean.keep.shape[1],
+        "pruner": result.pruner,
         "frames": [
             {
                 "keep": pack(frame.tokens.keep.to(torch.uint8)),

@@ -24,6 +24,20 @@ class Site(StrEnum):
     KEEP = "keep"  # b n       1 where a sparsified victim keeps the token in this block
 
 
+TRANSFORMER = frozenset(
+    {
+        Site.QKV,
+        Site.SCORES,
+        Site.ATTN,
+        Site.ATTN_OUT,
+        Site.MLP_OUT,
+        Site.BLOCK_OUT,
+        Site.LINEAR_IN,
+    }
+)
+"""Every site of a transformer block that this engine knows."""
+
+
 class Address(NamedTuple):
     """One place: a site in a block; `slot` tells apart several of one kind in a block."""
 

@@ -28,6 +28,7 @@ from engine.data.labels import imagenet_names
 from engine.model import hub
 from engine.model.architectures import build
 from engine.model.families import adapt
+from engine.model.sparse import trained_sparsely
 from engine.model.victim import Spec, Victim
 
 BUNDLED = Path(__file__).parents[2] / "assets" / "models"
@@ -232,9 +233,11 @@ def _from_bundle(
         raise CorruptWeights(
             f"{path.name} does not match the SHA-256 of its card.", "Clone again, or train it anew."
         )
-    module = build(found.name)
-    module.load_state_dict(load_file(path))
     details = found.details
+    module = build(found.name)
+    if "sparsifier" in details:
+        module = trained_sparsely(module, details["sparsifier"])
+    module.load_state_dict(load_file(path))
     return module, class_names(found), tuple(details["mean"]), tuple(details["std"])
 
 

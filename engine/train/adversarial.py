@@ -139,13 +139,14 @@ def robustness(net: Network, pictures: Pictures, judge: PGD) -> dict[str, Any]:
     streams, plain, both = Streams(0), 0, 0
     for number, (images, labels) in enumerate(measure.batches(pictures, net.mean.device)):
         noise = streams.at("judge", number)
-        safe = _survives(net, net, judge, images, labels, noise)
+        left = _survivors(net, net, judge, images, labels, noise)
+        plain += len(left)
+        if not len(left):
+            continue
         scales = Scaling().ascend(other, images, streams.at("judge scales", number))
         with scaled(cast(VisionTransformer, other.body), scales):
             scaled_noise = streams.at("judge scaled", number)
-            safe_too = _survives(net, other, judge, images, labels, scaled_noise)
-        plain += int(safe.sum())
-        both += int((safe & safe_too).sum())
+            both += len(_survivors(net, other, judge, images[left], labels[left], scaled_noise))
     count = len(pictures.labels)
     return {
         f"pgd{judge.steps}_accuracy": round(plain / count, 4),
@@ -156,7 +157,7 @@ def robustness(net: Network, pictures: Pictures, judge: PGD) -> dict[str, Any]:
     }
 
 
-def _survives(
+def _survivors(
     net: Network,
     source: Network,
     judge: PGD,
@@ -164,14 +165,23 @@ def _survives(
     labels: Tensor,
     generator: torch.Generator,
 ) -> Tensor:
-    """Which pictures `net` gets right at the start and at every iterate crafted on `source`."""
+    """Rows of the pictures `net` has right at the start and at every iterate crafted on `source`."""
     with torch.no_grad():
-        safe = net(images).argmax(1) == labels
+        rows = (net(images).argmax(1) == labels).nonzero().squeeze(1)
+    images, labels = images[rows], labels[rows]
+    safe = torch.ones_like(labels, dtype=torch.bool)
 
     def loss(x: Tensor) -> Tensor:
-        return F.cross_entropy(source(x), labels, reduction="sum")
+        logits = source(x)
+        if source is net:
+            safe.logical_and_(logits.argmax(1) == labels)
+        return F.cross_entropy(logits, labels, reduction="sum")
 
+    x = images
     for x in judge.iterates(loss, images, generator):
-        with torch.no_grad():
-            safe &= net(x).argmax(1) == labels
-    return safe
+        if source is not net:
+            with torch.no_grad():
+                safe &= net(x).argmax(1) == labels
+    with torch.no_grad():
+        safe &= net(x).argmax(1) == labels
+    return rows[safe]

@@ -9,8 +9,8 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from engine.alter.sparsify import AdaViT, AViT, Halting, SparseViT, cost, layout_of, live_start
-from engine.alter.sparsify.trace import Decisions, Trace
+from engine.model.sparse import AdaViT, Halting, SparseViT, constants, cost, layout_of, live_start
+from engine.model.sparse.trace import Decisions, Trace
 from engine.train import measure
 from engine.train.network import Network
 from engine.train.pictures import Pictures
@@ -56,15 +56,7 @@ class Ponder:
         return body
 
     def card(self, net: Network, val: Pictures) -> dict[str, dict[str, Any]]:
-        sparsifier = _sparse(net).sparsifier
-        assert isinstance(sparsifier, AViT)
-        constants = {
-            "kind": "avit",
-            "gamma": float(sparsifier.gamma),
-            "beta": float(sparsifier.beta),
-            "tau": sparsifier.tau,
-        }
-        return {"sparsifier": constants, "measured": spent(net, val)}
+        return {"sparsifier": constants(_sparse(net).sparsifier), "measured": spent(net, val)}
 
 
 @dataclass(frozen=True)
@@ -110,16 +102,7 @@ class Usage:
         return body
 
     def card(self, net: Network, val: Pictures) -> dict[str, dict[str, Any]]:
-        sparsifier = _sparse(net).sparsifier
-        assert isinstance(sparsifier, AdaViT)
-        constants = {
-            "kind": "adavit",
-            "start": sparsifier.start,
-            "temperature": sparsifier.temperature,
-            "token_threshold": sparsifier.token_threshold,
-            "threshold": sparsifier.threshold,
-        }
-        return {"sparsifier": constants, "measured": spent(net, val)}
+        return {"sparsifier": constants(_sparse(net).sparsifier), "measured": spent(net, val)}
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.alter.sparsify.host import blocks_of, embed
+from engine.model.sparse.host import blocks_of, embed
 from engine.train.network import Network
 
 SMALLEST_SCALE = 1e-7

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from engine.alter.sparsify import AdaViT, AViT, SparseViT, layout_of
 from engine.model.architectures import build
+from engine.model.sparse import trained_sparsely
 from engine.train import RECIPES
 from engine.train.card import read_weights
 
@@ -20,11 +20,8 @@ CARDS = {path.stem: json.loads(path.read_text()) for path in sorted(MODELS.glob(
 
 
 def network(name: str) -> nn.Module:
-    backbone = build(name)
-    kind = CARDS[name].get("sparsifier", {}).get("kind")
-    if kind == "avit":
-        return SparseViT(backbone, AViT())
-    return SparseViT(backbone, AdaViT(layout_of(backbone))) if kind == "adavit" else backbone
+    backbone, told = build(name), CARDS[name].get("sparsifier")
+    return trained_sparsely(backbone, told) if told else backbone
 
 
 def test_the_base_models_are_there():

@@ -4,8 +4,8 @@ import pytest
 import torch
 from small_training import SIZE, small_vit
 
-from engine.alter.sparsify import SparseViT
 from engine.core.streams import Streams
+from engine.model.sparse import SparseViT
 from engine.train import sparse
 from engine.train.network import Network
 from engine.train.pictures import Pictures

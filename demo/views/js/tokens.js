@@ -1,4 +1,12 @@
-// Which tokens train-free ATS would keep.
+// Which tokens the model keeps, or train-free ATS would.
+
+const PRUNERS = {
+  ATS: "Train-free ATS (adaptive token sampling) put on this model: each pruning block samples the tokens the class token attends to, so their number depends on the picture. The same weights, no training. ",
+  "A-ViT":
+    "This model is an A-ViT: a token halts once its accumulated halting score reaches 0.99, and later blocks no longer compute it. ",
+  AdaViT:
+    "This model is an AdaViT: in each block small trained deciders switch patches, heads and whole sub-layers off. The map shows the patches. ",
+};
 
 VIEWS.tokens = insideView({
   empty:
@@ -20,7 +28,7 @@ VIEWS.tokens = insideView({
   },
   draw(run, sel, parts) {
     const view = this;
-    const { blocks, total, frames } = run.tokens;
+    const { blocks, total, frames, pruner } = run.tokens;
     const [a, b, n] = [frames[0], frames[sel.step], frames[run.noise]];
     const near = blocks.reduce(
       (best, l) => (Math.abs(l - sel.block) < Math.abs(best - sel.block) ? l : best),
@@ -92,13 +100,13 @@ VIEWS.tokens = insideView({
     setHtml(
       parts.finding,
       sel.step === 0
-        ? `On the clean picture ATS keeps ${percent(a.utilisation)} of the tokens over its ${blocks.length} pruning blocks; under random noise ${percent(n.utilisation)}.`
-        : `ATS keeps ${percent(a.utilisation)} of the tokens on the clean picture, ${percent(b.utilisation)} ${escape(frameName(run, sel.step))}, and ${percent(n.utilisation)} under random noise of equal size. ` +
+        ? `On the clean picture ${pruner} keeps ${percent(a.utilisation)} of the tokens over its ${blocks.length} pruning blocks; under random noise ${percent(n.utilisation)}.`
+        : `${pruner} keeps ${percent(a.utilisation)} of the tokens on the clean picture, ${percent(b.utilisation)} ${escape(frameName(run, sel.step))}, and ${percent(n.utilisation)} under random noise of equal size. ` +
             `In block ${near + 1} the attack changes the fate of ${plural(changed, "token")}.`,
     );
     const aims = run.attack.name === "desparsify";
     parts.method.textContent =
-      `Train-free ATS (adaptive token sampling) put on this model: each pruning block samples the tokens the class token attends to, so their number depends on the picture. The same weights, no training. ` +
+      PRUNERS[pruner] +
       (aims
         ? ""
         : `${attackName(run)} aims at the answer, not at this cost; DeSparsify is the attack that aims at cost.`);

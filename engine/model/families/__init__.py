@@ -14,7 +14,8 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from engine.core.errors import UnsupportedModel
-from engine.model.families import beit, cait, pit, resnet, swin, visformer, vit
+from engine.model.families import beit, cait, pit, resnet, sparse, swin, visformer, vit
+from engine.model.sparse import SparseViT
 from engine.model.victim import BlockShape, Family
 
 Adapter = tuple[Family, Callable[[nn.Module, int], tuple[BlockShape, ...]]]
@@ -38,6 +39,8 @@ def adapt(module: nn.Module, size: int = 224) -> tuple[Family, tuple[BlockShape,
     victim without sites: a fair target, no source for attacks that look inside. Raises
     UnsupportedModel for what is no classifier of timm's.
     """
+    if isinstance(module, SparseViT):
+        return sparse.family(module), vit.blocks(module.backbone, size)
     for kind in type(module).__mro__:
         if kind in FAMILIES:
             family, blocks = FAMILIES[kind]

@@ -12,10 +12,10 @@ from timm.layers.mlp import Mlp
 from torch import Tensor, nn
 
 from engine.core.errors import UnsupportedModel
-from engine.model.families.attention import attend, heads_first
-from engine.model.families.parts import TRANSFORMER, Taps, linears
+from engine.model.attention import attend, heads_first
+from engine.model.families.parts import Taps, linears
 from engine.model.hooking import new_forward
-from engine.model.sites import Site
+from engine.model.sites import TRANSFORMER, Site
 from engine.model.victim import BlockShape, Family, Tap
 
 

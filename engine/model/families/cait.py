@@ -16,10 +16,10 @@ from timm.models.cait import (
 from torch import Tensor, nn
 
 from engine.core.errors import UnsupportedModel
-from engine.model.families.attention import heads_first, products, read_values
-from engine.model.families.parts import TRANSFORMER, Taps, linears
+from engine.model.attention import heads_first, products, read_values
+from engine.model.families.parts import Taps, linears
 from engine.model.hooking import new_forward
-from engine.model.sites import Site
+from engine.model.sites import TRANSFORMER, Site
 from engine.model.victim import BlockShape, Family, Tap
 
 

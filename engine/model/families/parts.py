@@ -13,19 +13,6 @@ from engine.model.hooking import on_input, on_output
 from engine.model.sites import Site
 from engine.model.victim import Tap
 
-TRANSFORMER = frozenset(
-    {
-        Site.QKV,
-        Site.SCORES,
-        Site.ATTN,
-        Site.ATTN_OUT,
-        Site.MLP_OUT,
-        Site.BLOCK_OUT,
-        Site.LINEAR_IN,
-    }
-)
-"""Every site of a transformer block that this engine knows."""
-
 Layout = Callable[[Tap, Site, int, Tensor, str], Tensor]
 """How a value is shown to the tap: as it is, or as tokens."""
 

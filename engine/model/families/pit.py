@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from engine.model.families import vit
-from engine.model.families.parts import TRANSFORMER
+from engine.model.sites import TRANSFORMER
 from engine.model.victim import BlockShape, Family, Tap
 
 

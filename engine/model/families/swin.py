@@ -10,10 +10,10 @@ from timm.models.swin_transformer import SwinTransformerBlock, WindowAttention
 from torch import Tensor, nn
 
 from engine.core.errors import UnsupportedModel
-from engine.model.families.attention import attend, heads_first
-from engine.model.families.parts import TRANSFORMER, Taps, as_is, grid, linears
+from engine.model.attention import attend, heads_first
+from engine.model.families.parts import Taps, as_is, grid, linears
 from engine.model.hooking import new_forward
-from engine.model.sites import Site
+from engine.model.sites import TRANSFORMER, Site
 from engine.model.victim import BlockShape, Family, Tap
 
 

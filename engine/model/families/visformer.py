@@ -9,10 +9,10 @@ from typing import Any
 from timm.models.visformer import Attention
 from torch import Tensor, nn
 
-from engine.model.families.attention import attend
-from engine.model.families.parts import TRANSFORMER, Taps, planes
+from engine.model.attention import attend
+from engine.model.families.parts import Taps, planes
 from engine.model.hooking import new_forward
-from engine.model.sites import Site
+from engine.model.sites import TRANSFORMER, Site
 from engine.model.victim import BlockShape, Family, Tap
 
 

@@ -12,10 +12,10 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from engine.core.errors import UnsupportedModel
-from engine.model.families.attention import attend, heads_first
-from engine.model.families.parts import TRANSFORMER, Taps, linears
+from engine.model.attention import attend, bias_of, heads_first
+from engine.model.families.parts import Taps, linears
 from engine.model.hooking import new_forward
-from engine.model.sites import Site
+from engine.model.sites import TRANSFORMER, Site
 from engine.model.victim import BlockShape, Family, Tap
 
 
@@ -26,14 +26,15 @@ def explicit_attention(attn: Attention, tap: Tap, index: int) -> Callable[..., T
     """
 
     def forward(x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
-        if attn_mask is not None or is_causal:
-            raise UnsupportedModel("Masked attention is not known to the ViT adapter.")
+        if is_causal or (attn_mask is not None and attn_mask.dtype is not torch.bool):
+            raise UnsupportedModel("This mask of attention is not known to the ViT adapter.")
         qkv = heads_first(attn.qkv(x), attn.num_heads)
         q, k, v = qkv.unbind(0)
         normed = attn.q_norm(q), attn.k_norm(k)
         if normed[0] is not q or normed[1] is not k:
             qkv = torch.stack((*normed, v))
-        out = attend(tap, index, qkv, attn.scale)
+        bias = None if attn_mask is None else bias_of(attn_mask, qkv)
+        out = attend(tap, index, qkv, attn.scale, bias)
         return attn.proj(attn.norm(out))
 
     return forward

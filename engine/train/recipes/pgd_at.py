@@ -1,12 +1,17 @@
-"""Adversarial training of the base ViT at 4/255, judged under PGD-20."""
+"""Fast adversarial training of the base ViT at 4/255, judged under PGD-20.
+
+One inner step of 1.25 eps (Wong et al., 2020) and three passes over the pictures, from clean
+weights: what two CPU cores can do in an hour.
+"""
 
 from engine.train.adversarial import PGD, Robust
 from engine.train.augment import Augmentation
 from engine.train.recipe import HALF, Recipe
 
 METHOD = Robust(
-    inner=PGD(eps=4 / 255, step=2 / 255, steps=3),
+    inner=PGD(eps=4 / 255, step=5 / 255, steps=1),
     judge=PGD(eps=4 / 255, step=1 / 255, steps=20),
+    judged=500,
 )
 
 PGD_AT = Recipe(
@@ -19,12 +24,11 @@ PGD_AT = Recipe(
     std=HALF,
     method=METHOD,
     start="vit_imagenette",
-    teachers=("resnet_imagenette",),
-    teacher_share=0.5,
-    epochs=25,
-    batch=128,
-    learning_rate=5e-4,
+    epochs=12,
+    epoch_pictures=2368,
+    batch=64,
+    learning_rate=4e-4,
     warmup_epochs=2,
-    average=0.998,
+    average=0.995,
     augmentation=Augmentation(crop_area=0.6, jitter=0.1, erase=0.0, cutmix=0.0, mixup=0.0),
 )

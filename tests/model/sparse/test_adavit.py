@@ -10,11 +10,13 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from engine.alter.sparsify import AdaViT, Decisions, SparseViT, cost, layout_of
-from engine.alter.sparsify import host as adapter
-from engine.alter.sparsify.adavit import binarise, masked_block
 from engine.core.errors import EngineError
+from engine.model.sparse import AdaViT, Decisions, SparseViT, cost, layout_of
+from engine.model.sparse import host as adapter
+from engine.model.sparse.adavit import binarise, masked_block
+from engine.model.victim import Tap
 
+NOBODY = Tap((), (), ())
 Host = Callable[..., VisionTransformer]
 EXACT = 1e-12  # float64 rounding through a few blocks is about 1e-15
 
@@ -59,7 +61,7 @@ def test_a_dropped_token_rides_the_residual_and_is_not_read(host: Host, images: 
     x = adapter.embed(backbone, images)
     token, head, sublayer = ones(5)
     token[:, 10] = 0
-    out = masked_block(block, x, block.norm1(x), token, head, sublayer)
+    out = masked_block(block, x, block.norm1(x), token, head, sublayer, NOBODY, 0)
     assert torch.equal(out[:, 11], x[:, 11])
     others = [j for j in range(65) if j != 11]
     torch.testing.assert_close(out[:, others], block(x[:, others]), atol=EXACT, rtol=0)
@@ -74,9 +76,9 @@ def test_off_sublayers_are_the_identity_and_off_heads_are_silent(
     x = adapter.embed(backbone, images)
     normed = block.norm1(x)
     token, head, sublayer = ones(5)
-    assert torch.equal(masked_block(typed, x, normed, token, head, sublayer * 0), x)
+    assert torch.equal(masked_block(typed, x, normed, token, head, sublayer * 0, NOBODY, 0), x)
     head[:, 1] = 0
-    out = masked_block(typed, x, normed, token, head, sublayer)
+    out = masked_block(typed, x, normed, token, head, sublayer, NOBODY, 0)
     block.attn.proj.weight.data[:, 8:16] = 0
     torch.testing.assert_close(out, block(x), atol=EXACT, rtol=0)
 

@@ -17,7 +17,8 @@ from timm.models.vision_transformer_hybrid import ConvStem
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from engine.alter.sparsify import (
+from engine.core.errors import EngineError, UnsupportedModel
+from engine.model.sparse import (
     ATS,
     AdaViT,
     AViT,
@@ -28,10 +29,9 @@ from engine.alter.sparsify import (
     cost,
     layout_of,
 )
-from engine.alter.sparsify import (
+from engine.model.sparse import (
     host as adapter,
 )
-from engine.core.errors import EngineError, UnsupportedModel
 
 EXACT = 1e-12  # float64 rounding through a few blocks is about 1e-15
 

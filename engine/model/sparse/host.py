@@ -12,8 +12,8 @@ from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from engine.alter.sparsify.trace import Layout
 from engine.core.errors import UnsupportedModel
+from engine.model.sparse.trace import Layout
 
 
 class Module(Protocol):

@@ -9,10 +9,11 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from engine.alter.sparsify.host import HostBlock, join_heads, split_heads
-from engine.alter.sparsify.sparse_vit import Sparsifier
-from engine.alter.sparsify.trace import Layout, Significance, Trace
 from engine.core.errors import BadKnob
+from engine.model.sparse.host import HostBlock, join_heads, split_heads
+from engine.model.sparse.sparse_vit import Sparsifier
+from engine.model.sparse.trace import Layout, Significance, Trace
+from engine.model.victim import Tap
 
 Score = Literal["concat", "per_head"]
 Sampler = Literal["midpoint", "reference"]
@@ -119,6 +120,8 @@ class ATS(Sparsifier):
     Nothing is random, and train and eval agree. Raises `BadKnob`.
     """
 
+    title = "ATS"
+
     def __init__(
         self,
         blocks: tuple[int, ...] | None = None,
@@ -153,6 +156,7 @@ class ATS(Sparsifier):
         x: Tensor,
         layout: Layout,
         generator: torch.Generator | None,
+        tap: Tap,
     ) -> tuple[Tensor, Trace]:
         b, n, _ = x.shape
         everywhere = torch.arange(n, device=x.device).repeat(b, 1)
@@ -171,7 +175,7 @@ class ATS(Sparsifier):
 
     def compact(self, blocks: Sequence[HostBlock], x: Tensor, layout: Layout) -> Tensor:
         """`run` itself: one image has no padding, so what is dropped is already not computed."""
-        return self.run(blocks, x, layout, None)[0]
+        return self.run(blocks, x, layout, None, Tap((), (), ()))[0]
 
     def sampling_block(
         self, block: HostBlock, tokens: Tokens, layout: Layout

@@ -9,11 +9,13 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
-from engine.alter.sparsify import ATS, Significance, SparseViT, cost
-from engine.alter.sparsify import host as adapter
-from engine.alter.sparsify.ats import Sampler, Score, Tokens, sample, significance
 from engine.core.errors import BadKnob
+from engine.model.sparse import ATS, Significance, SparseViT, cost
+from engine.model.sparse import host as adapter
+from engine.model.sparse.ats import Sampler, Score, Tokens, sample, significance
+from engine.model.victim import Tap
 
+NOBODY = Tap((), (), ())
 Host = Callable[..., VisionTransformer]
 EXACT = 1e-12  # float64 rounding through a few blocks is about 1e-15
 SAMPLERS = pytest.mark.parametrize("sampler", ["midpoint", "reference"])
@@ -200,9 +202,9 @@ def test_patch_order_does_not_matter(host: Host, images: Tensor) -> None:
     x = adapter.embed(backbone, images)
     shuffle = torch.randperm(64, generator=torch.Generator().manual_seed(4)) + 1
     shuffle = torch.cat((torch.zeros(1, dtype=torch.long), shuffle))
-    x, trace = model.sparsifier.run(blocks, x, model.layout, None)
+    x, trace = model.sparsifier.run(blocks, x, model.layout, None, NOBODY)
     y, other = model.sparsifier.run(
-        blocks, adapter.embed(backbone, images)[:, shuffle], model.layout, None
+        blocks, adapter.embed(backbone, images)[:, shuffle], model.layout, None, NOBODY
     )
     torch.testing.assert_close(x[:, 0], y[:, 0], atol=EXACT, rtol=0)
     assert torch.equal(trace.keep[..., shuffle], other.keep)

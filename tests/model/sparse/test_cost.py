@@ -10,7 +10,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from engine.alter.sparsify import Dense, Layout, SparseViT, Trace, cost, layout_of
+from engine.model.sparse import Dense, Layout, SparseViT, Trace, cost, layout_of
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,12 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from engine.alter.sparsify import host
-from engine.alter.sparsify.host import HostBlock
-from engine.alter.sparsify.trace import Layout, Trace
 from engine.core.errors import EngineError
+from engine.model.sites import Site
+from engine.model.sparse import host
+from engine.model.sparse.host import HostBlock
+from engine.model.sparse.trace import Layout, Trace
+from engine.model.victim import Tap
 
 
 class Sparsifier(nn.Module, ABC):
@@ -20,6 +22,11 @@ class Sparsifier(nn.Module, ABC):
 
     Its parameters and constants are its own; those of the blocks stay with the host.
     """
+
+    title = "Dense"
+    """Its name, where a page speaks of it."""
+    sites: frozenset[Site] = frozenset({Site.KEEP})
+    """What can be seen and edited on a victim run by it."""
 
     @abstractmethod
     def check(self, layout: Layout) -> None:
@@ -32,11 +39,12 @@ class Sparsifier(nn.Module, ABC):
         x: Tensor,
         layout: Layout,
         generator: torch.Generator | None,
+        tap: Tap,
     ) -> tuple[Tensor, Trace]:
         """Tokens (b, n, D) -> tokens whose first rows are the prefix (b, >=k, D), and the trace.
 
         Masked execution where the mechanism masks: differentiable, and equal for one image alone
-        and the same image in any batch.
+        and the same image in any batch. Shows the tap what hooks on the host's layers cannot see.
         """
 
     @abstractmethod
@@ -63,7 +71,9 @@ class SparseViT(nn.Module):
         """Logits (b, classes), decisions without noise."""
         return self.trace(x)[0]
 
-    def trace(self, x: Tensor, *, generator: torch.Generator | None = None) -> tuple[Tensor, Trace]:
+    def trace(
+        self, x: Tensor, *, generator: torch.Generator | None = None, tap: Tap | None = None
+    ) -> tuple[Tensor, Trace]:
         """Logits and the trace, both with graph.
 
         A generator asks for the sampled decisions of training (AdaViT's Gumbel noise and its
@@ -72,7 +82,8 @@ class SparseViT(nn.Module):
         """
         tokens = host.embed(self.backbone, x)
         blocks = host.blocks_of(self.backbone)
-        tokens, trace = self.sparsifier.run(blocks, tokens, self.layout, generator)
+        tap = tap or Tap((), (), ())
+        tokens, trace = self.sparsifier.run(blocks, tokens, self.layout, generator, tap)
         return host.classify(self.backbone, tokens), trace
 
     def compact(self, x: Tensor) -> Tensor:
@@ -104,6 +115,7 @@ class Dense(Sparsifier):
         x: Tensor,
         layout: Layout,
         generator: torch.Generator | None,
+        tap: Tap,
     ) -> tuple[Tensor, Trace]:
         keep = x.new_ones(layout.depth, *x.shape[:2], dtype=torch.bool)
         count = keep.sum(2)

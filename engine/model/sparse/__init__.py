@@ -5,12 +5,13 @@ logits, trace = model.trace(normalised_images)
 cost.macs(trace), cost.utilisation(trace)
 """
 
-from engine.alter.sparsify.adavit import AdaViT
-from engine.alter.sparsify.ats import ATS
-from engine.alter.sparsify.avit import AViT, live_start
-from engine.alter.sparsify.host import layout_of
-from engine.alter.sparsify.sparse_vit import Dense, SparseViT, Sparsifier
-from engine.alter.sparsify.trace import (
+from engine.model.sparse.adavit import AdaViT
+from engine.model.sparse.ats import ATS
+from engine.model.sparse.avit import AViT, live_start
+from engine.model.sparse.card import constants, trained_sparsely
+from engine.model.sparse.host import layout_of
+from engine.model.sparse.sparse_vit import Dense, SparseViT, Sparsifier
+from engine.model.sparse.trace import (
     Choices,
     Decisions,
     Halting,
@@ -32,6 +33,8 @@ __all__ = [
     "SparseViT",
     "Sparsifier",
     "Trace",
+    "constants",
     "layout_of",
     "live_start",
+    "trained_sparsely",
 ]

@@ -10,10 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.alter.sparsify.host import HostAttention, HostBlock, join_heads, split_heads
-from engine.alter.sparsify.sparse_vit import Sparsifier
-from engine.alter.sparsify.trace import Choices, Decisions, Layout, Trace
 from engine.core.errors import EngineError
+from engine.model.attention import attend, bias_of
+from engine.model.sites import TRANSFORMER, Site
+from engine.model.sparse.host import HostAttention, HostBlock, join_heads, split_heads
+from engine.model.sparse.sparse_vit import Sparsifier
+from engine.model.sparse.trace import Choices, Decisions, Layout, Trace
+from engine.model.victim import Tap
 
 
 class Decision(NamedTuple):
@@ -71,6 +74,9 @@ class AdaViT(Sparsifier):
     would keep a quarter).
     """
 
+    title = "AdaViT"
+    sites = TRANSFORMER | {Site.KEEP}
+
     def __init__(
         self,
         layout: Layout,
@@ -124,16 +130,18 @@ class AdaViT(Sparsifier):
         x: Tensor,
         layout: Layout,
         generator: torch.Generator | None,
+        tap: Tap,
     ) -> tuple[Tensor, Trace]:
         noise = self._noise(x, layout, generator)
         made: list[tuple[Decision, Decision, Decision]] = []
-        for block in blocks[: self.start]:
-            x = block(x)
+        for number, block in enumerate(blocks[: self.start]):
+            x = tap(Site.BLOCK_OUT, number, block(x))
         for number, block in enumerate(blocks[self.start :], self.start):
             normed = block.norm1(x)
             drawn = None if noise is None else noise[number - self.start]
             made.append(self.decide(number, normed, x, layout.prefix, drawn))
-            x = masked_block(block, x, normed, *(each.hard.to(x.dtype) for each in made[-1]))
+            hard = (each.hard.to(x.dtype) for each in made[-1])
+            x = tap(Site.BLOCK_OUT, number, masked_block(block, x, normed, *hard, tap, number))
         return x, self._trace(x, layout, made)
 
     def compact(self, blocks: Sequence[HostBlock], x: Tensor, layout: Layout) -> Tensor:
@@ -196,28 +204,42 @@ class AdaViT(Sparsifier):
 
 
 def masked_block(
-    block: HostBlock, x: Tensor, normed: Tensor, token: Tensor, head: Tensor, sublayer: Tensor
+    block: HostBlock,
+    x: Tensor,
+    normed: Tensor,
+    token: Tensor,
+    head: Tensor,
+    sublayer: Tensor,
+    tap: Tap,
+    number: int,
 ) -> Tensor:
     """One block under 0/1 decisions (spec 3.3): x (b, n, D), token (b, p), head (b, h), sublayer (b, 2).
 
     `normed` is norm1(x), which the deciders have read already. Decisions act with gradient on
-    outputs and as a detached boolean mask inside attention.
+    outputs and as a detached boolean mask inside attention, which `tap` can see.
     """
     m = _with_prefix(token, x.shape[1] - token.shape[1])
-    attended = _attend(block.attn, normed, m.detach() > 0, head)
+    attended = _attend(block.attn, normed, m.detach() > 0, head, tap, number)
     m = m[..., None]
     msa, ffn = sublayer[:, :, None, None].unbind(1)
     x = x + msa * m * block.drop_path1(block.ls1(attended))
     return x + ffn * m * block.drop_path2(block.ls2(block.mlp(block.norm2(x))))
 
 
-def _attend(attn: HostAttention, normed: Tensor, on: Tensor, head: Tensor) -> Tensor:
+def _attend(
+    attn: HostAttention, normed: Tensor, on: Tensor, head: Tensor, tap: Tap, number: int
+) -> Tensor:
     """Attention among the tokens that are on; one that is off sees itself, so no row is empty."""
     q, k, v = split_heads(attn, normed)
     itself = torch.eye(on.shape[1], dtype=torch.bool, device=on.device)
-    pairs = (on[:, :, None] & on[:, None, :]) | itself
-    dropout = attn.attn_drop.p if attn.training else 0.0
-    y = F.scaled_dot_product_attention(q, k, v, attn_mask=pairs[:, None], dropout_p=dropout)
+    pairs = ((on[:, :, None] & on[:, None, :]) | itself)[:, None]
+    if tap.need & {Site.SCORES, Site.ATTN}:
+        qkv = torch.stack((q, k, v))
+        y = attend(tap, number, qkv, attn.scale, bias_of(pairs, qkv))
+        y = y.unflatten(2, (attn.num_heads, attn.head_dim)).transpose(1, 2)
+    else:
+        dropout = attn.attn_drop.p if attn.training else 0.0
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=pairs, dropout_p=dropout)
     return join_heads(attn, y * head[:, :, None, None])
 
 

@@ -12,9 +12,9 @@ from timm.models.vision_transformer import VisionTransformer
 from timm.models.vision_transformer_hybrid import ConvStem
 from torch import Tensor
 
-from engine.alter.sparsify import AViT, Halting, SparseViT, cost, live_start
-from engine.alter.sparsify import host as adapter
-from engine.alter.sparsify.avit import Ledger, accumulate
+from engine.model.sparse import AViT, Halting, SparseViT, cost, live_start
+from engine.model.sparse import host as adapter
+from engine.model.sparse.avit import Ledger, accumulate
 
 Host = Callable[..., VisionTransformer]
 EXACT = 1e-12  # float64 rounding through a few blocks is about 1e-15

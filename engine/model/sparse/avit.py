@@ -11,11 +11,13 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from engine.alter.sparsify import host
-from engine.alter.sparsify.host import HostBlock
-from engine.alter.sparsify.sparse_vit import SparseViT, Sparsifier
-from engine.alter.sparsify.trace import Halting, Layout, Trace
 from engine.core.errors import UnsupportedModel
+from engine.model.sites import TRANSFORMER, Site
+from engine.model.sparse import host
+from engine.model.sparse.host import HostBlock
+from engine.model.sparse.sparse_vit import SparseViT, Sparsifier
+from engine.model.sparse.trace import Halting, Layout, Trace
+from engine.model.victim import Tap
 
 
 class Ledger(NamedTuple):
@@ -65,6 +67,8 @@ class AViT(Sparsifier):
     a boolean key mask instead of a -1000 bias and zeroed rows, and their later h count as 0.
     """
 
+    title = "A-ViT"
+    sites = TRANSFORMER | {Site.KEEP}
     gamma: Tensor
     beta: Tensor
 
@@ -87,6 +91,7 @@ class AViT(Sparsifier):
         x: Tensor,
         layout: Layout,
         generator: torch.Generator | None,
+        tap: Tap,
     ) -> tuple[Tensor, Trace]:
         ledger = Ledger.open(*x.shape[:2], like=x)
         output = torch.zeros_like(x[:, : layout.prefix])
@@ -96,6 +101,7 @@ class AViT(Sparsifier):
         for number, block in enumerate(blocks):
             keep.append(ledger.active)
             x = block(x, attn_mask=_keys(ledger.active) if number else None)
+            x = tap(Site.BLOCK_OUT, number, x)
             scores.append(self.halting_scores(x) * ledger.active)
             last = number == layout.depth - 1
             ledger, weight = accumulate(ledger, scores[-1], tau=self.tau, last=last)

@@ -40,6 +40,13 @@ def attend(
     return out.transpose(1, 2).flatten(2)
 
 
+def bias_of(mask: Tensor, qkv: Tensor) -> Tensor:
+    """0 where a query may look and -inf where not, (b, h, n, n), of a boolean mask that broadcasts."""
+    _, b, h, n, _ = qkv.shape
+    bias = torch.zeros_like(mask, dtype=qkv.dtype).masked_fill(~mask, float("-inf"))
+    return bias.expand(b, h, n, n)
+
+
 def read_values(tap: Tap, block: int, scores: Tensor, v: Tensor) -> Tensor:
     """softmax(S) v, with taps on S and the map (b, h, n, m) and v (b, h, m, d / h)."""
     a = tap(Site.SCORES, block, scores).softmax(-1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from engine.alter.sparsify.trace import Layout, Trace
+from engine.model.sparse.trace import Layout, Trace
 
 
 def block_macs(trace: Trace) -> Tensor:

@@ -1,0 +1,52 @@
+"""ViTs run by a sparsifier: the sites of their host where tokens keep their places, and KEEP."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+from torch import Tensor, nn
+
+from engine.core.errors import UnsupportedModel
+from engine.model.families import vit
+from engine.model.families.parts import Taps, linears
+from engine.model.hooking import new_forward
+from engine.model.sites import Site
+from engine.model.sparse.sparse_vit import SparseViT
+from engine.model.victim import Family, Tap
+
+
+def family(module: SparseViT) -> Family:
+    """The adapter of a sparsified ViT; ATS moves tokens, so that only KEEP can be told of it.
+
+    A-ViT and AdaViT have their host's sites. Branches (ATTN_OUT, MLP_OUT) are tapped before
+    AdaViT's mask; maps show no attention on halted tokens, and rows of halted tokens are unread.
+    """
+    return Family("sparse", module.sparsifier.sites, install, lens)
+
+
+def install(module: nn.Module, tap: Tap, stack: ExitStack) -> None:
+    if not isinstance(module, SparseViT):
+        raise UnsupportedModel(f"{type(module).__name__} is not sparsified.")
+    host: Any = module.backbone
+    for index, block in enumerate(host.blocks):
+        taps = Taps(tap, stack, index)
+        taps.output(block.attn.qkv, Site.QKV)
+        taps.output(block.drop_path1, Site.ATTN_OUT)
+        taps.output(block.drop_path2, Site.MLP_OUT)
+        taps.inputs(linears(block))
+        if tap.need & {Site.SCORES, Site.ATTN}:
+            whole = vit.explicit_attention(block.attn, tap, index)
+            stack.enter_context(new_forward(block.attn, whole))
+
+    def forward(x: Tensor) -> Tensor:
+        logits, trace = module.trace(x, tap=tap)
+        for block in trace.sparse:
+            tap(Site.KEEP, block, trace.keep[block].to(logits.dtype))
+        return logits
+
+    stack.enter_context(new_forward(module, forward))
+
+
+def lens(module: nn.Module, stream: Tensor) -> Tensor:
+    return vit.lens(module.get_submodule("backbone"), stream)

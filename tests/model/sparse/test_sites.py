@@ -1,0 +1,100 @@
+"""Sparsified victims as others see them: every site acts, tapping changes nothing, rules fire."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor
+
+from engine.alter.sparsify import sparsify
+from engine.attack.attack import craft
+from engine.attack.recipes.tgr import TGR
+from engine.core.streams import Streams
+from engine.model.sites import TRANSFORMER, Site
+from engine.model.sparse import (
+    AdaViT,
+    AViT,
+    SparseViT,
+    Sparsifier,
+    constants,
+    layout_of,
+    trained_sparsely,
+)
+from engine.model.victim import Victim
+from tests.tiny import MODULES, pick, shaken, task, wrap
+
+PIXELS = task(2).images
+trained = pytest.mark.parametrize("kind", ["avit", "adavit"])
+
+
+def sparse(kind: str) -> Victim:
+    """A victim some of whose tokens are dropped in some blocks (checked below)."""
+    host = cast(VisionTransformer, shaken(MODULES["vit"]()))
+    made: Sparsifier = AViT(2.0, -1.0, tau=0.2)
+    if kind == "adavit":
+        made = AdaViT(layout_of(host), temperature=1.0)
+        gen = Streams(0).at("deciders")
+        with torch.no_grad():
+            for weight in made.parameters():
+                weight.copy_(0.5 * torch.randn(weight.shape, generator=gen))
+    return wrap(SparseViT(host, made), kind)
+
+
+@trained
+def test_every_site_is_reached_and_tapping_changes_nothing(kind: str) -> None:
+    victim = sparse(kind)
+    assert victim.spec.sites == TRANSFORMER | {Site.KEEP}
+    leaf = PIXELS.clone().requires_grad_()
+    logits = victim.logits(leaf)
+    (g,) = torch.autograd.grad(logits.square().sum(), leaf)
+    with victim.session(observe=victim.spec.sites, gradients=TRANSFORMER) as forward:
+        tapped_leaf = PIXELS.clone().requires_grad_()
+        out = forward(tapped_leaf)
+        (tapped,) = torch.autograd.grad(out.logits.square().sum(), tapped_leaf)
+    # float64, other kernels: rounding only
+    torch.testing.assert_close(out.logits, logits, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(tapped, g, rtol=1e-7, atol=1e-9)
+    for site in TRANSFORMER:
+        assert {at.block for at in out.seen if at.site is site} == set(range(victim.spec.depth))
+    kept = torch.stack(out.values(Site.KEEP))
+    assert 0 < float(kept.mean()) < 1
+
+
+@trained
+def test_maps_look_at_kept_tokens_only(kind: str) -> None:
+    victim = sparse(kind)
+    with torch.no_grad(), victim.session(observe={Site.ATTN, Site.KEEP}) as forward:
+        out = forward(PIXELS)
+    maps = {at.block: x for at, x in out.seen.items() if at.site is Site.ATTN}
+    for at, keep in ((at, x) for at, x in out.seen.items() if at.site is Site.KEEP):
+        dropped = (keep == 0)[:, None, None].expand_as(maps[at.block]).clone()
+        dropped.diagonal(dim1=2, dim2=3).fill_(False)  # one that is off may see itself
+        some = (keep == 1).any(1)
+        assert float(maps[at.block][some][dropped[some]].abs().sum()) == 0
+
+
+@trained
+def test_tgr_runs_on_it_and_each_picture_is_alone(kind: str) -> None:
+    victim, asked = sparse(kind), task(3)
+    attack = TGR(eps=8 / 255, steps=2).build(victim.spec)
+    together = craft(attack, victim, asked, Streams(0, (0, 1, 2)))
+    for row in range(3):
+        alone = craft(attack, victim, pick(asked, row), Streams(0, (row,)))
+        assert torch.equal(together[row : row + 1], alone)
+
+
+@trained
+def test_a_card_tells_enough_to_build_it_again(kind: str) -> None:
+    module = cast(SparseViT, sparse(kind).module)
+    again = trained_sparsely(MODULES["vit"](), constants(module.sparsifier)).double().eval()
+    again.load_state_dict(module.state_dict())
+    x: Tensor = PIXELS
+    assert torch.equal(again(x), module(x))
+
+
+def test_only_keep_can_be_told_of_ats() -> None:
+    victim = sparsify(wrap(shaken(MODULES["vit"]())))
+    assert victim.spec.sites == {Site.KEEP}
