@@ -12,7 +12,7 @@ AVIT = Recipe(
     task="sparsify",
     mean=HALF,
     std=HALF,
-    method=Ponder(ponder=0.006, prior=0.1, prior_block=5.0),
+    method=Ponder(ponder=0.0035, prior=0.1, prior_block=5.0),
     start="vit_imagenette",
     epochs=3,
     epoch_pictures=1280,

@@ -21,7 +21,7 @@ def _second_stage(recipe: Recipe) -> Recipe:
         teachers=("resnet_imagenette",),
         teacher_share=0.8,
         views=None,
-        epochs=4,
+        epochs=3,
         batch=64,
         learning_rate=2.5e-4,
         warmup_epochs=0,
