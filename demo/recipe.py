@@ -10,9 +10,11 @@ from typing import Any
 import gradio as gr
 
 from demo import controls, models, pictures, status
+from engine.alter.bfloat16 import is_fast
 from engine.attack.catalog import RECIPES
 from engine.attack.recipe import Recipe
 from engine.core.errors import BadImage, BadTask
+from engine.core.placement import device
 from engine.model import zoo
 from engine.studio import Request, class_index
 
@@ -49,6 +51,7 @@ class Panel:
     label: gr.Dropdown
     others: gr.Dropdown
     seed: gr.Number
+    bfloat16: gr.Checkbox
     reset: gr.Button
 
     @property
@@ -61,7 +64,7 @@ class Panel:
     def asked(self) -> list[gr.components.Component]:
         """What a request is made of, in the order of `request`'s values."""
         aim = [self.source, self.model, self.attack, self.goal, self.target]
-        return [*aim, self.label, self.others, self.seed, *self.knobs.values()]
+        return [*aim, self.label, self.others, self.seed, self.bfloat16, *self.knobs.values()]
 
 
 def make(start: Request | None, weights: Path | None) -> Panel:
@@ -69,7 +72,7 @@ def make(start: Request | None, weights: Path | None) -> Panel:
     model = start.model if start else zoo.cards(weights)[0].name
     attack = start.recipe if start else RECIPES[0]()
     names = models.classes(model, weights)
-    parts = _picture(start) | _model(model, weights) | _goal(attack, names)
+    parts = picture(start) | _model(model, weights) | _goal(attack, names)
     main = controls.make(True, attack)
     parts |= {"sentence": gr.HTML(elem_id="sentence")} | _actions()
     with gr.Accordion("More", open=False, elem_id="more"):
@@ -81,7 +84,7 @@ def make(start: Request | None, weights: Path | None) -> Panel:
 
 def request(weights: Path | None, names: Sequence[str], values: Sequence[Any]) -> Request:
     """The request as the controls stand, knobs in the order of `names`; raises EngineError."""
-    source, model, attack, goal, target, label, others, seed, *knobs = values
+    source, model, attack, goal, target, label, others, seed, bfloat16, *knobs = values
     classes = zoo.class_names(zoo.card(str(model or ""), weights))
     if goal == ONE and not target:
         raise BadTask("There is no target class.", "Choose the class that the model should see.")
@@ -98,10 +101,12 @@ def request(weights: Path | None, names: Sequence[str], values: Sequence[Any]) -
         seed=int(seed),
         others=tuple(str(each) for each in others or ()),
         weights=weights,
+        bfloat16=bool(bfloat16),
     )
 
 
-def _picture(start: Request | None) -> dict[str, Any]:
+def picture(start: Request | None) -> dict[str, Any]:
+    """Samples, and a place for a picture of one's own; the first sample is chosen."""
     first = pictures.listed()[0].id if pictures.listed() else ""
     return {
         "source": gr.State(pictures.SAMPLE + first if first else ""),
@@ -191,5 +196,11 @@ def _folded(names: list[str], others: list[tuple[str, str]], shown_to: list[str]
             elem_id="others",
         ),
         "seed": gr.Number(0, precision=0, label="Seed", elem_id="seed"),
+        "bfloat16": gr.Checkbox(
+            is_fast(device()),
+            label="Craft in bfloat16",
+            info="Faster where the hardware has it; everything shown is measured in float32.",
+            elem_id="bfloat16",
+        ),
         "reset": gr.Button("Reset", size="sm", elem_id="reset"),
     }

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,17 @@ from tqdm import tqdm
 from engine import studio
 from engine.attack.catalog import RECIPES, parse
 from engine.attack.recipe import Recipe
+from engine.attack.universal import SHIPPED, Universal
 from engine.core.errors import BadTask, EngineError
 from engine.core.knobs import knobs
 from engine.data.decode import decode
 from engine.data.samples import load_sample, samples
-from engine.evaluate import claims_tgr
+from engine.evaluate import ablation, claims_tgr, quant_claims, quant_file
 from engine.evaluate import evaluate as measuring
+from engine.evaluate import universal as perturbing
 from engine.evaluate.bench import bench as measure_speed
 from engine.evaluate.parallel import place
+from engine.evaluate.quant_study import Doing
 from engine.evaluate.transfer import Cell, Progress, table
 from engine.model import zoo
 from engine.train import __main__ as training
@@ -137,6 +140,7 @@ def attack(arguments: argparse.Namespace) -> None:
             seed=arguments.seed,
             others=tuple(arguments.targets),
             weights=arguments.weights,
+            bfloat16=arguments.bf16,
         )
     )
     with tqdm(total=recipe.steps, unit="step", disable=arguments.json) as bar:
@@ -163,6 +167,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         batch=arguments.batch,
         weights=arguments.weights,
         keep=arguments.keep,
+        bfloat16=arguments.bf16,
     )
     for found in _progress(events, arguments):
         report = measuring.summary(found)
@@ -173,13 +178,49 @@ def evaluate(arguments: argparse.Namespace) -> None:
         _show(arguments, report, [_line(cell) for cell in found.matrix.cells])
 
 
+def ablate(arguments: argparse.Namespace) -> None:
+    """Which part of TGR helps on this source and which costs, each on its own, against MI-FGSM."""
+    events = ablation.ablate(
+        arguments.folder,
+        arguments.model,
+        arguments.targets,
+        ablation.settings(
+            [parse("tgr", {"eps": word}).eps for word in arguments.eps],
+            steps=parse("tgr", {"steps": arguments.steps}).steps,
+        ),
+        limit=arguments.limit,
+        seed=arguments.seed,
+        batch=arguments.batch,
+        weights=arguments.weights,
+        keep=arguments.keep,
+    )
+    entries = list(_progress(events, arguments))
+    if not place().leads:
+        return
+    report = ablation.summary(
+        entries,
+        source=arguments.model,
+        targets=arguments.targets,
+        folder=arguments.folder.name,
+        seed=arguments.seed,
+    )
+    if arguments.out:
+        _write(arguments.out, report)
+    _show(arguments, report, [ablation.markdown(entries)])
+
+
 def claims(arguments: argparse.Namespace) -> None:
     """A paper's claims, measured here: claim, measured, expected, holds or not."""
+    if arguments.system == "quant":
+        _claims_quant(arguments)
+        return
+    if not arguments.targets:
+        raise BadTask("These claims are about transfer.", "Give --targets.")
     events = claims_tgr.claims(
         arguments.folder,
         arguments.model,
         arguments.targets,
-        eps=parse("tgr", {"eps": arguments.eps}).eps,
+        eps=parse("tgr", {"eps": arguments.eps or "16/255"}).eps,
         limit=arguments.limit,
         seed=arguments.seed,
         batch=arguments.batch,
@@ -193,6 +234,75 @@ def claims(arguments: argparse.Namespace) -> None:
     if arguments.out:
         _write(arguments.out, report)
     _show(arguments, report, [claims_tgr.markdown(rows)])
+
+
+def _claims_quant(arguments: argparse.Namespace) -> None:
+    if arguments.keep:
+        raise BadTask("These claims cannot be resumed.", "Leave --keep out.")
+    chosen = quant_claims.Settings(
+        threshold=arguments.threshold,
+        share=arguments.share,
+        eps=parse("quantattack", {"eps": arguments.eps or "8/255"}).eps,
+        steps=arguments.steps,
+        form=arguments.form,
+        calibration=arguments.calibration,
+        batch=arguments.batch,
+        seed=arguments.seed,
+    )
+    events = quant_claims.claims(
+        arguments.folder,
+        arguments.model,
+        chosen,
+        limit=arguments.limit,
+        weights=arguments.weights,
+    )
+    found = list(_progress(events, arguments))
+    rows = [each for each in found if isinstance(each, quant_claims.Row)]
+    study = quant_file.Study.of(each for each in found if not isinstance(each, quant_claims.Row))
+    chosen = replace(chosen, threshold=study.about.threshold)
+    report = {**quant_file.data(study), "claims": quant_claims.summary(rows, chosen)}
+    if arguments.out:
+        _write(arguments.out, report)
+    _show(arguments, report, [quant_claims.markdown(rows)])
+
+
+def universal(arguments: argparse.Namespace) -> None:
+    """Train one perturbation for any picture of a model, measured on pictures held out."""
+    events = perturbing.universal(
+        arguments.folder,
+        arguments.model,
+        arguments.out or SHIPPED / f"{arguments.model}.safetensors",
+        perturbing.Settings(
+            eps=parse("quantattack", {"eps": arguments.eps}).eps,
+            epochs=arguments.epochs,
+            batch=arguments.batch,
+            form=arguments.form,
+            threshold=arguments.threshold,
+            share=arguments.share,
+            seed=arguments.seed,
+        ),
+        limit=arguments.limit,
+        resume=arguments.resume,
+        weights=arguments.weights,
+    )
+    for made in _progress(events, arguments):
+        _show(arguments, _header(made), [_trained(made)])
+
+
+def _header(made: Universal) -> dict[str, Any]:
+    """What a perturbation's file says of it."""
+    about = {key: value for key, value in vars(made).items() if key != "delta"}
+    return about | {"measured": made.measured and asdict(made.measured)}
+
+
+def _trained(made: Universal) -> str:
+    measured = made.measured
+    assert measured is not None  # the last event has it
+    return (
+        f"{made.epochs} epochs on {made.pictures} pictures; outlier columns at {made.threshold:.4g} on "
+        f"{measured.pictures} others: clean {measured.clean:.1f}, with it {measured.attacked:.1f}, "
+        f"with noise of its size {measured.noise:.1f}"
+    )
 
 
 def bench(arguments: argparse.Namespace) -> None:
@@ -224,7 +334,7 @@ def _progress(events: Iterable[Any], arguments: argparse.Namespace) -> Iterator[
     """Show progress events on a bar and pass everything else on."""
     with tqdm(unit="step", disable=arguments.json) as bar:
         for event in events:
-            if isinstance(event, Progress):
+            if isinstance(event, Progress | Doing):
                 bar.total, bar.n = event.total, event.done
                 bar.refresh()
             else:
@@ -298,13 +408,23 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--set", action="append", default=[], metavar="KNOB=VALUE")
         made.add_argument("--targets", nargs="+", default=[], metavar="T", help="other models")
         made.add_argument("--seed", type=int, default=0)
+        made.add_argument("--bf16", action="store_true", help="craft in bfloat16")
 
     def over_folder(made: argparse.ArgumentParser) -> None:
         made.add_argument("folder", type=Path, metavar="FOLDER")
         made.add_argument("--limit", type=int, help="so many pictures, even over the classes")
         made.add_argument("--batch", type=int, default=32)
+        made.add_argument("--out", type=Path, metavar="FILE")
+
+    def resumable(made: argparse.ArgumentParser) -> None:
         made.add_argument("--keep", type=Path, help="folder that lets a killed run resume")
-        made.add_argument("--out", type=Path, metavar="FILE.json")
+
+    def quantized(made: argparse.ArgumentParser, form: str) -> None:
+        made.add_argument("--threshold", type=float, default=6.0, help="int8: the outliers' size")
+        made.add_argument(
+            "--share", type=float, default=0.0, help="int8: set it by this share of clean columns"
+        )
+        made.add_argument("--form", default=form, choices=("code", "paper", "count"))
 
     for listing in (models, attacks, probes):
         command(listing)
@@ -316,15 +436,37 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--out", type=Path, required=True, metavar="DIR")
     folder = command(evaluate)
     over_folder(folder)
+    resumable(folder)
     crafting(folder, many=True)
     folder.add_argument("--csv", type=Path, metavar="FILE.csv")
+    parts = command(ablate)
+    over_folder(parts)
+    resumable(parts)
+    parts.add_argument("--model", required=True, help="the source")
+    parts.add_argument("--targets", nargs="+", required=True, metavar="T")
+    parts.add_argument("--eps", nargs="+", default=["8/255", "16/255"], help="budgets")
+    parts.add_argument("--steps", default="10")
+    parts.add_argument("--seed", type=int, default=0)
     paper = command(claims)
-    paper.add_argument("system", choices=("tgr",))
+    paper.add_argument("system", choices=("tgr", "quant"))
     over_folder(paper)
+    resumable(paper)
     paper.add_argument("--model", required=True, help="the source")
-    paper.add_argument("--targets", nargs="+", required=True, metavar="T")
-    paper.add_argument("--eps", default="16/255")
+    paper.add_argument("--targets", nargs="+", default=[], metavar="T", help="tgr: other models")
+    paper.add_argument("--eps", help="default: 16/255 for tgr, 8/255 for quant")
     paper.add_argument("--seed", type=int, default=0)
+    quantized(paper, "code")
+    paper.add_argument("--steps", type=int, default=300, help="quant: steps of QuantAttack")
+    paper.add_argument("--calibration", type=int, default=32, help="quant: pictures set apart")
+    one_for_all = command(universal)
+    over_folder(one_for_all)
+    one_for_all.add_argument("--model", required=True)
+    one_for_all.add_argument("--eps", default="8/255")
+    one_for_all.add_argument("--epochs", type=int, default=20)
+    one_for_all.add_argument("--resume", action="store_true", help="go on from the saved epoch")
+    one_for_all.add_argument("--seed", type=int, default=0)
+    one_for_all.set_defaults(batch=8)
+    quantized(one_for_all, "count")
     speed = command(bench)
     speed.add_argument("--model", default="vit_imagenette")
     speed.add_argument("--batches", type=int, nargs="+", default=[1, 8])

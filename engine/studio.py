@@ -21,6 +21,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from engine.alter.bfloat16 import bfloat16
 from engine.alter.sparsify import sparsify
 from engine.attack.attack import Attack, State, Watch
 from engine.attack.constraint import to_8bit
@@ -70,6 +71,7 @@ class Request:
     `label` is the picture's true class; None takes the model's own answer to the clean picture.
     `target` is the class a targeted attack aims at. `others` are models the result is also shown
     to. `views` records what the page's views need. `weights` is the local weights folder.
+    `bfloat16` takes the attack's steps in that precision; all that is shown is still float32.
     """
 
     image: Image.Image
@@ -81,6 +83,7 @@ class Request:
     others: tuple[str, ...] = ()
     views: bool = True
     weights: Path | None = None
+    bfloat16: bool = False
 
 
 @dataclass(frozen=True)
@@ -199,6 +202,7 @@ class Run:
         self.victim = zoo.load(request.model, request.weights)
         spec = self.victim.spec
         self.attack: Attack = request.recipe.build(spec)
+        self._crafted_on = bfloat16(self.victim) if request.bfloat16 else self.victim
         self.streams = Streams(request.seed)
         x0 = fit(request.image, spec.input_size).unsqueeze(0)
         self._x0 = x0.to(self.victim.device).float() / 255
@@ -207,7 +211,7 @@ class Run:
         self.clean_probabilities = probabilities
         target = None if request.target is None else torch.tensor([request.target])
         self.task: Task = task_for(self.victim, self._x0, torch.tensor([self.label]), target)
-        self.state: State = self.attack.init(self.victim, self.task, self.streams)
+        self.state: State = self.attack.init(self._crafted_on, self.task, self.streams)
         self.losses: list[float] = []
         self.notes: list[str] = []
         self._watch = _watch(spec) if request.views else Watch()
@@ -236,13 +240,16 @@ class Run:
         began = time.perf_counter()
         at, x = self.state.step, self.state.x
         keep = at in self._stored and (at > 0 or self.attack.start == "clean")
-        watch = self._watch if keep and self.attack.plain else Watch()
-        self.state, info = self.attack.step(self.victim, self.task, self.state, self.streams, watch)
+        own = self.attack.plain and not self.request.bfloat16
+        watch = self._watch if keep and own else Watch()
+        self.state, info = self.attack.step(
+            self._crafted_on, self.task, self.state, self.streams, watch
+        )
         loss = float(info.loss[0])
         self.losses.append(loss)
         out = info.out
         if keep:
-            out = out or self._pass(x)
+            out = out if out and own else self._pass(x)
             self._keep(at, x, out, loss)
         shown = out.logits.detach()[0].softmax(0).cpu() if out else self.clean_probabilities
         spent = time.perf_counter() - began
@@ -450,6 +457,7 @@ def summary(result: Result) -> dict[str, Any]:
             "knobs": {each.name: getattr(recipe, each.name) for each in knobs(recipe)},
         },
         "seed": request.seed,
+        "crafted_in": "bfloat16" if request.bfloat16 else "float32",
         "goal": {
             "label": result.name(result.label),
             "target": None if request.target is None else result.name(request.target),

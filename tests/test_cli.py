@@ -11,7 +11,11 @@ import pytest
 from PIL import Image
 
 from engine.__main__ import main
+from engine.attack.recipe import Recipe
+from engine.attack.recipes.mifgsm import MIFGSM
+from engine.attack.recipes.tgr import TGR
 from engine.data.samples import samples
+from engine.evaluate import ablation
 
 MODEL = "vit_imagenette"
 GOLF = str(next(sample.path for sample in samples() if sample.kind == "rendered"))
@@ -116,17 +120,57 @@ def test_a_missing_folder_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFi
     check_refused(run(capsys, *words))
 
 
-def test_evaluate_measures_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder of the rendered samples, one sub-folder per class."""
     for sample in samples():
         if sample.kind == "rendered":
             folder = tmp_path / "pictures" / sample.credit.split("(")[1].rstrip(")")
             folder.mkdir(parents=True, exist_ok=True)
             (folder / sample.path.name).write_bytes(sample.path.read_bytes())
+    return tmp_path / "pictures"
+
+
+def test_ablate_measures_settings_against_mifgsm(
+    pictures: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def few(budgets: list[float], steps: int) -> tuple[Recipe, ...]:
+        return tuple(kind(eps=eps, steps=steps) for eps in budgets for kind in (MIFGSM, TGR))
+
+    monkeypatch.setattr(ablation, "settings", few)
+    words = ("ablate", str(pictures), "--model", MODEL, "--targets", "resnet_imagenette")
+    quick = ("--eps", "8/255", "4/255", "--steps", "1", "--limit", "2", "--seed", "3")
+    quick = (*quick, "--out", str(tmp_path / "a.json"))
+    status, out, _ = run(capsys, *words, *quick, "--json")
+    assert status == 0
+    report = json.loads(out)
+    assert json.loads((tmp_path / "a.json").read_text()) == report
+    assert (report["source"], report["targets"]) == (MODEL, ["resnet_imagenette"])
+    assert [(each["recipe"]["name"], each["eps_255"]) for each in report["entries"]] == [
+        ("mifgsm", 8),
+        ("tgr", 8),
+        ("mifgsm", 4),
+        ("tgr", 4),
+    ]
+    assert {(each["recipe"]["steps"], each["pictures"]) for each in report["entries"]} == {(1, 2)}
+    assert report["entries"][0]["gain"][0] == 0
+    _, table, _ = run(capsys, *words, *quick)
+    assert table.startswith("| setting | eps |")
+    check_refused(run(capsys, *words, "--steps", "0"))
+    check_refused(run(capsys, *words, "--eps", "0"))
+
+
+def test_evaluate_measures_a_folder(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "found.json"
     status, _, _ = run(
         capsys,
         "evaluate",
-        str(tmp_path / "pictures"),
+        str(pictures),
         "--model",
         MODEL,
         "--attack",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -25,13 +26,13 @@ class Damp(Rule):
 
 
 @dataclass(frozen=True)
-class ExtremeTokens(Rule):
-    """TGR's token rule on g (b, n, c).
+class Erasing(Rule):
+    """g <- gamma g, with zeros where g has its k largest and k smallest (k = 0: nowhere).
 
-    For each image and channel the k tokens with the largest and the k with the smallest signed
-    gradient are set to zero, and the rest is multiplied by gamma:
-    g[b, P u Q, c] = 0,  g <- gamma g.  (TGR, CVPR 2023; spec 1.2. Paper default k = 1.)
+    `axes` are those along which entries are compared.
     """
+
+    axes: ClassVar[tuple[int, ...]] = (1,)
 
     sites: frozenset[Site]
     gamma: float
@@ -40,11 +41,28 @@ class ExtremeTokens(Rule):
     def grad(self, g: Tensor, at: Address) -> Tensor:
         del at
         edited = self.gamma * g
-        return edited.scatter_(1, extreme_tokens(g, self.k), 0) if self.k else edited
+        return self.erase(edited, g) if self.k else edited
+
+    @abstractmethod
+    def erase(self, x: Tensor, g: Tensor) -> Tensor:
+        """x, changed in place: zeros where g, of the same shape, has its extremes."""
 
 
 @dataclass(frozen=True)
-class ExtremePairs(Rule):
+class ExtremeTokens(Erasing):
+    """TGR's token rule on g (b, n, c).
+
+    For each image and channel the k tokens with the largest and the k with the smallest signed
+    gradient are set to zero, and the rest is multiplied by gamma:
+    g[b, P u Q, c] = 0,  g <- gamma g.  (TGR, CVPR 2023; spec 1.2. Paper default k = 1.)
+    """
+
+    def erase(self, x: Tensor, g: Tensor) -> Tensor:
+        return x.scatter_(1, extreme_tokens(g, self.k), 0)
+
+
+@dataclass(frozen=True)
+class ExtremePairs(Erasing):
     """TGR's map rule on g (b, h, n, m).
 
     For each image and head the k largest and k smallest signed entries are found; the whole row
@@ -53,36 +71,26 @@ class ExtremePairs(Rule):
     is the whole map, so only the columns, which are the extreme tokens, are set to zero.
     """
 
-    sites: frozenset[Site]
-    gamma: float
-    k: int = 1
+    axes = (2, 3)
 
-    def grad(self, g: Tensor, at: Address) -> Tensor:
-        del at
-        edited = self.gamma * g
-        if self.k:
-            rows, columns = extreme_pairs(g, self.k)
-            if g.shape[2] > 1:
-                edited.scatter_(2, along_rows(rows, g), 0)
-            edited.scatter_(3, along_columns(columns, g), 0)
-        return edited
+    def erase(self, x: Tensor, g: Tensor) -> Tensor:
+        rows, columns = extreme_pairs(g, self.k)
+        if g.shape[2] > 1:
+            x.scatter_(2, along_rows(rows, g), 0)
+        return x.scatter_(3, along_columns(columns, g), 0)
 
 
 @dataclass(frozen=True)
-class ExtremeHeads(Rule):
+class ExtremeHeads(Erasing):
     """The published rule on class attention g (b, h, 1, m), where heads and tokens swap roles.
 
     For each *token* the heads with the largest and the smallest gradient are set to zero, and the
     rest is multiplied by gamma: what the hooks of TGR's code do to CaiT (spec 1.3).
     """
 
-    sites: frozenset[Site]
-    gamma: float
-    k: int = 1
-
-    def grad(self, g: Tensor, at: Address) -> Tensor:
-        per_token = ExtremeTokens(self.sites, self.gamma, self.k)
-        return per_token.grad(g.squeeze(2), at).unsqueeze(2)
+    def erase(self, x: Tensor, g: Tensor) -> Tensor:
+        heads = extreme_tokens(g.squeeze(2), self.k)
+        return x.scatter_(1, heads.unsqueeze(2), 0)
 
 
 @dataclass(frozen=True)
@@ -97,11 +105,14 @@ class Only(Rule):
     def sites(self) -> frozenset[Site]:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.rule.sites
 
-    def grad(self, g: Tensor, at: Address) -> Tensor:
-        here = (self.blocks is None or at.block in self.blocks) and (
+    def holds(self, at: Address) -> bool:
+        """Whether the rule acts at an address of its sites."""
+        return (self.blocks is None or at.block in self.blocks) and (
             self.slots is None or at.slot in self.slots
         )
-        return self.rule.grad(g, at) if here else g
+
+    def grad(self, g: Tensor, at: Address) -> Tensor:
+        return self.rule.grad(g, at) if self.holds(at) else g
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -19,15 +20,35 @@ from engine.core.streams import Streams
 from engine.model.task import Task
 from engine.model.victim import Victim
 
+SHIPPED = Path(__file__).parents[2] / "assets" / "universal"
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Mean outlier columns of pictures that training never saw: clean, with the perturbation, and
+    with sign noise of the same size."""
+
+    pictures: int
+    clean: float
+    attacked: float
+    noise: float
+
 
 @dataclass(frozen=True)
 class Universal:
-    """A perturbation (3, y, x) in pixels, with the model it was made on and how far training got."""
+    """A perturbation (3, y, x) in pixels, with the model it was made on and how far training got.
+
+    `threshold` is the int8 victim's, `pictures` how many it was trained on, `measured` what it does
+    to others; 0 and None where that is not known.
+    """
 
     delta: Tensor
     eps: float
     victim: str
     epochs: int = 0
+    threshold: float = 0.0
+    pictures: int = 0
+    measured: HeldOut | None = None
 
     def apply(self, images: Images) -> Images:
         """clip(x + delta) of pictures of the same size."""
@@ -90,7 +111,7 @@ class Training:
                 at = Moment(epoch, self.epochs, pick(task, rows.to(task.labels.device)))
                 delta, loss = self._step(attack, victim, at, delta, gen)
                 done = epoch + (index + 1 == len(parts))
-                made = Universal(delta.cpu(), self.eps, victim.spec.name, done)
+                made = replace(made, delta=delta.cpu(), epochs=done, measured=None)
                 yield Epoch(made, epoch, index, len(parts), loss)
 
     def _step(
@@ -112,9 +133,18 @@ def pick(task: Task, rows: Tensor) -> Task:
 
 
 def save(made: Universal, path: Path) -> None:
-    """Write a perturbation as safetensors, what it is in the header."""
-    about = {"eps": repr(made.eps), "victim": made.victim, "epochs": str(made.epochs)}
-    save_file({"delta": made.delta.contiguous()}, path, about)
+    """Write a perturbation as safetensors, what it is in the header; never half a file."""
+    about = {
+        "eps": repr(made.eps),
+        "victim": made.victim,
+        "epochs": str(made.epochs),
+        "threshold": repr(made.threshold),
+        "pictures": str(made.pictures),
+        "measured": json.dumps(made.measured and asdict(made.measured)),
+    }
+    part = path.with_suffix(".part")
+    save_file({"delta": made.delta.contiguous()}, part, about)
+    part.replace(path)
 
 
 def load(path: Path) -> Universal:
@@ -123,6 +153,21 @@ def load(path: Path) -> Universal:
         with safe_open(path, "pt") as file:
             about = file.metadata()
             delta: Tensor = file.get_tensor("delta")
-        return Universal(delta, float(about["eps"]), about["victim"], int(about["epochs"]))
+        found = json.loads(about["measured"])
+        return Universal(
+            delta,
+            float(about["eps"]),
+            about["victim"],
+            int(about["epochs"]),
+            float(about["threshold"]),
+            int(about["pictures"]),
+            found and HeldOut(**found),
+        )
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CorruptWeights(f"{path.name} holds no universal perturbation.") from error
+
+
+def shipped(model: str, folder: Path = SHIPPED) -> Path | None:
+    """The file of the perturbation that ships for a model, if there is one."""
+    path = folder / f"{model}.safetensors"
+    return path if path.is_file() else None

@@ -1,7 +1,8 @@
 """Which part of TGR helps and which costs: every part of it on its own, against MI-FGSM.
 
-The dials are TGR's own knobs (components, k, factors, site) and the budget. `Spared` adds one of
-ours, to find out what the zeroing takes away: on a model with a class token only that token has a
+The dials are TGR's own knobs (components, k, factors, site) and the budget. Two recipes of ours
+find out what the zeroing takes away: `RandomTokens`, the control, zeroes as many tokens that are
+not extreme, and `Spared` leaves some places alone, for on a model with a class token only that token has a
 gradient at the last block's output, so it is always the extreme one and the rule wipes out the
 whole MLP gradient of that block (spec 1.4).
 """
@@ -13,24 +14,28 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from engine.attack.attack import Attack
+from engine.attack.extremes import Shuffled
 from engine.attack.recipe import Recipe
 from engine.attack.recipes.mifgsm import MIFGSM
 from engine.attack.recipes.tgr import TGR
-from engine.attack.rule import ExtremeHeads, ExtremePairs, ExtremeTokens, Only
+from engine.attack.rule import Erasing, Only
 from engine.core.knobs import knob
 from engine.evaluate.compare import Panel
 from engine.evaluate.evaluate import folder_pictures
 from engine.evaluate.interval import Estimate
 from engine.evaluate.transfer import Experiment, Progress, title, transfer
+from engine.evaluate.transfer import settings as settings_of
 from engine.model import zoo
 from engine.model.sites import Address, Rule, Site
 from engine.model.victim import Spec
 
+SCHEMA = "vit-adversarial-lab/ablation/1"
 PUBLISHED = (0.25, 0.75, 0.5)
 NONE = (1.0, 1.0, 1.0)
 PLACES = ("nothing", "last mlp", "last block", "prefix")
@@ -55,6 +60,18 @@ class Spared(TGR):
         attack = TGR.build(self, spec)
         rules = tuple(Sparing(rule, unzeroed(rule), self.spare, spec) for rule in attack.rules)
         return replace(attack, rules=rules)
+
+
+@dataclass(frozen=True)
+class RandomTokens(TGR):
+    """TGR's control: the same factors, and as many tokens zeroed, but drawn at random. Ours."""
+
+    name = "tgr_random"
+    title = "TGR with random tokens"
+    paper = "control of this project"
+
+    def rules(self, spec: Spec) -> tuple[Rule, ...]:
+        return tuple(Shuffled(rule) for rule in TGR.rules(self, spec))
 
 
 @dataclass(frozen=True)
@@ -86,7 +103,7 @@ def unzeroed(rule: Rule) -> Rule:
     """The rule with its factor only."""
     if isinstance(rule, Only):
         return replace(rule, rule=unzeroed(rule.rule))
-    if isinstance(rule, ExtremeTokens | ExtremePairs | ExtremeHeads):
+    if isinstance(rule, Erasing):
         return replace(rule, k=0)
     return rule
 
@@ -107,7 +124,7 @@ def settings(
     ks: Sequence[int] = (0, 1, 2),
     steps: int = 10,
 ) -> tuple[Recipe, ...]:
-    """MI-FGSM, then TGR by component, k and factors; at k = 1 also by site and by what is spared."""
+    """MI-FGSM, then TGR by component, k and factors; at k = 1 also by site, what is spared, control."""
     found: list[Recipe] = []
     for eps in budgets:
         make, spared = partial(TGR, eps=eps, steps=steps), partial(Spared, eps=eps, steps=steps)
@@ -120,6 +137,7 @@ def settings(
                 ]
         found += [make(components=part, site="map") for part in ("all", "attention")]
         for attention, qkv, mlp in (PUBLISHED, NONE):
+            found.append(RandomTokens(eps=eps, steps=steps, attention=attention, qkv=qkv, mlp=mlp))
             found += [
                 spared(spare=spare, attention=attention, qkv=qkv, mlp=mlp) for spare in PLACES[1:]
             ]
@@ -157,6 +175,30 @@ def ablate(
                 base = bases[each.eps]
                 rate, gain = panel.rate(each), panel.gain(each, base)
                 yield Entry(each, rate, gain, panel.p(each, base), panel.images)
+
+
+def summary(entries: Sequence[Entry], **about: Any) -> dict[str, Any]:
+    """The entries as plain data, versioned: what a study's file holds, and the page draws.
+
+    `rate` and `gain` are [value, low, high] in [0, 1]; `about` says what was measured, for
+    instance source, targets and the folder's name.
+    """
+    return {
+        "schema": SCHEMA,
+        **about,
+        "entries": [
+            {
+                "title": title(each.recipe),
+                "recipe": settings_of(each.recipe),
+                "eps_255": each.recipe.eps * 255,
+                "rate": [each.rate.value, each.rate.low, each.rate.high],
+                "gain": [each.gain.value, each.gain.low, each.gain.high],
+                "p": each.p,
+                "pictures": each.pictures,
+            }
+            for each in entries
+        ],
+    }
 
 
 def markdown(entries: Sequence[Entry]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -108,6 +108,14 @@ def interleaved(
     jobs: Mapping[str, Callable[[], object]], rounds: int, where: torch.device
 ) -> dict[str, float]:
     """Median seconds of each job, all jobs in turn `rounds` times after one round unmeasured."""
+    *_, times = turns(jobs, rounds, where)
+    return {name: statistics.median(spent) for name, spent in times.items()}
+
+
+def turns(
+    jobs: Mapping[str, Callable[[], object]], rounds: int, where: torch.device
+) -> Iterator[Mapping[str, Sequence[float]]]:
+    """The seconds of each job so far, after every round but the first, which is not measured."""
     times: dict[str, list[float]] = {name: [] for name in jobs}
     for turn in range(rounds + 1):
         for name, work in jobs.items():
@@ -117,7 +125,16 @@ def interleaved(
             _wait(where)
             if turn:
                 times[name].append(time.perf_counter() - began)
-    return {name: statistics.median(spent) for name, spent in times.items()}
+        if turn:
+            yield times
+
+
+def most_memory(work: Callable[[], object], where: torch.device) -> int:
+    """Bytes allocated at the worst moment of a job on CUDA, after one run that is not looked at."""
+    work()
+    torch.cuda.reset_peak_memory_stats(where)
+    work()
+    return torch.cuda.max_memory_allocated(where)
 
 
 def _wait(where: torch.device) -> None:

@@ -50,6 +50,7 @@ def evaluate(
     batch: int = 64,
     weights: Path | None = None,
     keep: Path | None = None,
+    bfloat16: bool = False,
 ) -> Iterator[Progress | Evaluation]:
     """Attack a folder's pictures on every source; judge them there and on every target.
 
@@ -58,7 +59,7 @@ def evaluate(
     """
     pictures = folder_pictures(folder, zoo.load(sources[0], weights), limit, seed)
     judges = tuple(dict.fromkeys((*sources, *targets)))
-    experiment = Experiment(pictures, tuple(sources), tuple(recipes), judges, seed, batch)
+    experiment = Experiment(pictures, tuple(sources), tuple(recipes), judges, seed, batch, bfloat16)
     for event in transfer(experiment, partial(zoo.load, weights=weights), keep):
         if isinstance(event, Progress):
             yield event
@@ -85,6 +86,7 @@ def summary(done: Evaluation) -> dict[str, Any]:
         "schema": SCHEMA,
         "images": len(experiment.pictures),
         "seed": experiment.seed,
+        "crafted_in": "bfloat16" if experiment.bfloat16 else "float32",
         "batch": experiment.batch,
         "measured_on": "8-bit pixels; resized to another input size as floats, bicubic, antialiased",
         "intervals": "Wilson, 95 %",
@@ -98,7 +100,7 @@ def summary(done: Evaluation) -> dict[str, Any]:
             }
             for card in done.cards
         ],
-        "results": [_result(cell) for cell in done.matrix.cells],
+        "results": [as_data(cell) for cell in done.matrix.cells],
         "device": placement.describe(placement.device()),
         "versions": {
             "python": platform.python_version(),
@@ -107,7 +109,8 @@ def summary(done: Evaluation) -> dict[str, Any]:
     }
 
 
-def _result(cell: Cell) -> dict[str, Any]:
+def as_data(cell: Cell) -> dict[str, Any]:
+    """A cell as plain data, with its intervals."""
     return {
         "source": cell.source,
         "attack": title(cell.recipe),

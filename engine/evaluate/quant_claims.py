@@ -19,9 +19,8 @@ from torch import Tensor
 
 from engine.alter.quantize.cost import cost
 from engine.alter.quantize.detect import Detector, roc
-from engine.alter.quantize.int8 import Int8, NetBudget, StaticInt8, collect
+from engine.alter.quantize.int8 import Int8, collect
 from engine.alter.quantize.peaks import Peaks
-from engine.alter.quantize.rescale import SmoothQuant
 from engine.attack.attack import Attack
 from engine.attack.constraint import LinfBall, to_8bit
 from engine.attack.recipes.pgd import PGD
@@ -33,10 +32,19 @@ from engine.core.placement import describe
 from engine.core.shapes import Images, Labels
 from engine.core.streams import Streams
 from engine.data.folder import batches, read_folder
-from engine.evaluate.bench import interleaved
+from engine.evaluate.bench import interleaved, most_memory
 from engine.evaluate.interval import Estimate, bootstrap
-from engine.evaluate.judge import shown
-from engine.evaluate.quant_study import Reading, craft_all, noisy, read, spearman
+from engine.evaluate.judge import predict, shown
+from engine.evaluate.quant_file import About, Defended, Detected, Finding, Measured
+from engine.evaluate.quant_study import (
+    Doing,
+    Reading,
+    countermeasures,
+    craft_all,
+    noisy,
+    read,
+    spearman,
+)
 from engine.model import zoo
 from engine.model.task import Task
 from engine.model.victim import Victim
@@ -64,19 +72,15 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Doing:
-    """What is being computed, and how much of it is done."""
-
-    what: str
-    done: int
-    total: int
-
-
-@dataclass(frozen=True)
 class Settings:
-    """`steps` and `form` are QuantAttack's; `calibration` pictures are set apart; eps in pixels."""
+    """`steps` and `form` are QuantAttack's; `calibration` pictures are set apart; eps in pixels.
+
+    A `share` above 0 sets the threshold: there this share of the calibration pictures' columns is
+    an outlier (a small net has next to none at the published 6.0, spec C6).
+    """
 
     threshold: float = 6.0
+    share: float = 0.0
     eps: float = 8 / 255
     steps: int = 300
     form: str = "code"
@@ -94,7 +98,7 @@ def claims(
     *,
     limit: int | None = None,
     weights: Path | None = None,
-) -> Iterator[Doing | Row]:
+) -> Iterator[Doing | Row | Finding]:
     """Measure every claim on a model of the zoo and a folder of pictures; raises what they raise."""
     victim = zoo.load(model, weights)
     items = read_folder(folder, victim.spec.classes, limit=limit)
@@ -104,12 +108,15 @@ def claims(
 
 def measure(
     victim: Victim, pixels: Tensor, labels: Labels, settings: Settings
-) -> Iterator[Doing | Row]:
+) -> Iterator[Doing | Row | Finding]:
     """As `claims`, for 8-bit pictures (n, 3, y, x) in memory. Raises BadTask where n is too small."""
     apart = min(settings.calibration, len(pixels) // 3)
     if apart < LEAST // 2 or len(pixels) - apart < LEAST:
         raise BadTask(f"{len(pixels)} pictures are too few.", f"Give at least {2 * LEAST}.")
     known, rest = (pixels[:apart], labels[:apart]), (pixels[apart:], labels[apart:])
+    if settings.share:
+        peaks = Peaks.of(victim, shown(known[0], victim))
+        settings = replace(settings, threshold=peaks.threshold_for(settings.share))
     sets: dict[str, Tensor] = {"clean": rest[0]}
     for each in attacked(victim, *rest, settings):
         if isinstance(each, Doing):
@@ -122,6 +129,7 @@ def measure(
         readings[name] = read(int8, shown_)
         yield Doing("int8 passes", index + 1, len(sets))
     found = Evidence(victim, int8, *known, rest[1], sets, readings, settings)
+    yield from found.about()
     yield from found.more_columns()
     yield from found.labels_kept()
     yield from found.costs()
@@ -260,7 +268,10 @@ class Evidence:
             )
 
         if self.victim.device.type == "cuda":
-            most = {name: _most_memory(self.int8, x) for name, x in (("clean", few), ("hit", hit))}
+            most = {
+                name: most_memory(partial(_pass, self.int8, x), self.victim.device)
+                for name, x in (("clean", few), ("hit", hit))
+            }
             value = most["hit"] / most["clean"]
             peak = Estimate(value, value, value)
             yield self._row(
@@ -293,7 +304,7 @@ class Evidence:
                 0,
             )
 
-    def universal(self) -> Iterator[Doing | Row]:
+    def universal(self) -> Iterator[Doing | Row | Finding]:
         """(e): noise < universal < single picture < unlimited."""
         chosen = self.settings
         training = Training(chosen.eps, 0.002, chosen.universal_epochs, batch=4)
@@ -308,18 +319,18 @@ class Evidence:
         clean = shown(self.sets["clean"], self.victim)
         saved = to_8bit(last.made.apply(clean), clean, chosen.eps).cpu()
         readings = {**self.readings, "universal": read(self.int8, saved)}
+        yield self._measured("universal", readings["universal"])
         for lower, upper in pairwise(("noise", "universal", "quantattack", "unlimited")):
             ratio = self._ratio(readings[upper].columns, readings[lower].columns)
             yield self._row("e", f"outlier columns, {upper} / {lower}", ratio, "ratio", 1)
 
-    def defended(self) -> Iterator[Row]:
+    def defended(self) -> Iterator[Row | Finding]:
         """(f): what each countermeasure leaves of the attack, and its price in accuracy."""
         calibration = shown(self.known, self.victim)
-        t = self.settings.threshold
         plain, attacked = self.readings["clean"], self.readings["quantattack"]
         right = (plain.answers == self.labels).double() * 100
-        for name, make, bound in self._countermeasures(calibration, t):
-            made = make(self.victim)
+        for each in countermeasures(calibration, self.settings.threshold):
+            made, name, bound = each.alter(self.victim), each.name, each.bound
             clean, hit = (read(made, self.sets[each]) for each in ("clean", "quantattack"))
             left = self._ratio(hit.share, attacked.share)
             yield self._row(
@@ -342,29 +353,14 @@ class Evidence:
                     self.n,
                 )
             price = self._mean((clean.answers == self.labels).double() * 100 - right)
+            under = self._mean((hit.answers == self.labels).double() * 100)
+            yield Defended(name, left, price, under, bound)
             yield self._row(
                 "f", f"{name}: accuracy on clean pictures, against plain int8", price, "points"
             )
         yield from self._detector()
 
-    def _countermeasures(
-        self, calibration: Images, t: float
-    ) -> Sequence[tuple[str, Callable[[Victim], Victim], float | None]]:
-        """Name, alteration, and the share outside int8 that it promises never to exceed."""
-
-        def smooth(victim: Victim) -> Victim:
-            return Int8(t)(SmoothQuant(calibration)(victim))
-
-        return (
-            ("budget of 1 % per layer", Int8(t, budget=0.01), 0.01),
-            ("budget of 0.5 % of the net", NetBudget(calibration, t, 0.005), 0.005),
-            ("clipping under the threshold", Int8(t, clip=t * 0.99), 0.0),
-            ("no decomposition", Int8(0.0), 0.0),
-            ("static int8", StaticInt8(calibration), 0.0),
-            ("SmoothQuant", smooth, None),
-        )
-
-    def _detector(self) -> Iterator[Row]:
+    def _detector(self) -> Iterator[Row | Finding]:
         quiet = read(self.int8, self.known).columns
         clean, hit = (self.readings[each].columns for each in ("clean", "quantattack"))
         area = bootstrap(partial(_area, clean, hit), self.n, draws=200)
@@ -377,6 +373,9 @@ class Evidence:
         )
         false = self._mean(detector.flags(clean).double() * 100)
         yield self._row("f", "the same detector: clean pictures flagged", false, "%")
+        curve = roc(clean, hit)
+        alarms, hits = (tuple(each.tolist()) for each in (curve.false_alarms, curve.caught))
+        yield Detected(alarms, hits, area, alarm, detector.limit, caught, false)
 
     def without_decomposition(self) -> Iterator[Row]:
         """(g): a victim without decomposition costs the same whatever it is shown."""
@@ -397,6 +396,32 @@ class Evidence:
             "0",
             verdict,
             LEAST,
+        )
+
+    def about(self) -> Iterator[Finding]:
+        """What all of this was measured on, and the sets themselves."""
+        chosen = self.settings
+        plain = torch.cat([predict(self.victim, each) for each in self.sets["clean"].split(32)])
+        int8 = self.readings["clean"].answers
+        yield About(
+            self.victim.spec.name,
+            self.n,
+            len(self.known),
+            chosen.threshold,
+            chosen.share,
+            chosen.eps,
+            chosen.steps,
+            chosen.form,
+            describe(self.victim.device),
+            *(float((each == self.labels).double().mean() * 100) for each in (plain, int8)),
+        )
+        for name, reading in self.readings.items():
+            yield self._measured(name, reading)
+
+    def _measured(self, name: str, reading: Reading) -> Measured:
+        kept = (reading.answers == self.readings["clean"].answers).double() * 100
+        return Measured(
+            name, self._mean(reading.columns), self._mean(reading.share * 100), self._mean(kept)
         )
 
     def _ratio(self, upper: Tensor, lower: Tensor) -> Estimate:
@@ -455,14 +480,6 @@ def markdown(rows: Sequence[Row]) -> str:
 def _pass(victim: Victim, images: Images) -> None:
     with torch.no_grad():
         victim.logits(images)
-
-
-def _most_memory(victim: Victim, images: Images) -> int:
-    """Bytes allocated at the worst moment of a pass on CUDA."""
-    _pass(victim, images)
-    torch.cuda.reset_peak_memory_stats(victim.device)
-    _pass(victim, images)
-    return torch.cuda.max_memory_allocated(victim.device)
 
 
 def _average(values: Tensor, weights: Tensor) -> Tensor:

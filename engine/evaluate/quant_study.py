@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from engine.alter.quantize.int8 import collect
+from engine.alter.quantize.int8 import Int8, NetBudget, StaticInt8, collect
+from engine.alter.quantize.rescale import SmoothQuant
 from engine.attack.attack import Attack, run
 from engine.attack.constraint import to_8bit
-from engine.core.shapes import Labels
+from engine.core.shapes import Images, Labels
 from engine.core.streams import Streams
 from engine.evaluate.judge import shown
 from engine.model.task import Task
 from engine.model.victim import Victim
+
+
+@dataclass(frozen=True)
+class Doing:
+    """What is being computed, and how much of it is done."""
+
+    what: str
+    done: int
+    total: int
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,31 @@ def read(victim: Victim, pixels: Tensor) -> Reading:
                 hf.append(torch.full((work.k,), times, dtype=torch.float64))
         masks.append(torch.cat(parts))
     return Reading(torch.stack(masks), torch.cat(macs), torch.cat(hf), torch.cat(answers))
+
+
+@dataclass(frozen=True)
+class Countermeasure:
+    """An int8 alteration that bounds the cost: `bound` is the share it promises never to exceed."""
+
+    name: str
+    alter: Callable[[Victim], Victim]
+    bound: float | None = None
+
+
+def countermeasures(calibration: Images, threshold: float) -> tuple[Countermeasure, ...]:
+    """What can be done about it (spec A10), calibrated on clean pictures where it has to be."""
+    return (
+        Countermeasure("budget of 1 % per layer", Int8(threshold, budget=0.01), 0.01),
+        Countermeasure(
+            "budget of 0.5 % of the net", NetBudget(calibration, threshold, 0.005), 0.005
+        ),
+        Countermeasure("clipping under the threshold", Int8(threshold, clip=threshold * 0.99), 0.0),
+        Countermeasure("no decomposition", Int8(0.0), 0.0),
+        Countermeasure("static int8", StaticInt8(calibration), 0.0),
+        Countermeasure(
+            "SmoothQuant", lambda victim: Int8(threshold)(SmoothQuant(calibration)(victim))
+        ),
+    )
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from engine.alter.bfloat16 import bfloat16
 from engine.attack.attack import Info, State, run
 from engine.attack.constraint import to_8bit
 from engine.attack.recipe import Recipe
@@ -50,7 +51,10 @@ class Picture(NamedTuple):
 
 @dataclass(frozen=True)
 class Experiment:
-    """Which pictures, attacked how on which models, shown to which models."""
+    """Which pictures, attacked how on which models, shown to which models.
+
+    `bfloat16` takes the attacks' steps in that precision; models judge in float32 as ever.
+    """
 
     pictures: tuple[Picture, ...]
     sources: tuple[str, ...]
@@ -58,6 +62,7 @@ class Experiment:
     targets: tuple[str, ...]
     seed: int = 0
     batch: int = 64
+    bfloat16: bool = False
 
     def __post_init__(self) -> None:
         for name in ("pictures", "sources", "recipes", "targets"):
@@ -233,6 +238,8 @@ class _Batch:
 
     def run(self, source: str, recipe: Recipe) -> Iterator[tuple[State, Info]]:
         victim = self.victims[source]
+        if self.experiment.bfloat16:
+            victim = bfloat16(victim)
         task = task_for(victim, self.images(source), self.labels[source])
         images = tuple(range(self.start, self.start + len(self._pictures)))
         streams = Streams(self.experiment.seed, images)
@@ -254,6 +261,7 @@ class _Batch:
         """All that this batch's answers under this attack depend on, but for the code."""
         return {
             "seed": self.experiment.seed,
+            "bfloat16": self.experiment.bfloat16,
             "start": self.start,
             "pixels": store.of_tensor(self.pixels(source)),
             "labels": self.labels[source].tolist(),

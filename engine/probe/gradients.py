@@ -48,7 +48,7 @@ def read(out: Forward, shapes: tuple[BlockShape, ...], index: int = 0) -> Gradie
             g = out.grads.get(Address(site, block))
             count = shape.prefix + shape.grid[0] * shape.grid[1]
             found.append(out.logits.new_zeros(count, 1) if g is None else g[index])
-        columns.append(torch.cat([_moments(part) for part in alike(found)]).detach().cpu())
+        columns.append(torch.cat([moments(part) for part in alike(found)]).detach().cpu())
         shares.append([row for part in alike(found) for row in _shares(part).cpu()])
     variance, dispersion, kurtosis = torch.stack(columns, 1).unbind(-1)
     tokens = tuple(torch.stack(rows) for rows in zip(*shares, strict=True))
@@ -61,7 +61,7 @@ def alike(values: Sequence[Tensor]) -> list[Tensor]:
     return [torch.stack(list(group)) for _, group in groups]
 
 
-def _moments(g: Tensor) -> Tensor:
+def moments(g: Tensor) -> Tensor:
     """Var, Var / mean|g|^2 and kurtosis of all entries per block (l, 3), computed on g / max|g|."""
     g = g.flatten(1)
     top = g.abs().amax(1, keepdim=True)

@@ -64,7 +64,7 @@ class TGR(Momentum):
             place.confine(RULES[place.compares](place, gamma, self.k))
             for part in self.parts(spec)
             if (gamma := float(getattr(self, part))) != 1 or self.k
-            for place in self._places(spec, part)
+            for place in self.where(spec, part)
         )
 
     def parts(self, spec: Spec) -> tuple[Component, ...]:
@@ -72,11 +72,12 @@ class TGR(Momentum):
         if self.components != "all":
             return tuple(part for part in COMPONENTS if part in self.components.split("+"))
         had: list[Component] = [
-            p for p in COMPONENTS if all(q.site in spec.sites for q in self._places(spec, p))
+            p for p in COMPONENTS if all(q.site in spec.sites for q in self.where(spec, p))
         ]
         return tuple(had) or COMPONENTS
 
-    def _places(self, spec: Spec, part: Component) -> tuple[Place, ...]:
+    def where(self, spec: Spec, part: Component) -> tuple[Place, ...]:
+        """The places of a component as `site` and `mode` have it, whether or not the model has them."""
         site = Site.SCORES if self.site == "scores" else Site.ATTN
         return places(spec, part, site=site, principled=self.mode == "principled")
 
