@@ -13,12 +13,18 @@ import gradio as gr
 from gradio import FileData
 
 from demo import pictures
-from demo.running import TORCH, Began, Ended, Fetching, Loading, drive, fetch
+from demo.running import TORCH, Began, Ended, Fetching, Loading, bring, drive, fetch
 from demo.store import Job
+from demo.transfer import labelled
+from demo.transfer.trial import SHARED, Trial, experiment
+from demo.transfer.trial import drive as drive_trial
 from engine import studio
 from engine.attack import catalog
-from engine.core.errors import EngineError
+from engine.attack.recipe import Recipe
+from engine.core.errors import BadTask, EngineError
 from engine.core.knobs import knobs
+from engine.evaluate.evaluate import as_data
+from engine.evaluate.transfer import Progress
 from engine.model import zoo
 from engine.studio import Request, Run, Stepped
 
@@ -97,10 +103,45 @@ def declare(weights: Path | None) -> None:
             read = studio.summary(Run(_request(image, model, weights)).result())
         return {"predictions": read["predictions"]["clean"], "probes": read["probes"]["clean"]}
 
+    def evaluate(
+        images: list[FileData],
+        labels: list[str] | None = None,
+        sources: list[str] | None = None,
+        attacks: list[dict[str, Any]] | None = None,
+        targets: list[str] | None = None,
+        seed: int = 0,
+    ) -> Iterator[dict[str, Any]]:
+        """Make attacks on source models and show them to targets: the transfer matrix. Yields
+        {"state": "running", "done", "total", "cells"} and last {"state": "finished", "result"}: the
+        versioned summary of `python -m engine evaluate`, success with 95 % intervals, clean errors
+        left out and counted. Images: at most 64 files, or a zip with one folder per class; labels are
+        their class names, in order; without them the names of files and folders say the class.
+        Attacks: {"name": "tgr", "knobs": {"eps": "8/255"}}, by default MI-FGSM and TGR as published.
+        Every source is a target, too."""
+        with _kindly():
+            names, shown = tuple(sources or (first,)), tuple(targets or ())
+            for event in bring((*names, *shown), weights):
+                yield _told(event)
+            files = labelled.uploads(images)
+            if labels:
+                found = labelled.given(files, labels)
+            else:
+                found = labelled.read(files, zoo.class_names(zoo.card(names[0], weights)))
+            labelled.refuse_rest(found)
+            recipes = [_recipe(each) for each in attacks or ({"name": "mifgsm"}, {"name": "tgr"})]
+            trial = Trial(experiment(found, names, recipes, shown, int(seed)), found, weights)
+            for step in drive_trial(trial):
+                if isinstance(step, Progress):
+                    yield _advanced(step)
+                elif isinstance(step, Loading):
+                    yield _told(step)
+            yield {"state": trial.why, "result": trial.report()}
+
     for function in (models, attacks):
         gr.api(function, api_name=function.__name__, concurrency_limit=8)
     for function in (predict, attack, inspect):
         gr.api(function, api_name=function.__name__, **TORCH)
+    gr.api(evaluate, api_name="evaluate", **SHARED)
 
 
 @contextmanager
@@ -116,6 +157,20 @@ def _request(image: Any, model: str, weights: Path | None) -> Request:
     """A request for a picture sent through the client, with the first attack as it stands."""
     picture = pictures.read(pictures.uploaded(image))
     return Request(picture, model, catalog.RECIPES[0](), weights=weights)
+
+
+def _recipe(asked: Any) -> Recipe:
+    """{"name", "knobs"} as a recipe; raises BadTask, UnknownName, BadKnob."""
+    if not isinstance(asked, dict) or not isinstance(asked.get("knobs", {}), dict):
+        raise BadTask("This is not an attack.", 'Give {"name": "tgr", "knobs": {"eps": "8/255"}}.')
+    knobs = {str(k): str(v) for k, v in asked.get("knobs", {}).items()}
+    return catalog.parse(str(asked.get("name")), knobs)
+
+
+def _advanced(event: Progress) -> dict[str, Any]:
+    """Progress of an experiment; the cells that just changed as in the result."""
+    cells = [as_data(each) for each in event.cells]
+    return {"state": "running", "done": event.done, "total": event.total, "cells": cells}
 
 
 def _told(event: Fetching | Loading | Began | Stepped | Ended) -> dict[str, Any]:

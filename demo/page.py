@@ -5,17 +5,25 @@ Only layout stands here; `recipe` makes the controls, `views` what is drawn, `wi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import gradio as gr
 
-from demo import endpoints, first_run, recipe, views, wiring
+from demo import cost, endpoints, first_run, recipe, transfer, views, wiring
 from demo.chrome import TITLE
 from demo.store import Store
+from demo.why import page as why
 from demo.wiring import Lab
 
 LEAD = "Change a picture a little, fool a Vision Transformer, see inside it."
 FILES = (("png", "Adversarial PNG"), ("npz", "Perturbation NPZ"), ("json", "Result JSON"))
+
+PAGES: tuple[tuple[str, str, Callable[[Lab], None]], ...] = (
+    ("Transfer", "/transfer", transfer.page),
+    ("Why", "/why", why.page),
+    ("Cost", "/cost", cost.page),
+)
 
 
 def build(weights: Path | None = None) -> gr.Blocks:
@@ -24,11 +32,20 @@ def build(weights: Path | None = None) -> gr.Blocks:
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)
     ) as demo:
+        _navbar()
         page(demo, lab)
         endpoints.declare(weights)
+    for name, path, content in PAGES:
+        with demo.route(name, path):
+            _navbar()
+            content(lab)
     demo.queue(max_size=24)
     lab.warm.start()
     return demo
+
+
+def _navbar() -> None:
+    gr.Navbar(main_page_name="Lab", visible=bool(PAGES))
 
 
 def page(demo: gr.Blocks, lab: Lab) -> None:

@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from gradio.utils import get_upload_folder
 from PIL import Image, ImageOps
 
 from engine.core.errors import BadImage
@@ -31,10 +32,16 @@ def read(source: str) -> Image.Image:
 
 
 def uploaded(data: Any) -> str:
-    """The path of an upload as the browser reported it (gradio has checked that it is one)."""
-    if not isinstance(data, dict) or not isinstance(data.get("path"), str):
+    """The path of an upload as the browser or a client reported it; raises BadImage.
+
+    Gradio vets the paths that are marked as files, but a request made by hand need not mark them.
+    """
+    path = data.get("path") if isinstance(data, dict) else None
+    if not isinstance(path, str):
         raise BadImage("There is no picture.", "Choose one of the samples or upload one.")
-    return data["path"]
+    if not Path(path).resolve().is_relative_to(Path(get_upload_folder()).resolve()):
+        raise BadImage("This picture was not uploaded.", "Upload it first.")
+    return path
 
 
 def preview(image: Image.Image) -> Image.Image:

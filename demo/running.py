@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from demo.store import Job
@@ -50,8 +51,13 @@ class Ended:
 
 def fetch(request: Request) -> Iterator[Fetching]:
     """Bring the request's models onto this machine; raises WeightsUnavailable, UnknownName."""
-    for name in (request.model, *request.others):
-        card = zoo.card(name, request.weights)
+    yield from bring((request.model, *request.others), request.weights)
+
+
+def bring(models: Sequence[str], weights: Path | None) -> Iterator[Fetching]:
+    """Bring models onto this machine; raises WeightsUnavailable, UnknownName."""
+    for name in models:
+        card = zoo.card(name, weights)
         if zoo.available(card) != "here":
             for download in hub.fetch(zoo.repository(card), card.title):
                 yield Fetching(card.title, download)

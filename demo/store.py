@@ -1,4 +1,4 @@
-"""Runs of all visitors in one place, bounded by number and bytes; the least used go first."""
+"""Jobs of all visitors in one place, bounded by number and bytes; the least used go first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import weakref
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from engine import studio
 from engine.studio import Request, Result, Run
@@ -61,16 +61,33 @@ class Job:
         )
 
 
+class Kept(Protocol):
+    """What a store keeps for a visitor: work that can be stopped, and its size."""
+
+    id: str
+    session: str
+    stop: threading.Event
+
+    @property
+    def bytes(self) -> int: ...
+
+
+Work = TypeVar("Work", bound=Kept)
+
+
 class Store:
-    """Jobs by id; each visitor (session) has at most one current job."""
+    """Jobs by id; each visitor (session) has at most one current job.
+
+    A session is one page in one tab: what `get` and `current` give is of the kind which that page adds.
+    """
 
     def __init__(self, most_runs: int = MOST_RUNS, most_bytes: int = MOST_BYTES) -> None:
         self.most_runs, self.most_bytes = most_runs, most_bytes
-        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._jobs: OrderedDict[str, Any] = OrderedDict()
         self._current: dict[str, str] = {}
         self._lock = threading.RLock()
 
-    def add(self, job: Job) -> Job:
+    def add(self, job: Work) -> Work:
         """Keep the job and make it its session's current one."""
         with self._lock:
             self._jobs[job.id] = job
@@ -79,7 +96,7 @@ class Store:
             self._trim(job.id)
         return job
 
-    def get(self, id: str) -> Job | None:
+    def get(self, id: str) -> Any | None:
         """The job of that id, which now counts as just used."""
         with self._lock:
             job = self._jobs.get(id)
@@ -87,12 +104,12 @@ class Store:
                 self._jobs.move_to_end(id)
             return job
 
-    def current(self, session: str) -> Job | None:
+    def current(self, session: str) -> Any | None:
         """The session's latest job."""
         with self._lock:
             return self.get(self._current.get(session, ""))
 
-    def grown(self, job: Job) -> None:
+    def grown(self, job: Kept) -> None:
         """A job has a new result: make room for it."""
         with self._lock:
             self._trim(job.id)
@@ -119,7 +136,7 @@ class Store:
             if job.id != keep:
                 self._drop(job)
 
-    def _drop(self, job: Job) -> None:
+    def _drop(self, job: Kept) -> None:
         job.stop.set()
         del self._jobs[job.id]
 

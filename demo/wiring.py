@@ -251,6 +251,7 @@ def _work(lab: Lab, steps: int | None) -> Callable[[str], Iterator[Any]]:
     def handle(pending: str) -> Iterator[Any]:
         job = lab.store.get(pending) if pending else None
         if job is None:
+            yield gr.skip(), gr.skip()  # else gradio blanks what an error has just said
             return
         try:
             yield from _follow(lab.store, job, steps)

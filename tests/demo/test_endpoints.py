@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
@@ -30,6 +31,7 @@ def test_only_named_endpoints_are_public(client: Client) -> None:
         "/predict",
         "/attack",
         "/inspect",
+        "/evaluate",
     }
     assert told["unnamed_endpoints"] == {}
 
@@ -88,3 +90,94 @@ def test_bad_requests_get_one_sentence(
 ) -> None:
     with pytest.raises(Exception, match=words):
         client.predict(handle_file(CHURCH), **settings, api_name="/attack")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "data"),
+    [
+        ("predict", [{"path": str(Path(CHURCH).resolve())}, "vit_imagenette", 1]),
+        ("evaluate", [[{"path": str(Path(CHURCH).resolve())}], None, None, None, None, 0]),
+    ],
+)
+def test_a_request_made_by_hand_reads_no_file_of_the_server(
+    served: str, endpoint: str, data: list[Any]
+) -> None:
+    call = f"{served}/gradio_api/call/{endpoint}"
+    event = httpx.post(call, json={"data": data}).json()["event_id"]
+    told = httpx.get(f"{call}/{event}", timeout=30).text
+    assert "This picture was not uploaded" in told
+    assert "church" not in told.replace("church.png", "")
+
+
+QUICK = [{"name": "fgsm", "knobs": {"eps": "16/255"}}]
+
+
+def test_evaluate_streams_and_ends_with_the_matrix(client: Client) -> None:
+    names = ["church", "golf_ball"]
+    job = client.submit(
+        [handle_file(f"assets/samples/{name}.png") for name in names],
+        labels=["church", "Golf_Ball"],
+        sources=["resnet_imagenette"],
+        attacks=[*QUICK, {"name": "mifgsm", "knobs": {"steps": 2}}],
+        targets=["vit_imagenette"],
+        api_name="/evaluate",
+    )
+    told: list[dict[str, Any]] = list(job)
+    assert told[0] == {"state": "loading", "model": "ResNet-18-D, narrow"}
+    running = [each for each in told if each["state"] == "running"]
+    assert [each["done"] for each in running if each["cells"]] == [1, 3]
+    assert {each["total"] for each in running} == {3}
+    last = told[-1]
+    assert last["state"] == "finished"
+    report = last["result"]
+    assert (report["images"], report["seed"]) == (2, 0)
+    results = report["results"]
+    assert [(each["knobs"]["name"], each["target"]) for each in results] == [
+        (attack, target)
+        for attack in ("fgsm", "mifgsm")
+        for target in ("resnet_imagenette", "vit_imagenette")
+    ]
+    assert [each["white_box"] for each in results] == [True, False, True, False]
+    for each in results:
+        assert each["clean_accuracy"]["of"] == 2
+        for rate in ("success", "success_with_clean_errors"):
+            share = each[rate]
+            assert share["low"] <= share["count"] / max(1, share["of"]) <= share["high"]
+    changed = [cell for each in running for cell in each["cells"]]
+    timeless = [{k: v for k, v in c.items() if k != "crafting_seconds"} for c in changed]
+    assert timeless == [{k: v for k, v in c.items() if k != "crafting_seconds"} for c in results]
+
+
+def test_evaluate_reads_labels_from_names(client: Client) -> None:
+    last = client.predict(
+        [handle_file(CHURCH)], sources=["resnet_imagenette"], attacks=QUICK, api_name="/evaluate"
+    )
+    assert last["result"]["results"][0]["clean_accuracy"]["value"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "settings"),
+    [
+        ("1 pictures and 2 labels", {"labels": ["church", "tench"]}),
+        ("has no class", {"labels": ["unicorn"]}),
+        ("no model called", {"sources": ["nonsense"]}),
+        ("no attack called", {"attacks": [{"name": "nonsense"}]}),
+        ("This is not an attack", {"attacks": ["fgsm"]}),
+        ("One of the recipes is given twice", {"attacks": QUICK * 2}),
+        ("Budget eps cannot be", {"attacks": [{"name": "fgsm", "knobs": {"eps": 9}}]}),
+        ("the model hub cannot be reached", {"targets": ["vit_base_patch16_224"]}),
+    ],
+)
+def test_bad_evaluations_get_one_sentence(
+    client: Client, words: str, settings: dict[str, Any]
+) -> None:
+    with pytest.raises(Exception, match=words):
+        client.predict(
+            [handle_file(CHURCH)], **({"attacks": QUICK} | settings), api_name="/evaluate"
+        )
+
+
+def test_evaluate_takes_no_more_than_it_says(client: Client) -> None:
+    many = [handle_file(CHURCH)] * 65
+    with pytest.raises(Exception, match="at most 64"):
+        client.predict(many, labels=["church"] * 65, attacks=QUICK, api_name="/evaluate")

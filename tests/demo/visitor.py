@@ -18,12 +18,23 @@ FLAGS = (
 )
 # Chromium's own remarks, none of them about this page.
 HARMLESS = ("svelte-i18n", "Too many arguments provided for the endpoint")
+# The earlier run stands there: the views have drawn without a click.
+FIRST_RUN = "#lab-verdict :text('golf ball')"
 
 
 class Visit:
     """A visitor's page and all that went wrong in it."""
 
-    def __init__(self, browser: Any, url: str, width: int, height: int, theme: str) -> None:
+    def __init__(
+        self,
+        browser: Any,
+        url: str,
+        width: int,
+        height: int,
+        theme: str,
+        path: str = "/",
+        ready: str = FIRST_RUN,
+    ) -> None:
         self.context = browser.new_context(viewport={"width": width, "height": height})
         self.page = self.context.new_page()
         self.faults: list[str] = []
@@ -31,9 +42,8 @@ class Visit:
         self.page.on("pageerror", lambda error: self.faults.append(f"page: {error.stack or error}"))
         self.page.on("console", self._said)
         self.page.set_default_timeout(15_000)
-        self.page.goto(f"{url}/?__theme={theme}")
-        # The earlier run stands there: the views have drawn without a click.
-        self.page.wait_for_selector("#lab-verdict :text('golf ball')")
+        self.page.goto(f"{url}{path}?__theme={theme}")
+        self.page.wait_for_selector(ready)
 
     def _asked(self, what: str, home: str) -> None:
         if not what.startswith((home, "data:", "blob:")):

@@ -1,0 +1,128 @@
+"""A report as one JSON object: what `cost.js` draws from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from demo.cost.trial import UNIVERSAL, Trial, attack_of
+from demo.views.packing import number, pack, png, shown
+from engine.alter.quantize.cost import Cost
+from engine.attack.universal import Universal
+from engine.core.errors import EngineError
+from engine.evaluate import quant_file
+from engine.evaluate.quant_report import Report, Seen, Timing
+from engine.model import zoo
+
+RESTORE: dict[str, Any] = {"kind": "restore"}
+
+
+def working(trial: Trial, what: str) -> dict[str, Any]:
+    """A run is under way: what stands there is of the one before."""
+    return {"kind": "working", "run": trial.id, "what": what}
+
+
+def message(trial: Trial, found: Report) -> dict[str, Any]:
+    """All that is known so far of a run."""
+    card = zoo.card(trial.model, trial.weights)
+    return {
+        "kind": "report",
+        "run": trial.id,
+        "model": {"name": trial.model, "title": card.title},
+        "attack": {"name": trial.attack, "title": trial.title, **_universal(trial)},
+        "eps": trial.eps,
+        "linf": found.linf,
+        "steps": found.steps,
+        "asked": found.asked,
+        "threshold": asdict(found.threshold),
+        "layers": [
+            {
+                "block": each.block,
+                "slot": each.slot,
+                "k": each.shape.k,
+                "column": each.shape.column,
+                "hf": each.shape.hf,
+            }
+            for each in found.layers
+        ],
+        "grid": found.grid and list(found.grid),
+        "prefix": found.prefix,
+        "seen": {name: _seen(found, each) for name, each in found.seen.items()},
+        "merged": {str(size): _packed(peaks) for size, peaks in found.merged.items()},
+        "path": [list(each) for each in found.path],
+        "device": found.device,
+        "defences": [
+            {
+                "name": each.name,
+                "clean": number(each.clean),
+                "attacked": number(each.attacked),
+                "kept": each.kept,
+                "error": number(each.error),
+            }
+            for each in found.defences
+        ],
+        "times": found.times and {name: _timing(each) for name, each in found.times.items()},
+        "memory": found.memory and dict(found.memory),
+        "energy": found.energy and {k: number(v) for k, v in found.energy.items()},
+        "metered": found.metered,
+        "meter": found.meter,
+        "study": study(trial.model),
+    }
+
+
+def _universal(trial: Trial) -> dict[str, Any]:
+    """What a universal perturbation's file says of it."""
+    made = attack_of(trial) if trial.attack == UNIVERSAL else None
+    if not isinstance(made, Universal):
+        return {}
+    return {
+        "eps": number(made.eps * 255),
+        "threshold": number(made.threshold),
+        "epochs": made.epochs,
+        "pictures": made.pictures,
+        "measured": made.measured and asdict(made.measured),
+    }
+
+
+def _seen(found: Report, each: Seen) -> dict[str, Any]:
+    return {
+        "picture": png(each.pixels),
+        "columns": _packed(each.columns),
+        "tokens": _packed(each.tokens) if each.tokens else None,
+        "answer": shown(found.classes[each.answer]),
+        "p": number(each.probability),
+        "cost": _cost(each.cost),
+        "compact": _cost(each.compact),
+    }
+
+
+def _cost(each: Cost) -> dict[str, Any]:
+    return {"int8": each.macs8, "high": each.macs16, "moved": each.moved, "peak": each.peak}
+
+
+def _packed(peaks: Sequence[Tensor]) -> dict[str, Any]:
+    return pack(torch.cat(list(peaks)).half())
+
+
+def _timing(each: Timing) -> dict[str, Any]:
+    return {
+        "median": number(each.median * 1000),
+        "low": number(each.low * 1000),
+        "high": number(each.high * 1000),
+        "rounds": each.rounds,
+    }
+
+
+@cache
+def study(model: str) -> dict[str, Any] | None:
+    """The study that ships for a model, without what the page does not draw."""
+    try:
+        found = quant_file.shipped(model)
+    except EngineError as problem:
+        return {"missing": problem.sentence}
+    return None if found is None else quant_file.data(found)

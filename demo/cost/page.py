@@ -1,0 +1,290 @@
+"""What stands on the Cost page and what happens there."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from demo import models, recipe, status
+from demo.cost.message import RESTORE, message, working
+from demo.cost.trial import UNIVERSAL, Ended, Trial, attacks, drive, trial
+from demo.running import TORCH, Loading
+from demo.wiring import PRIVATE, QUICK, SECONDS_BETWEEN_UPDATES, Lab, picture
+from engine.core.errors import EngineError
+from engine.evaluate.quant_report import PUBLISHED, SHARE, Report, Working
+from engine.evaluate.quant_study import Doing
+from engine.model import zoo
+
+log = logging.getLogger(__name__)
+
+LEAD = "An int8 model runs outliers in 16 bits. An attack makes outliers: the answer stays, the bill grows."
+CALIBRATE, ABSOLUTE = "by a share of clean columns", "as a number"
+EPS, STEPS, MOST_STEPS = 8, 60, {"pgd": 200}
+ASKED = ("source", "model", "attack", "eps", "steps", "calibrate", "share", "threshold")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The controls; those named in ASKED make a run."""
+
+    source: gr.State
+    strip: gr.HTML
+    picture: gr.Image
+    model: gr.Dropdown
+    card: gr.HTML
+    attack: gr.Dropdown
+    eps: gr.Slider
+    steps: gr.Slider
+    calibrate: gr.Radio
+    share: gr.Slider
+    threshold: gr.Number
+    run: gr.Button
+    stop: gr.Button
+    status: gr.HTML
+
+    @property
+    def asked(self) -> list[gr.components.Component]:
+        return [getattr(self, name) for name in ASKED]
+
+
+def page(lab: Lab) -> None:
+    """The Cost page, in the current Blocks context."""
+    gr.HTML(f"<header><h1>Cost</h1><p>{LEAD}</p></header>", elem_id="title")
+    with gr.Row(elem_id="cost"):
+        with gr.Column(elem_id="recipe"):
+            panel = _controls(lab.weights)
+        with gr.Column(elem_id="bill"):
+            board = _board()
+    picture(panel)
+    _choices(lab, panel)
+    _runs(lab, panel, board)
+
+
+def _controls(weights: Path | None) -> Panel:
+    here = {each.name for each in zoo.cards(weights) if zoo.available(each) == "here"}
+    offered = [(title, name) for title, name in models.choices(weights) if name in here]
+    first = offered[0][1] if offered else ""
+    parts = recipe.picture(None)
+    parts["model"] = gr.Dropdown(
+        offered,
+        value=first or None,
+        label="Model, to be run in int8",
+        elem_id="model",
+    )
+    parts["card"] = gr.HTML(models.card(first, weights) if first else "", elem_id="model-card")
+    parts["attack"] = gr.Dropdown(
+        attacks(first), value="count", label="Attack", interactive=True, elem_id="attack"
+    )
+    parts["eps"] = gr.Slider(
+        1, 32, EPS, step=1, label="Budget eps (n/255)", interactive=True, elem_id="knob-eps"
+    )
+    parts["steps"] = gr.Slider(
+        1, 300, STEPS, step=1, label="Steps", interactive=True, elem_id="knob-steps"
+    )
+    by_share = _by_share(first, weights)
+    parts["calibrate"] = gr.Radio(
+        [CALIBRATE, ABSOLUTE],
+        value=CALIBRATE if by_share else ABSOLUTE,
+        label="Outlier threshold",
+        info="6.0 as published; a small network has next to no outliers there.",
+        elem_id="calibrate",
+    )
+    parts["share"] = gr.Slider(
+        0.1,
+        5,
+        SHARE * 100,
+        step=0.1,
+        label="Clean columns that are outliers (%)",
+        visible=by_share,
+        interactive=True,
+        elem_id="knob-share",
+    )
+    parts["threshold"] = gr.Number(
+        PUBLISHED,
+        label="Inputs of at least this size leave int8",
+        visible=not by_share,
+        interactive=True,
+        elem_id="knob-threshold",
+    )
+    with gr.Row(elem_id="actions"):
+        parts["run"] = gr.Button("Run", variant="primary", elem_id="run", min_width=64, scale=2)
+        parts["stop"] = gr.Button("Stop", elem_id="stop", min_width=64)
+    parts["status"] = gr.HTML(
+        status.line(status.EMPTY),
+        html_template='<div role="status" aria-live="polite">${value}</div>',
+        elem_id="status",
+    )
+    return Panel(**parts)
+
+
+def _by_share(model: str, weights: Path | None) -> bool:
+    """Small networks trained from scratch, as the bundled ones, are calibrated (spec C6)."""
+    return not model or zoo.card(model, weights).source == "bundled"
+
+
+def _board() -> gr.HTML:
+    """All views: a constant frame that `cost.js` fills from each message."""
+    return gr.HTML(
+        html_template='<section class="lab-view" data-view="cost"></section>',
+        css_template="",
+        js_on_load=(
+            "lab.cost.mount(element); lab.cost.show(props.value);"
+            "watch('value', () => lab.cost.show(props.value));"
+        ),
+        apply_default_css=False,
+        elem_id="lab-cost",
+    )
+
+
+def _choices(lab: Lab, panel: Panel) -> None:
+    """What one choice changes in the others."""
+
+    def look(model: str, attack: str) -> Any:
+        try:
+            by_share = _by_share(model, lab.weights)
+        except EngineError as problem:
+            return gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip(), status.error(problem)
+        offered = attacks(model)
+        kept = attack if attack in {name for _, name in offered} else "count"
+        return (
+            models.card(model, lab.weights),
+            gr.update(choices=offered, value=kept),
+            CALIBRATE if by_share else ABSOLUTE,
+            gr.update(visible=by_share),
+            gr.update(visible=not by_share),
+            gr.skip(),
+        )
+
+    def aim(attack: str) -> Any:
+        own = attack != UNIVERSAL
+        return gr.update(visible=own), gr.update(visible=own, maximum=MOST_STEPS.get(attack, 300))
+
+    def set_by(chosen: str) -> Any:
+        return gr.update(visible=chosen == CALIBRATE), gr.update(visible=chosen == ABSOLUTE)
+
+    told = [panel.card, panel.attack, panel.calibrate, panel.share, panel.threshold, panel.status]
+    asked = [panel.model, panel.attack]
+    panel.model.change(look, asked, told, preprocess=False, **QUICK)
+    panel.attack.change(aim, panel.attack, [panel.eps, panel.steps], preprocess=False, **QUICK)
+    panel.calibrate.input(
+        set_by, panel.calibrate, [panel.share, panel.threshold], preprocess=False, **QUICK
+    )
+
+
+def _runs(lab: Lab, panel: Panel, board: gr.HTML) -> None:
+    pending = gr.State("")
+    begun = panel.run.click(
+        _begin(lab),
+        panel.asked,
+        [panel.status, pending],
+        preprocess=False,
+        concurrency_limit=8,
+        trigger_mode="multiple",
+        **PRIVATE,
+    )
+    begun.then(
+        _work(lab), pending, [board, panel.status], trigger_mode="multiple", **TORCH, **PRIVATE
+    )
+
+    def stop(visitor: gr.Request) -> Any:
+        asked = lab.store.current(str(visitor.session_hash))
+        if asked is None or asked.stop.is_set() or asked.why is not None:
+            return gr.skip()
+        asked.stop.set()
+        return status.line(status.STOPPING, "busy")
+
+    panel.stop.click(stop, None, panel.status, **QUICK)
+
+
+def _begin(lab: Lab) -> Callable[..., Any]:
+    """Read the controls and hand the run on: (status, its id)."""
+
+    def handle(visitor: gr.Request, *values: Any) -> Any:
+        session = str(visitor.session_hash)
+        named = dict(zip(ASKED, values, strict=True))
+        named["calibrate"] = named["calibrate"] == CALIBRATE
+        try:
+            asked = trial(named, lab.weights, session)
+        except EngineError as problem:
+            return status.error(problem), ""
+        except Exception as problem:
+            log.exception("a cost request failed")
+            return status.bug(problem), ""
+        before = lab.store.current(session)
+        if before is not None:
+            before.stop.set()
+        lab.store.add(asked)
+        return status.line(status.WAITING, "busy"), asked.id
+
+    return handle
+
+
+def _work(lab: Lab) -> Callable[[str], Iterator[Any]]:
+    """Drive the pending run: (board, status). The last good report stays, whatever goes wrong."""
+
+    def handle(pending: str) -> Iterator[Any]:
+        asked = lab.store.get(pending) if pending else None
+        if asked is None:
+            yield gr.skip(), gr.skip()  # else gradio blanks what an error has just said
+            return
+        try:
+            yield from _follow(lab, asked)
+        except EngineError as problem:
+            yield RESTORE, status.error(problem)
+        except Exception as problem:
+            log.exception("a cost run failed")
+            yield RESTORE, status.bug(problem)
+
+    return handle
+
+
+def _follow(lab: Lab, asked: Trial) -> Iterator[Any]:
+    """The run's events as (board, status), thinned to what an eye can follow."""
+    began = told = time.monotonic()
+    for event in drive(asked):
+        if lab.store.current(asked.session) is not asked:
+            return
+        now = time.monotonic()
+        if isinstance(event, Loading):
+            yield working(asked, event.title), status.loading(event)
+        elif isinstance(event, Report):
+            lab.store.grown(asked)
+            yield message(asked, event), gr.skip()
+        elif isinstance(event, Ended):
+            yield RESTORE if asked.report is None else gr.skip(), _ended(asked, now - began)
+        elif now - told >= SECONDS_BETWEEN_UPDATES:
+            told = now
+            yield gr.skip(), _progress(event)
+
+
+def _progress(event: Doing | Working) -> str:
+    if isinstance(event, Working):
+        detail = f"step {event.step} of {event.steps}, {event.columns} outlier columns"
+        return status.line("Attacking.", "busy", detail=detail, share=event.step / event.steps)
+    detail = f"{event.done} of {event.total}" if event.total > 1 else ""
+    return status.line(
+        f"{event.what.capitalize()}.", "busy", detail=detail, share=event.done / event.total
+    )
+
+
+def _ended(asked: Trial, seconds: float) -> str:
+    found = asked.report
+    if found is None:
+        return status.line("Stopped before it began.", "done")
+    done = f"{found.steps} of {found.asked} steps"
+    if asked.why == "finished":
+        return status.line(f"Finished: all views in {seconds:.0f} s.", "done")
+    left_out = "" if found.times else " What was not measured by then is left out."
+    if asked.why == "stopped":
+        return status.line(f"Stopped after {done}.{left_out}", "done")
+    return status.line(
+        f"Stopped after {done}: a run may take four minutes on this page.{left_out}",
+        "done",
+        hint="Fewer steps or a smaller model will finish.",
+    )

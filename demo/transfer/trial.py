@@ -1,0 +1,133 @@
+"""A visitor's transfer experiment, driven step by step: what they asked for and what was found."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from demo import controls
+from demo.running import Ending, Loading
+from demo.transfer.labelled import Folder, Labelled
+from engine.attack.catalog import RECIPES
+from engine.attack.recipe import Momentum, Recipe
+from engine.attack.recipes.fgsm import FGSM
+from engine.attack.recipes.pgd import PGD
+from engine.core.errors import BadTask
+from engine.evaluate.evaluate import Evaluation, summary
+from engine.evaluate.transfer import Cell, Experiment, Matrix, Progress, table, transfer
+from engine.model import zoo
+
+BATCH = 4  # pictures: small, so that the map fills before one's eyes and a step is soon over
+PATIENCE_SECONDS = 900.0
+# Unlike a Lab run, these last minutes: several go on at once, and a model's own lock lets their
+# steps interleave, so that nobody waits for more than one step of somebody else.
+SHARED: dict[str, Any] = {"concurrency_id": "transfer", "concurrency_limit": 3}
+# The family the transfer papers compare, and the two plain attacks they all start from.
+ATTACKS = tuple(kind for kind in RECIPES if issubclass(kind, Momentum) or kind in (PGD, FGSM))
+
+
+@dataclass(frozen=True)
+class Ended:
+    """No more steps follow, and why."""
+
+    why: Ending
+
+
+@dataclass
+class Trial:
+    """One experiment of one visitor, and its cells so far; `stop` is looked at between steps."""
+
+    experiment: Experiment
+    labelled: Labelled
+    weights: Path | None = None
+    session: str = ""
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    found: dict[tuple[str, Recipe, str], Cell] = field(default_factory=dict)
+    why: Ending | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+    folder: Folder = field(default_factory=Folder, repr=False)
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """What was found, in the order source, attack, target."""
+        asked = self.experiment
+        order = ((s, r, t) for s in asked.sources for r in asked.recipes for t in asked.targets)
+        return tuple(self.found[each] for each in order if each in self.found)
+
+    @property
+    def judged(self) -> int:
+        """Pictures that every cell has judged."""
+        asked = self.experiment
+        count = len(asked.sources) * len(asked.recipes) * len(asked.targets)
+        if len(self.found) < count:
+            return 0
+        return min(len(cell.right) for cell in self.found.values())
+
+    @property
+    def bytes(self) -> int:
+        return sum(16 * len(cell.right) for cell in self.found.values())
+
+    def files(self) -> tuple[Path, Path]:
+        """transfer.csv and transfer.json of what was found, written now."""
+        csv, report = (self.folder.path / f"transfer.{kind}" for kind in ("csv", "json"))
+        csv.write_text(table(self.cells))
+        report.write_text(json.dumps(self.report(), indent=2) + "\n")
+        return csv, report
+
+    def report(self) -> dict[str, Any]:
+        """What was found as plain data, as `python -m engine evaluate --json` gives it."""
+        cards = tuple(zoo.card(name, self.weights) for name in self.experiment.models)
+        return summary(Evaluation(self.experiment, cards, Matrix(self.cells)))
+
+
+def experiment(
+    labelled: Labelled,
+    sources: Sequence[str],
+    recipes: Sequence[Recipe],
+    targets: Sequence[str],
+    seed: int,
+) -> Experiment:
+    """Every source is judged, too: that is the white-box cell. Raises BadTask in plain words."""
+    if not sources:
+        raise BadTask("There is no source model.", "Choose the model that the attacks are made on.")
+    if not recipes:
+        raise BadTask("There is no attack.", "Choose at least one.")
+    judges = tuple(dict.fromkeys((*sources, *targets)))
+    return Experiment(labelled.pictures, tuple(sources), tuple(recipes), judges, seed, BATCH)
+
+
+def at_one_budget(names: Sequence[str], eps: Any, steps: Any) -> tuple[Recipe, ...]:
+    """The attacks at the same eps (in 255ths) and steps; raises BadKnob, UnknownName."""
+    return tuple(controls.chosen(str(name), {"eps": eps, "steps": steps}) for name in names)
+
+
+def drive(trial: Trial, patience: float = PATIENCE_SECONDS) -> Iterator[Loading | Progress | Ended]:
+    """Work until the end, until it is stopped, or until patience ends; keep every cell found."""
+    asked = trial.experiment
+    load = partial(zoo.load, weights=trial.weights)
+    for name in asked.models:
+        yield Loading(zoo.card(name, trial.weights).title)
+        load(name)
+    began, trial.why = time.monotonic(), None
+    events = transfer(asked, load)
+    try:
+        while trial.why is None:
+            if trial.stop.is_set():
+                trial.why = "stopped"
+            elif time.monotonic() - began > patience:
+                trial.why = "late"
+            elif isinstance(event := next(events), Progress):
+                trial.found |= {(c.source, c.recipe, c.target): c for c in event.cells}
+                yield event
+            else:
+                trial.why = "finished"
+    finally:
+        events.close()
+    yield Ended(trial.why)

@@ -1,0 +1,111 @@
+"""The comparison as JSON for the page: small while it runs, with all maps when it ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from demo.views.packing import number, pack, png, shown, table
+from demo.why.inquiry import VARIANTS, Ended, Inquiry
+from engine.attack.places import COMPONENTS
+from engine.evaluate import why
+from engine.evaluate.why import Case, Reading
+from engine.model import zoo
+
+MEASURES = ("variance", "dispersion", "kurtosis")
+RESTORE = {"kind": "restore"}
+
+
+def opened(inquiry: Inquiry, case: Case) -> dict[str, Any]:
+    """What does not change while the comparison runs."""
+    asked = inquiry.question
+    spec, tgr = case.source.spec, asked.tgr
+    card = zoo.card(asked.source, asked.weights)
+    had = why.parts(spec, tgr)
+    return {
+        "kind": "open",
+        "run": inquiry.id,
+        "source": {"name": asked.source, "title": card.title},
+        "label": shown(case.called),
+        "label_given": asked.label is not None,
+        "picture": png(case.pixels),
+        "asked": tgr.steps,
+        "eps": number(tgr.eps * 255),
+        "k": tgr.k,
+        "factors": [number(getattr(tgr, part)) for part in COMPONENTS],
+        "site": tgr.site,
+        "chosen": list(tgr.parts(spec)),
+        "lacking": [part for part in COMPONENTS if part not in had],
+        "convolutional": not any(shape.heads for shape in spec.blocks),
+        "shapes": [{"prefix": each.prefix, "grid": list(each.grid)} for each in spec.blocks],
+    }
+
+
+def live(inquiry: Inquiry) -> dict[str, Any]:
+    """The readings so far without their maps."""
+    return {"kind": "live", "run": inquiry.id, **_numbers(inquiry)}
+
+
+def ended(inquiry: Inquiry, event: Ended) -> dict[str, Any]:
+    """All readings with maps, and what the models say to the saved pictures."""
+    asked = inquiry.question
+    return {
+        "kind": "ended",
+        "run": inquiry.id,
+        **_numbers(inquiry),
+        "extremes": _maps(inquiry),
+        "models": [
+            {
+                "name": name,
+                "title": zoo.card(name, asked.weights).title,
+                "source": name == asked.source,
+                "answers": [
+                    {
+                        "answer": shown(each.answer),
+                        "p": None if each.probability is None else number(each.probability),
+                        "fooled": each.fooled,
+                    }
+                    for each in found
+                ],
+            }
+            for name, found in event.answers.items()
+        ],
+    }
+
+
+def _numbers(inquiry: Inquiry) -> dict[str, Any]:
+    """Per variant and round: loss, probability of the true class, and [block][component] measures."""
+    runs = {name: [each[i] for each in inquiry.rounds] for i, name in enumerate(VARIANTS)}
+    return {
+        "done": len(inquiry.rounds),
+        "losses": {name: [number(each.loss) for each in run] for name, run in runs.items()},
+        "probabilities": {
+            name: [number(each.probability) for each in run] for name, run in runs.items()
+        },
+        **{
+            measure: {
+                name: [table(getattr(each, measure)) for each in run] for name, run in runs.items()
+            }
+            for measure in MEASURES
+        },
+    }
+
+
+def _maps(inquiry: Inquiry) -> dict[str, Any]:
+    """Shares in 255ths, all rounds, blocks and components end to end; `lengths` takes them apart."""
+    if not inquiry.rounds:
+        return {"lengths": [], "values": {}}
+    first = inquiry.rounds[0][0]
+    return {
+        "lengths": [[0 if part is None else len(part) for part in row] for row in first.extremes],
+        "values": {
+            name: pack(torch.cat([_flat(each[i]) for each in inquiry.rounds]))
+            for i, name in enumerate(VARIANTS)
+        },
+    }
+
+
+def _flat(reading: Reading) -> torch.Tensor:
+    parts = [part for row in reading.extremes for part in row if part is not None]
+    return (torch.cat(parts) * 255).round().to(torch.uint8)

@@ -1,0 +1,190 @@
+"""The Transfer page in a real browser: it fills live, is stopped, switched, read out and exported."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from visitor import Visit
+
+CHURCH = Path("assets/samples/church.png").read_bytes()
+TENCH = Path("assets/samples/gas_pump.png").read_bytes()  # no tench: every model errs on it
+READY = "#lab-transfer .transfer-cell"
+
+
+@pytest.fixture
+def visit(browser: Any, served: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    width, height, theme = getattr(request, "param", (1440, 900, "light"))
+    found = Visit(browser, served, width, height, theme, "/transfer", READY)
+    found.page.set_default_timeout(60_000)
+    yield found
+    found.close()
+
+
+def choose(visit: Visit, control: str, *names: str) -> None:
+    """Let a control of several values hold these alone."""
+    visit.page.click(f"{control} .remove-all")
+    for name in names:
+        visit.page.click(f"{control} input")
+        visit.page.get_by_role("option", name=name, exact=True).click()
+    visit.page.keyboard.press("Escape")
+
+
+def upload(visit: Visit, **files: bytes) -> None:
+    visit.page.set_input_files(
+        "#files input[type=file]",
+        [
+            {"name": f"{name}.png", "mimeType": "image/png", "buffer": content}
+            for name, content in files.items()
+        ],
+    )
+
+
+def cells(visit: Visit) -> list[str]:
+    """What a screen reader says of each cell."""
+    return visit.page.eval_on_selector_all(READY, "all => all.map(e => e.ariaLabel)")
+
+
+def test_fills_live_and_is_read_out_switched_and_exported(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    assert all("not measured yet" in each for each in cells(visit) if "mean" not in each)
+    page.fill("#knob-steps input[type=number]", "4")
+    page.press("#knob-steps input[type=number]", "Tab")
+    page.click("#run")
+    # The first batch is on the map while the second is under way.
+    page.wait_for_selector("#lab-transfer svg text:text-is('4 of 8')", state="attached")
+    page.wait_for_selector("#status :text('left')")
+    assert "Finished: 8 bundled samples" in visit.status("Finished")
+    assert page.locator("#lab-transfer svg text:text-is('4 of 8')").count() == 0
+    said = cells(visit)
+    assert len(said) == 2 * (5 + 1)
+    assert all("95 % interval" in each or "mean over 4" in each for each in said)
+    assert sum("(white box)" in each for each in said) == 2
+    assert "From ViT to 4 other models" in page.inner_text(".transfer-findings")
+    note = page.inner_text(".transfer-note")
+    assert all(word in note for word in ("8 bundled samples", "eps 8/255", "4 steps", "8-bit"))
+
+    page.hover(f"{READY}[data-row='1'][data-column='2']")
+    page.wait_for_selector(".transfer-detail :text('accuracy under attack')")
+    assert "of 8" in page.inner_text(".transfer-detail")
+    page.click(f"{READY}[data-row='0'][data-column='0']")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    at = page.evaluate("(({row, column}) => [row, column])(document.activeElement.dataset)")
+    assert at == ["1", "1"]
+    assert page.inner_text(".transfer-detail").startswith("TGR made on ViT")
+
+    with page.expect_download() as caught:
+        page.click("#save-csv")
+    rows = list(csv.DictReader(Path(caught.value.path()).read_text().splitlines()))
+    assert len(rows) == 10
+    assert {each["target"] for each in rows} >= {"vit_imagenette", "resnet_imagenette"}
+    assert all(float(r["success_low"]) <= float(r["success"]) for r in rows if r["success"])
+    with page.expect_download() as caught:
+        page.click("#save-json")
+    assert json.loads(Path(caught.value.path()).read_text())["images"] == 8
+    with page.expect_download() as caught:
+        page.click("#save-png")
+    caught.value.save_as(tmp_path / "map.png")
+    drawn = Image.open(tmp_path / "map.png").convert("RGB")
+    assert drawn.width == 2000
+    assert drawn.getcolors(1 << 20) is not None
+    assert len(drawn.getcolors(1 << 20)) > 100  # the ramp alone has 190 colours
+
+
+def test_clean_errors_count_only_when_the_switch_says_so(visit: Visit) -> None:
+    page = visit.page
+    upload(visit, church_1=CHURCH, tench_1=TENCH)
+    assert "2 pictures of 2 classes" in visit.status("pictures of")
+    choose(visit, "#attacks", "FGSM")
+    page.click("#run")
+    visit.status("Finished: 2 pictures")
+    own = f"{READY}[data-row='0'][data-column='0']"
+    page.hover(own)
+    assert "of 1" in page.inner_text(".transfer-detail")
+    assert "clean errors count" not in page.inner_text(".transfer-note")
+    before = cells(visit)
+    page.check(".transfer-switch input")
+    assert "clean errors count as success" in page.inner_text(".transfer-note")
+    after = cells(visit)
+    assert before != after
+    assert all("95 % interval" in each for each in after if "mean" not in each)
+    # Half of the pictures are errors when clean, so no model is at less than half of success.
+    shares = [int(each.split(": ")[1].split(" %")[0]) for each in after if "shown to" in each]
+    assert min(shares) >= 50
+    page.uncheck(".transfer-switch input")
+    assert cells(visit) == before
+
+
+def test_stop_keeps_what_was_found(visit: Visit) -> None:
+    page = visit.page
+    choose(visit, "#attacks", "FGSM", "PGD")
+    page.fill("#knob-steps input[type=number]", "200")
+    page.press("#knob-steps input[type=number]", "Tab")
+    page.click("#run")
+    page.wait_for_selector("#lab-transfer svg text:text-is('4 of 8')", state="attached")
+    page.click("#stop")
+    assert "of 8 pictures through. What was found stays." in visit.status("Stopped")
+    said = [each for each in cells(visit) if "shown to" in each]
+    measured = sum("95 % interval" in each for each in said)
+    assert 5 <= measured < 10
+    assert sum("not measured yet" in each for each in said) == 10 - measured
+    page.wait_for_selector("#save-csv:not([disabled])")
+
+
+def test_errors_are_one_sentence_and_the_last_result_stays(visit: Visit) -> None:
+    page = visit.page
+    choose(visit, "#attacks", "FGSM")
+    upload(visit, church_1=CHURCH)
+    visit.status("1 picture of 1 class")
+    page.click("#run")
+    visit.status("Finished: 1 picture")
+    good = cells(visit)
+    page.click("#files [aria-label='Clear']")
+    visit.status("8 bundled samples")
+    upload(visit, holiday=CHURCH)
+    assert "does not say which class" in visit.status("holiday.png")
+    page.click("#run")
+    visit.status("does not say which class")
+    page.click("#files [aria-label='Clear']")
+    visit.status("8 bundled samples")
+    upload(visit, church_2=b"no picture")
+    visit.status("is not a picture")
+    page.evaluate(
+        "() => { window.shown = []; const show = lab.transfer.show;"
+        " lab.transfer.show = (value) => { show(value); window.shown.push(value.state); } }"
+    )
+    page.click("#run")  # found out again by the engine, after the map was laid out anew
+    page.wait_for_function("window.shown.includes('restore')")
+    visit.status("is not a picture")
+    assert cells(visit) == good
+    page.click("#sources .remove-all")
+    page.click("#run")
+    visit.status("There is no source model.")
+    assert cells(visit) == good
+
+
+@pytest.mark.parametrize(
+    "visit", [(390, 844, "light"), (390, 844, "dark")], indirect=True, ids=["light", "dark"]
+)
+def test_a_phone_shows_the_whole_map(visit: Visit) -> None:
+    page = visit.page
+    assert visit.overflow() <= 0
+    upload(visit, church_1=CHURCH)
+    visit.status("1 picture of 1 class")
+    choose(visit, "#attacks", "FGSM")
+    page.click("#run")
+    visit.status("Finished: 1 picture")
+    assert visit.overflow() <= 0
+    holder, drawn = (
+        page.eval_on_selector(f".transfer-map{each}", "e => e.getBoundingClientRect().width")
+        for each in ("", " svg")
+    )
+    assert drawn <= holder
+    page.click(f"{READY}[data-column='1']")
+    page.wait_for_selector(".transfer-detail :text('accuracy, clean')")
