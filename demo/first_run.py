@@ -8,8 +8,6 @@ is the model and the code it has, and else what it was warmed up with.
 from __future__ import annotations
 
 import atexit
-import hashlib
-import json
 import math
 import sys
 import threading
@@ -17,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from demo import pictures, views
+from demo import stored as files
 from demo.running import Ended, drive
 from demo.store import Job
 from engine.attack.catalog import recipe
 from engine.model import zoo
 from engine.studio import Request
 
-ARTEFACT = Path(__file__).parents[1] / "assets" / "first_run.json"
+FILE = "first_run.json"
 VIEWS = Path(views.__file__).parent
 ID = "first"
 MOST_OTHERS = 3
@@ -53,17 +52,13 @@ def request(weights: Path | None = None) -> Request | None:
 def stored(weights: Path | None = None) -> dict[str, Any] | None:
     """What was computed earlier for the views, if it was with the very model that is here."""
     asked = request(weights)
-    if asked is None or not ARTEFACT.is_file():
-        return None
-    found = json.loads(ARTEFACT.read_text())
-    return found["payload"] if found["made_of"] == made_of(asked) else None
+    return None if asked is None else files.read(FILE, made_of(asked))
 
 
 def made_of(asked: Request) -> str:
     """A hash of the model's weights and of what turns results into messages."""
-    parts = [zoo.card(asked.model, asked.weights).sha256.encode()]
-    parts += [(VIEWS / name).read_bytes() for name in ("payload.py", "packing.py")]
-    return hashlib.sha256(b"".join(parts)).hexdigest()
+    code = (VIEWS / name for name in ("payload.py", "packing.py"))
+    return files.made_of([asked.model], code, asked.weights)
 
 
 class Warm:
@@ -107,12 +102,7 @@ def main() -> int:
     job = Job(asked, id=ID)
     ended = [event for event in drive(job, patience=math.inf) if isinstance(event, Ended)][-1]
     assert ended.result is not None
-    found = {
-        "made_of": made_of(asked),
-        "payload": views.payload(ended.result, ID),
-    }
-    ARTEFACT.write_text(json.dumps(found, separators=(",", ":")) + "\n")
-    print(f"{ARTEFACT.name}: {ARTEFACT.stat().st_size / 1e6:.2f} MB")
+    files.write(FILE, made_of(asked), views.payload(ended.result, ID))
     return 0
 
 

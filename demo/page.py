@@ -10,19 +10,21 @@ from pathlib import Path
 
 import gradio as gr
 
-from demo import cost, endpoints, first_run, recipe, transfer, views, wiring
+from demo import endpoints, first_run, recipe, views, wiring
 from demo.chrome import TITLE
+from demo.cost.page import page as cost
 from demo.store import Store
-from demo.why import page as why
+from demo.transfer.page import page as transfer
+from demo.why.page import page as why
 from demo.wiring import Lab
 
 LEAD = "Change a picture a little, fool a Vision Transformer, see inside it."
 FILES = (("png", "Adversarial PNG"), ("npz", "Perturbation NPZ"), ("json", "Result JSON"))
 
 PAGES: tuple[tuple[str, str, Callable[[Lab], None]], ...] = (
-    ("Transfer", "/transfer", transfer.page),
-    ("Why", "/why", why.page),
-    ("Cost", "/cost", cost.page),
+    ("Transfer", "/transfer", transfer),
+    ("Why", "/why", why),
+    ("Cost", "/cost", cost),
 )
 
 

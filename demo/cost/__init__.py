@@ -1,5 +1,1 @@
 """The Cost page: what an attack costs a dynamically quantized model, and what can be done."""
-
-from demo.cost.page import page
-
-__all__ = ["page"]

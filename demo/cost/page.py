@@ -12,8 +12,9 @@ from typing import Any
 import gradio as gr
 
 from demo import models, recipe, status
+from demo.cost import first
 from demo.cost.message import RESTORE, message, working
-from demo.cost.trial import UNIVERSAL, Ended, Trial, attacks, drive, trial
+from demo.cost.trial import EPS, STEPS, UNIVERSAL, Ended, Trial, attacks, drive, trial
 from demo.running import TORCH, Loading
 from demo.wiring import PRIVATE, QUICK, SECONDS_BETWEEN_UPDATES, Lab, picture
 from engine.core.errors import EngineError
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 
 LEAD = "An int8 model runs outliers in 16 bits. An attack makes outliers: the answer stays, the bill grows."
 CALIBRATE, ABSOLUTE = "by a share of clean columns", "as a number"
-EPS, STEPS, MOST_STEPS = 8, 60, {"pgd": 200}
+MOST_STEPS = {"pgd": 200}
 ASKED = ("source", "model", "attack", "eps", "steps", "calibrate", "share", "threshold")
 
 
@@ -56,21 +57,23 @@ class Panel:
 def page(lab: Lab) -> None:
     """The Cost page, in the current Blocks context."""
     gr.HTML(f"<header><h1>Cost</h1><p>{LEAD}</p></header>", elem_id="title")
+    earlier = first.stored(lab.weights)
     with gr.Row(elem_id="cost"):
         with gr.Column(elem_id="recipe"):
-            panel = _controls(lab.weights)
+            panel = _controls(lab, earlier is not None)
         with gr.Column(elem_id="bill"):
-            board = _board()
+            board = _board(earlier)
     picture(panel)
     _choices(lab, panel)
     _runs(lab, panel, board)
 
 
-def _controls(weights: Path | None) -> Panel:
+def _controls(lab: Lab, ran: bool) -> Panel:
+    weights = lab.weights
     here = {each.name for each in zoo.cards(weights) if zoo.available(each) == "here"}
     offered = [(title, name) for title, name in models.choices(weights) if name in here]
     first = offered[0][1] if offered else ""
-    parts = recipe.picture(None)
+    parts = recipe.picture(lab.warm.job and lab.warm.job.request)
     parts["model"] = gr.Dropdown(
         offered,
         value=first or None,
@@ -116,7 +119,7 @@ def _controls(weights: Path | None) -> Panel:
         parts["run"] = gr.Button("Run", variant="primary", elem_id="run", min_width=64, scale=2)
         parts["stop"] = gr.Button("Stop", elem_id="stop", min_width=64)
     parts["status"] = gr.HTML(
-        status.line(status.EMPTY),
+        status.line(status.EARLIER if ran else status.EMPTY),
         html_template='<div role="status" aria-live="polite">${value}</div>',
         elem_id="status",
     )
@@ -128,9 +131,10 @@ def _by_share(model: str, weights: Path | None) -> bool:
     return not model or zoo.card(model, weights).source == "bundled"
 
 
-def _board() -> gr.HTML:
+def _board(first: dict[str, Any] | None) -> gr.HTML:
     """All views: a constant frame that `cost.js` fills from each message."""
     return gr.HTML(
+        first,
         html_template='<section class="lab-view" data-view="cost"></section>',
         css_template="",
         js_on_load=(

@@ -23,6 +23,7 @@ from engine.evaluate.quant_study import Doing
 from engine.model import zoo
 
 PATIENCE_SECONDS = 240.0
+EPS, STEPS = 8, 60  # of the default run
 UNIVERSAL = "universal"
 ATTACKS = {
     "count": ("QuantAttack, our soft count of columns", "quantattack", {"form": "count"}),

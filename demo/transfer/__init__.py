@@ -1,5 +1,1 @@
 """The Transfer page: attacks made on one model, shown to others, as a heat map that fills live."""
-
-from demo.transfer.page import FINDING, page
-
-__all__ = ["FINDING", "page"]

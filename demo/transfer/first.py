@@ -8,8 +8,6 @@ that ships), at the papers' budget. It is shown only while the weights are those
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import math
 import sys
 from functools import cache
@@ -18,6 +16,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from demo import stored as files
 from demo.transfer.labelled import Labelled
 from demo.transfer.message import DONE, message
 from demo.transfer.trial import Trial, at_one_budget, drive, experiment
@@ -28,7 +27,7 @@ from engine.evaluate.evaluate import folder_pictures
 from engine.evaluate.transfer import Progress
 from engine.model import zoo
 
-ARTEFACT = Path(__file__).parents[2] / "assets" / "first_transfer.json"
+FILE = "first_transfer.json"
 EPS, STEPS = 16, 10
 
 
@@ -41,15 +40,12 @@ def names() -> tuple[str, ...]:
 @cache
 def stored() -> dict[str, Any] | None:
     """The map that was measured earlier, if it was with the very weights that are here."""
-    if not ARTEFACT.is_file():
-        return None
-    found = json.loads(ARTEFACT.read_text())
-    return found["message"] if found["made_of"] == made_of() else None
+    return files.read(FILE, made_of())
 
 
 def made_of() -> str:
-    """A hash of the models' weights."""
-    return hashlib.sha256("".join(zoo.card(name).sha256 for name in names()).encode()).hexdigest()
+    """A hash of the models' weights and of what packs the map."""
+    return files.made_of(names(), [Path(__file__).with_name("message.py")])
 
 
 def main(words: list[str] | None = None) -> int:
@@ -74,8 +70,7 @@ def main(words: list[str] | None = None) -> int:
         return 2
     made = message(trial, DONE)
     made["measured"] = f"Measured earlier on {asked.name}: {made['measured']}"
-    found = {"made_of": made_of(), "message": made}
-    ARTEFACT.write_text(json.dumps(found, separators=(",", ":"), allow_nan=False) + "\n")
+    files.write(FILE, made_of(), made)
     return 0
 
 

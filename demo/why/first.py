@@ -7,14 +7,13 @@ the weights and the code it has.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import sys
 from pathlib import Path
 from typing import Any
 
 from demo import pictures
+from demo import stored as files
 from demo.why.inquiry import Ended, Inquiry, Question, drive
 from demo.why.message import ended, opened
 from engine.attack import extremes
@@ -22,7 +21,7 @@ from engine.attack.recipes.tgr import TGR
 from engine.evaluate import why
 from engine.model import zoo
 
-ARTEFACT = Path(__file__).parents[2] / "assets" / "first_why.json"
+FILE = "first_why.json"
 ID = "first"
 
 
@@ -43,18 +42,13 @@ def question(weights: Path | None = None) -> Question | None:
 def stored(weights: Path | None = None) -> dict[str, Any] | None:
     """What was computed earlier, if it was with the very model and code that are here."""
     asked = question(weights)
-    if asked is None or not ARTEFACT.is_file():
-        return None
-    found = json.loads(ARTEFACT.read_text())
-    return found["message"] if found["made_of"] == made_of(asked) else None
+    return None if asked is None else files.read(FILE, made_of(asked))
 
 
 def made_of(asked: Question) -> str:
     """A hash of the models' weights and of what reads and packs the comparison."""
-    models = (asked.source, *asked.targets)
-    parts = [zoo.card(name, asked.weights).sha256.encode() for name in models]
-    files = (why.__file__, extremes.__file__, Path(__file__).with_name("message.py"))
-    return hashlib.sha256(b"".join([*parts, *(Path(f).read_bytes() for f in files)])).hexdigest()
+    code = (why.__file__, extremes.__file__, Path(__file__).with_name("message.py"))
+    return files.made_of((asked.source, *asked.targets), code, asked.weights)
 
 
 def main() -> int:
@@ -67,9 +61,7 @@ def main() -> int:
     last = [event for event in drive(inquiry, patience=math.inf) if isinstance(event, Ended)][-1]
     assert inquiry.case is not None
     message = opened(inquiry, inquiry.case) | ended(inquiry, last) | {"kind": "stored"}
-    found = {"made_of": made_of(asked), "message": message}
-    ARTEFACT.write_text(json.dumps(found, separators=(",", ":"), allow_nan=False) + "\n")
-    print(f"{ARTEFACT.name}: {ARTEFACT.stat().st_size / 1e6:.2f} MB")
+    files.write(FILE, made_of(asked), message)
     return 0
 
 

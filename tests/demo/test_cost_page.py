@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from visitor import Visit
 
+from demo.cost import first
+
 CHURCH = Path("assets/samples/church.png").read_bytes()
 FINDING = "#lab-cost .cost-finding"
 
@@ -17,10 +19,15 @@ FINDING = "#lab-cost .cost-finding"
 def cost(browser: Any, served: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
     """A fresh visitor of the Cost page; parametrise indirectly with (width, height, theme)."""
     width, height, theme = getattr(request, "param", (1440, 900, "light"))
-    found = Visit(browser, served, width, height, theme, "/cost", "#lab-cost .lab-empty:visible")
+    found = Visit(browser, served, width, height, theme, "/cost", f"{FINDING} .lab-adversarial")
     found.page.set_default_timeout(60_000)
     yield found
     found.close()
+
+
+def test_what_stands_there_first_was_made_by_this_code_and_this_model() -> None:
+    """If not: `python -m demo.cost.first`."""
+    assert first.stored() is not None
 
 
 def steps(cost: Visit, count: int) -> None:
