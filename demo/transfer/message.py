@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.transfer.trial import Trial
+from engine.alter.ensemble import members
 from engine.attack.recipe import Recipe
 from engine.attack.recipes.mifgsm import MIFGSM
 from engine.evaluate.compare import Panel
@@ -47,8 +48,9 @@ def frame(asked: Experiment, weights: Path | None) -> dict[str, Any]:
     rows = [
         {
             "source": source,
-            "short": brief[source],
-            "title": cards[source].title,
+            "members": members(source),
+            "short": joined(source, brief),
+            "title": joined(source, {name: card.title for name, card in cards.items()}),
             "attack": attack(recipe),
         }
         for source in asked.sources
@@ -86,8 +88,13 @@ def findings(trial: Trial) -> list[str]:
         said
         for source in asked.sources
         if (panel := _panel(trial, source)) is not None
-        for said in _said(panel, asked.recipes, brief[source])
+        for said in _said(panel, asked.recipes, joined(source, brief))
     ]
+
+
+def joined(source: str, words: dict[str, str]) -> str:
+    """A source in words; an ensemble by its members'."""
+    return " + ".join(words[each] for each in members(source))
 
 
 def attack(recipe: Recipe) -> str:
@@ -112,7 +119,7 @@ def _panel(trial: Trial, source: str) -> Panel | None:
     targets = tuple(
         target
         for target in trial.experiment.targets
-        if target != source
+        if target not in members(source)
         and count
         and any(trial.found[source, trial.experiment.recipes[0], target].right[:count])
     )

@@ -50,6 +50,7 @@ class Panel:
     eps: gr.Slider
     steps: gr.Slider
     targets: gr.CheckboxGroup
+    together: gr.Checkbox
     seed: gr.Number
     run: gr.Button
     stop: gr.Button
@@ -57,7 +58,7 @@ class Panel:
 
     @property
     def asked(self) -> list[gr.components.Component]:
-        return [getattr(self, each.name) for each in fields(self)[:7]]
+        return [getattr(self, each.name) for each in fields(self)[:8]]
 
 
 def page(lab: Lab) -> None:
@@ -134,6 +135,11 @@ def _controls(here: Sequence[Card]) -> Panel:
         elem_id="status",
     )
     with gr.Accordion("More", open=False, elem_id="more"):
+        parts["together"] = gr.Checkbox(
+            label="Attack all of them as one",
+            info="An ensemble: the mean of their logits.",
+            elem_id="together",
+        )
         parts["seed"] = gr.Number(0, precision=0, label="Seed", elem_id="seed")
     return Panel(**parts)
 
@@ -231,12 +237,12 @@ def _pictures(lab: Lab, data: Any, sources: Any) -> Labelled:
 
 def _asked(lab: Lab, session: str, values: Sequence[Any]) -> Trial:
     """The experiment as the controls stand; raises EngineError."""
-    data, sources, attacks, eps, steps, targets, seed = values
+    data, sources, attacks, eps, steps, targets, together, seed = values
     if not isinstance(seed, int | float) or not float(seed).is_integer() or seed < 0:
         raise BadTask("The seed must be a whole number from 0.", "Type, for instance, 0.")
     found = _pictures(lab, data, sources)
     recipes = at_one_budget(attacks or (), eps, steps)
-    asked = experiment(found, sources or (), recipes, targets or (), int(seed))
+    asked = experiment(found, sources or (), recipes, targets or (), int(seed), bool(together))
     return Trial(asked, found, lab.weights, session)
 
 

@@ -52,18 +52,20 @@
     return `${text}…`;
   }
 
+  // Whether the attack was made on this model, alone or as a member of an ensemble.
+  const inside = (row, column) => data.rows[row].members.includes(column.name);
+
   // Mean over the models that the attack was not made on: [value] or null while one is missing.
   function mean(row) {
     const found = data.cells[row]
-      .filter((_, c) => data.columns[c].name !== data.rows[row].source)
+      .filter((_, c) => !inside(row, data.columns[c]))
       .map((cell) => rate(cell))
       .filter((each) => each && each[0] !== null);
-    const others = data.columns.filter((each) => each.name !== data.rows[row].source).length;
+    const others = othersOf(row);
     if (found.length < others || !others) return null;
     return found.reduce((sum, each) => sum + each[0], 0) / others;
   }
-  const othersOf = (row) =>
-    data.columns.filter((each) => each.name !== data.rows[row].source).length;
+  const othersOf = (row) => data.columns.filter((each) => !inside(row, each)).length;
   const averaged = () => !slim && data.rows.some((_, row) => othersOf(row) > 1);
 
   // Ink that is legible on a colour: the better of near-black and white (always above 4.5 : 1).
@@ -143,7 +145,7 @@
       if (more) text(more, 0, y + HIGH / 2 + high / 2, { size: 11, fill: paint.muted });
       data.columns.forEach((column, c) => {
         const box = { row: r, column: c, x: x(c), y, w: one, h: HIGH };
-        box.marks = cellMarks(box, data.cells[r][c], column.name === row.source, paint);
+        box.marks = cellMarks(box, data.cells[r][c], inside(r, column), paint);
         cells.push(box);
       });
       if (averaged() && othersOf(r)) {
@@ -277,12 +279,12 @@
       : "fooled, of the pictures that the model had right";
 
   function words(row, column) {
-    const { source, title, attack } = data.rows[row];
+    const { title, attack } = data.rows[row];
     if (column === data.columns.length)
       return `${attack} made on ${title}: mean over ${othersOf(row)} other models ${whole(mean(row))} %`;
     const target = data.columns[column];
     const found = rate(data.cells[row][column]);
-    const own = target.name === source ? ", the model attacked (white box)" : "";
+    const own = inside(row, target) ? ", the model attacked (white box)" : "";
     const said = !found
       ? "not measured yet"
       : found[0] === null
@@ -352,15 +354,15 @@
   function detail() {
     if (!at || data.state === "frame") return `<p class="lab-muted">${INVITE}</p>`;
     const [row, column] = at;
-    const { title, source, attack } = data.rows[row];
+    const { title, attack } = data.rows[row];
     if (column === data.columns.length)
       return `<p><b>${escape(attack)}</b> made on ${escape(title)}: the plain mean over ${othersOf(row)} models that it was not made on.</p>`;
     const target = data.columns[column];
     const cell = data.cells[row][column];
-    const own = target.name === source;
+    const own = inside(row, target);
     const head =
       `<p><b>${escape(attack)}</b> made on ${escape(title)}, shown to ` +
-      `<b>${escape(own ? "the same model" : target.title)}</b>${own ? " (white box)" : ""}.</p>`;
+      `<b>${escape(own && data.rows[row].members.length === 1 ? "the same model" : target.title)}</b>${own ? " (white box)" : ""}.</p>`;
     if (!cell) return `${head}<p class="lab-muted">Not measured yet.</p>`;
     const figure = (name, [value, low, high, count, of]) =>
       `<div><dt>${name}</dt><dd>${value === null ? "–" : `${(100 * value).toFixed(1)} %`} <em>[${(100 * low).toFixed(1)}, ${(100 * high).toFixed(1)}] ${count} of ${of}</em></dd></div>`;

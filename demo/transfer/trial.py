@@ -15,6 +15,7 @@ from typing import Any
 from demo import controls
 from demo.running import Ending, Loading
 from demo.transfer.labelled import Folder, Labelled
+from engine.alter.ensemble import JOIN
 from engine.attack.catalog import RECIPES
 from engine.attack.recipe import Momentum, Recipe
 from engine.attack.recipes.fgsm import FGSM
@@ -93,14 +94,19 @@ def experiment(
     recipes: Sequence[Recipe],
     targets: Sequence[str],
     seed: int,
+    together: bool = False,
 ) -> Experiment:
-    """Every source is judged, too: that is the white-box cell. Raises BadTask in plain words."""
+    """Every source is judged, too: that is the white-box cell; `together` joins them to one.
+
+    Raises BadTask in plain words.
+    """
     if not sources:
         raise BadTask("There is no source model.", "Choose the model that the attacks are made on.")
     if not recipes:
         raise BadTask("There is no attack.", "Choose at least one.")
     judges = tuple(dict.fromkeys((*sources, *targets)))
-    return Experiment(labelled.pictures, tuple(sources), tuple(recipes), judges, seed, BATCH)
+    made_on = (JOIN.join(sources),) if together else tuple(sources)
+    return Experiment(labelled.pictures, made_on, tuple(recipes), judges, seed, BATCH)
 
 
 def at_one_budget(names: Sequence[str], eps: Any, steps: Any) -> tuple[Recipe, ...]:

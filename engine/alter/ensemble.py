@@ -16,6 +16,19 @@ from engine.core.shapes import Images, Logits
 from engine.model.sites import Site
 from engine.model.victim import Family, Spec, Tap, Victim
 
+JOIN = "+"
+
+
+def members(name: str) -> tuple[str, ...]:
+    """The models that a name stands for: "a+b" is the ensemble of a and b."""
+    return tuple(name.split(JOIN))
+
+
+def named(name: str, load: Callable[[str], Victim]) -> Victim:
+    """The model of that name, or the ensemble of those that it joins by "+"."""
+    names = members(name)
+    return load(name) if len(names) == 1 else ensemble([load(each) for each in names])
+
 
 def ensemble(members: Sequence[Victim]) -> Victim:
     """A victim whose logits are the mean of its members' (MI-FGSM's ensemble in logits, spec 1.7).

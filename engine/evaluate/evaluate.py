@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from engine.alter.ensemble import members
 from engine.attack.recipe import Recipe
 from engine.core import placement
 from engine.data.folder import read_folder
@@ -57,8 +58,9 @@ def evaluate(
     `limit` takes that many pictures, even over the classes, chosen by `seed`. Events, sharding,
     cancelling and `keep` are those of `transfer`. Raises what `transfer` and `read_folder` raise.
     """
-    pictures = folder_pictures(folder, zoo.load(sources[0], weights), limit, seed)
-    judges = tuple(dict.fromkeys((*sources, *targets)))
+    pictures = folder_pictures(folder, zoo.load(members(sources[0])[0], weights), limit, seed)
+    inside = (each for source in sources for each in members(source))
+    judges = tuple(dict.fromkeys((*inside, *targets)))
     experiment = Experiment(pictures, tuple(sources), tuple(recipes), judges, seed, batch, bfloat16)
     for event in transfer(experiment, partial(zoo.load, weights=weights), keep):
         if isinstance(event, Progress):
@@ -116,7 +118,7 @@ def as_data(cell: Cell) -> dict[str, Any]:
         "attack": title(cell.recipe),
         "knobs": settings(cell.recipe),
         "target": cell.target,
-        "white_box": cell.source == cell.target,
+        "white_box": cell.target in members(cell.source),
         "clean_accuracy": _share(cell.clean),
         "accuracy_under_attack": _share(cell.attacked),
         "success": _share(cell.success),

@@ -25,6 +25,7 @@ from PIL import Image
 from torch import Tensor
 
 from engine.alter.bfloat16 import bfloat16
+from engine.alter.ensemble import members, named
 from engine.attack.attack import Info, State, run
 from engine.attack.constraint import to_8bit
 from engine.attack.recipe import Recipe
@@ -53,6 +54,7 @@ class Picture(NamedTuple):
 class Experiment:
     """Which pictures, attacked how on which models, shown to which models.
 
+    A source "a+b" is the ensemble of a and b (`engine.alter.ensemble`); targets are single models.
     `bfloat16` takes the attacks' steps in that precision; models judge in float32 as ever.
     """
 
@@ -75,7 +77,9 @@ class Experiment:
 
     @property
     def models(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((*self.sources, *self.targets)))
+        """Every single model, once: the members of the sources, then the targets."""
+        inside = (each for source in self.sources for each in members(source))
+        return tuple(dict.fromkeys((*inside, *self.targets)))
 
     @property
     def starts(self) -> range:
@@ -166,7 +170,8 @@ def transfer(
     source, BadImage for a picture that cannot be read.
     """
     here = parallel.place()
-    victims = {name: load(name) for name in experiment.models}
+    asked = (*experiment.models, *experiment.sources)
+    victims = {name: named(name, load) for name in dict.fromkeys(asked)}
     prints = {name: store.fingerprint(v) for name, v in victims.items()} if keep else {}
     labels = {name: class_indices(experiment.pictures, v) for name, v in victims.items()}
     starts = experiment.starts[here.rank :: here.size]

@@ -290,3 +290,15 @@ def test_the_frame_shows_rows_and_columns_before_any_run() -> None:
     assert [each["short"] for each in made["columns"]] == ["ResNet-18-D", "PiT"]
     assert [each["attack"] for each in made["rows"]] == ["FGSM", "MI-FGSM"]
     assert made["cells"] == [[None, None], [None, None]]
+
+
+def test_an_ensemble_is_one_row_and_its_members_are_white_boxes() -> None:
+    single = trial().experiment
+    names = ("resnet_imagenette", "pit_imagenette")
+    recipes, targets = single.recipes[:1], ("deit_imagenette",)
+    asked = experiment(labelled.samples(), names, recipes, targets, 0, together=True)
+    assert asked.sources == ("resnet_imagenette+pit_imagenette",)
+    assert asked.targets == (*names, "deit_imagenette")
+    (row,) = frame(asked, None)["rows"]
+    assert row["short"] == "ResNet-18-D + PiT"
+    assert list(row["members"]) == list(names)

@@ -18,7 +18,10 @@ import torch
 from small_zoo import CLASSES, experiment, finish, load, pictures, plain
 from torch.nn import functional as F
 
+from engine.alter.ensemble import ensemble
+from engine.attack.attack import craft
 from engine.attack.catalog import RECIPES, recipe
+from engine.attack.constraint import to_8bit
 from engine.core.errors import BadTask
 from engine.core.streams import Streams
 from engine.data.decode import fit
@@ -65,6 +68,22 @@ def test_cells_equal_an_independent_loop() -> None:
         assert cell.right == tuple(right)
         assert cell.survived == tuple(survived)
         assert right != survived
+
+
+def test_a_source_of_joined_names_is_their_ensemble() -> None:
+    chosen = recipe("mifgsm", eps=30 / 255, steps=3)
+    asked = experiment(sources=("vit_a+cnn",), recipes=(chosen,), targets=("vit_a", "vit_b"))
+    assert asked.models == ("vit_a", "cnn", "vit_b")
+    found = finish(transfer(asked, load))
+    source = ensemble([load("vit_a"), load("cnn")])
+    images = torch.stack([fit(each.image, 32) for each in pictures()]) / 255
+    labels = class_indices(pictures(), source)
+    attack = chosen.build(source.spec)
+    x = craft(attack, source, task_for(source, images, labels), Streams(asked.seed))
+    saved = to_8bit(x, images, chosen.eps)
+    for name in asked.targets:
+        survived = predict(load(name), saved) == labels
+        assert found.cell("vit_a+cnn", chosen, name).survived == tuple(survived.tolist())
 
 
 def test_rates_count_what_they_say(matrix: Matrix) -> None:
