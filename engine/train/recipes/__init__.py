@@ -5,7 +5,6 @@ from engine.train.recipes.aas_at import AAS_AT
 from engine.train.recipes.adavit import ADAVIT
 from engine.train.recipes.avit import AVIT
 from engine.train.recipes.deit import DEIT
-from engine.train.recipes.finetune import DEIT_FINETUNE, PIT_FINETUNE
 from engine.train.recipes.pgd_at import PGD_AT
 from engine.train.recipes.pit import PIT
 from engine.train.recipes.resnet import RESNET
@@ -16,9 +15,7 @@ _IN_ORDER = (
     VIT,
     RESNET,
     DEIT,
-    DEIT_FINETUNE,
     PIT,
-    PIT_FINETUNE,
     VISFORMER,
     AVIT,
     ADAVIT,
