@@ -12,8 +12,9 @@ from pathlib import Path, PurePosixPath
 import pytest
 from PIL import Image
 
+from demo import stored
 from demo.running import Loading
-from demo.transfer import labelled
+from demo.transfer import first, labelled
 from demo.transfer.labelled import Labelled, Upload
 from demo.transfer.message import DONE, findings, frame, message, shorts
 from demo.transfer.trial import ATTACKS, Ended, Trial, at_one_budget, drive, experiment
@@ -21,6 +22,7 @@ from engine.attack.catalog import BY_NAME, recipe
 from engine.core.errors import BadImage, BadKnob, BadTask
 from engine.data.decode import decode
 from engine.data.labels import imagenet_names, spellings
+from engine.data.samples import load_sample
 from engine.evaluate.transfer import Cell, Progress
 
 CLASSES = ("cassette player", "church", "golf ball", "tench")
@@ -302,3 +304,22 @@ def test_an_ensemble_is_one_row_and_its_members_are_white_boxes() -> None:
     (row,) = frame(asked, None)["rows"]
     assert row["short"] == "ResNet-18-D + PiT"
     assert list(row["members"]) == list(names)
+
+
+def test_the_map_that_stands_there_first_is_an_experiment_on_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every bundled classifier against every other; gone as soon as a model's weights change."""
+    monkeypatch.setattr(stored, "FOLDER", tmp_path)
+    monkeypatch.setattr(first, "STEPS", 1)
+    (tmp_path / "val" / "golf_ball").mkdir(parents=True)
+    load_sample("golf_ball").save(tmp_path / "val" / "golf_ball" / "1.png")
+    assert first.main([str(tmp_path / "val"), "--name", "a folder of one"]) == 0
+    made = stored.read(first.FILE, first.made_of())
+    assert made is not None
+    assert made["state"] == DONE
+    assert made["measured"].startswith("Measured earlier on a folder of one: 1 picture")
+    assert len(made["rows"]) == 2 * len(made["columns"]) == 2 * len(first.names())
+    assert all(cell["n"] == 1 for row in made["cells"] for cell in row)
+    assert stored.read(first.FILE, "of other weights") is None
+    assert first.main([str(tmp_path / "nowhere")]) == 2
