@@ -31,6 +31,11 @@ log = logging.getLogger(__name__)
 SECONDS_BETWEEN_UPDATES = 0.2
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 QUICK: dict[str, Any] = {"queue": False, **PRIVATE}
+STOPPING = f"""() => {{
+  const said = document.querySelector("#status [data-kind=busy] b");
+  if (said) said.textContent = "{status.STOPPING}";
+  return [];
+}}"""
 GONE = "This run is no longer kept. Press Run to compute it again."
 SENTENCE = """
 (model, attack, goal, target, eps, steps) => {
@@ -95,14 +100,21 @@ def runs(
         )
         after(done.then(_files(lab), None, files, concurrency_limit=4, **PRIVATE))
 
-    def stop(visitor: gr.Request) -> Any:
-        job = lab.store.current(str(visitor.session_hash))
-        if job is None or job.stop.is_set() or (job.run is not None and job.run.done):
-            return gr.skip()
-        job.stop.set()
-        return status.line(status.STOPPING, "busy")
+    stops(lab, panel.stop)
 
-    panel.stop.click(stop, None, panel.status, **QUICK)
+
+def stops(lab: Lab, button: gr.Button) -> None:
+    """Stop ends the visitor's run after its step.
+
+    The page says so itself, at once: told from here, it could arrive after the run's last word.
+    """
+
+    def stop(visitor: gr.Request) -> None:
+        current = lab.store.current(str(visitor.session_hash))
+        if current is not None:
+            current.stop.set()
+
+    button.click(stop, js=STOPPING, **QUICK)
 
 
 def picture(panel: Panel) -> None:

@@ -16,7 +16,7 @@ from demo.cost import first
 from demo.cost.message import RESTORE, message, working
 from demo.cost.trial import EPS, STEPS, UNIVERSAL, Ended, Trial, attacks, drive, trial
 from demo.running import TORCH, Loading
-from demo.wiring import PRIVATE, QUICK, SECONDS_BETWEEN_UPDATES, Lab, picture
+from demo.wiring import PRIVATE, QUICK, SECONDS_BETWEEN_UPDATES, Lab, picture, stops
 from engine.core.errors import EngineError
 from engine.evaluate.quant_report import PUBLISHED, SHARE, Report, Working
 from engine.evaluate.quant_study import Doing
@@ -196,14 +196,7 @@ def _runs(lab: Lab, panel: Panel, board: gr.HTML) -> None:
         _work(lab), pending, [board, panel.status], trigger_mode="multiple", **TORCH, **PRIVATE
     )
 
-    def stop(visitor: gr.Request) -> Any:
-        asked = lab.store.current(str(visitor.session_hash))
-        if asked is None or asked.stop.is_set() or asked.why is not None:
-            return gr.skip()
-        asked.stop.set()
-        return status.line(status.STOPPING, "busy")
-
-    panel.stop.click(stop, None, panel.status, **QUICK)
+    stops(lab, panel.stop)
 
 
 def _begin(lab: Lab) -> Callable[..., Any]:

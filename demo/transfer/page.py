@@ -18,7 +18,7 @@ from demo.transfer import first, labelled
 from demo.transfer.labelled import MOST_PICTURES, Labelled
 from demo.transfer.message import DONE, attack, frame, message, shorts
 from demo.transfer.trial import ATTACKS, SHARED, Ended, Trial, at_one_budget, drive, experiment
-from demo.wiring import PRIVATE, QUICK, SECONDS_BETWEEN_UPDATES, Lab
+from demo.wiring import PRIVATE, SECONDS_BETWEEN_UPDATES, Lab, stops
 from engine.attack.recipes.mifgsm import MIFGSM
 from engine.attack.recipes.tgr import TGR
 from engine.core.errors import BadTask, EngineError
@@ -198,13 +198,6 @@ def _runs(lab: Lab, panel: Panel, shown: gr.HTML, files: list[Any]) -> None:
     )
     done.then(_files(lab), None, files, concurrency_limit=4, **PRIVATE)
 
-    def stop(visitor: gr.Request) -> Any:
-        trial = lab.store.current(str(visitor.session_hash))
-        if trial is None or trial.stop.is_set() or trial.why is not None:
-            return gr.skip()
-        trial.stop.set()
-        return status.line(status.STOPPING, "busy")
-
     def take(data: Any, sources: Any) -> str:
         try:
             found = _pictures(lab, data, sources)
@@ -213,7 +206,7 @@ def _runs(lab: Lab, panel: Panel, shown: gr.HTML, files: list[Any]) -> None:
             return status.error(problem)
         return _told(found)
 
-    panel.stop.click(stop, None, panel.status, **QUICK)
+    stops(lab, panel.stop)
     for happens in (panel.files.upload, panel.files.delete, panel.files.clear):
         happens(take, [panel.files, panel.sources], panel.status, preprocess=False, **PRIVATE)
 

@@ -213,14 +213,7 @@ def _runs(lab: Lab, panel: Panel, view: gr.HTML) -> None:
         _work(lab), pending, [view, panel.status], trigger_mode="multiple", **TORCH, **PRIVATE
     )
 
-    def stop(visitor: gr.Request) -> Any:
-        inquiry = lab.store.current(str(visitor.session_hash))
-        if inquiry is None or inquiry.stop.is_set() or inquiry.ended:
-            return gr.skip()
-        inquiry.stop.set()
-        return status.line(status.STOPPING, "busy")
-
-    panel.stop.click(stop, None, panel.status, **QUICK)
+    wiring.stops(lab, panel.stop)
 
 
 def _switches(lab: Lab, panel: Panel, stored: gr.HTML) -> None:

@@ -20,7 +20,6 @@ def cost(browser: Any, served: str, request: pytest.FixtureRequest) -> Iterator[
     """A fresh visitor of the Cost page; parametrise indirectly with (width, height, theme)."""
     width, height, theme = getattr(request, "param", (1440, 900, "light"))
     found = Visit(browser, served, width, height, theme, "/cost", f"{FINDING} .lab-adversarial")
-    found.page.set_default_timeout(60_000)
     yield found
     found.close()
 
@@ -85,7 +84,7 @@ def test_stop_keeps_what_the_attack_has_reached(cost: Visit) -> None:
     steps(cost, 300)
     page.click("#run")
     cost.status("of 300")
-    page.click("#stop")
+    cost.stop()
     said = cost.status("Stopped after")
     at = int(said.split("Stopped after ")[1].split()[0])
     assert 1 <= at < 300

@@ -21,7 +21,6 @@ READY = "#lab-transfer .transfer-cell"
 def visit(browser: Any, served: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
     width, height, theme = getattr(request, "param", (1440, 900, "light"))
     found = Visit(browser, served, width, height, theme, "/transfer", READY)
-    found.page.set_default_timeout(60_000)
     yield found
     found.close()
 
@@ -128,7 +127,7 @@ def test_stop_keeps_what_was_found(visit: Visit) -> None:
     page.press("#knob-steps input[type=number]", "Tab")
     page.click("#run")
     page.wait_for_selector("#lab-transfer svg text:text-is('4 of 8')", state="attached")
-    page.click("#stop")
+    visit.stop()
     assert "of 8 pictures through. What was found stays." in visit.status("Stopped")
     said = [each for each in cells(visit) if "shown to" in each]
     measured = sum("95 % interval" in each for each in said)

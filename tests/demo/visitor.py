@@ -41,7 +41,7 @@ class Visit:
         self.page.on("request", lambda r: self._asked(r.url, url))
         self.page.on("pageerror", lambda error: self.faults.append(f"page: {error.stack or error}"))
         self.page.on("console", self._said)
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(60_000)
         self.page.goto(f"{url}{path}?__theme={theme}")
         self.page.wait_for_selector(ready)
 
@@ -60,6 +60,10 @@ class Visit:
             arg=list(words),
         )
         return self.page.inner_text("#status")
+
+    def stop(self) -> None:
+        """Press Stop at once; a click would wait for still frames, which a run that draws delays."""
+        self.page.dispatch_event("#stop", "click")
 
     def upload(self, name: str, kind: str, content: bytes) -> None:
         self.page.set_input_files(
