@@ -14,7 +14,17 @@ import gradio as gr
 from demo import models, recipe, status
 from demo.cost import first
 from demo.cost.message import RESTORE, message, working
-from demo.cost.trial import EPS, STEPS, UNIVERSAL, Ended, Trial, attacks, drive, trial
+from demo.cost.trial import (
+    EPS,
+    PATIENCE_SECONDS,
+    STEPS,
+    UNIVERSAL,
+    Ended,
+    Trial,
+    attacks,
+    drive,
+    trial,
+)
 from demo.running import TORCH, Loading
 from demo.wiring import PRIVATE, QUICK, SECONDS_BETWEEN_UPDATES, Lab, picture, stops
 from engine.core.errors import EngineError
@@ -281,7 +291,7 @@ def _ended(asked: Trial, seconds: float) -> str:
     if asked.why == "stopped":
         return status.line(f"Stopped after {done}.{left_out}", "done")
     return status.line(
-        f"Stopped after {done}: a run may take four minutes on this page.{left_out}",
+        f"Stopped after {done}: a run may take {PATIENCE_SECONDS:.0f} seconds on this page.{left_out}",
         "done",
         hint="Fewer steps or a smaller model will finish.",
     )
