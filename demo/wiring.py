@@ -13,12 +13,23 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from demo import charts, controls, first_run, models, pictures, recipe, status, views
+from demo.launch import (
+    DRIVING,
+    MAKING,
+    PRIVATE,
+    QUICK,
+    SECONDS_BETWEEN_UPDATES,
+    driven,
+    stops,
+    supersede,
+)
 from demo.recipe import ONE, SELF, Panel
 from demo.running import TORCH, Began, Ended, Loading, drive, fetch
 from demo.store import Job, Store
@@ -28,14 +39,6 @@ from engine.model import zoo
 
 log = logging.getLogger(__name__)
 
-SECONDS_BETWEEN_UPDATES = 0.2
-PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-QUICK: dict[str, Any] = {"queue": False, **PRIVATE}
-STOPPING = f"""() => {{
-  const said = document.querySelector("#status [data-kind=busy] b");
-  if (said) said.textContent = "{status.STOPPING}";
-  return [];
-}}"""
 GONE = "This run is no longer kept. Press Run to compute it again."
 SENTENCE = """
 (model, attack, goal, target, eps, steps) => {
@@ -85,36 +88,14 @@ def runs(
             _begin(lab, list(panel.knobs), one),
             panel.asked,
             [panel.status, pending],
-            preprocess=False,
-            concurrency_limit=8,
-            trigger_mode="multiple",
-            **PRIVATE,
+            **MAKING,
         )
-        done = begun.then(
-            _work(lab, 1 if one else None),
-            pending,
-            [carrier, panel.status],
-            trigger_mode="multiple",
-            **TORCH,
-            **PRIVATE,
-        )
+        follow = partial(_follow, lab.store, 1 if one else None)
+        work = driven(lab.store, follow, lambda _: views.RESTORE)
+        done = begun.then(work, pending, [carrier, panel.status], **TORCH, **DRIVING)
         after(done.then(_files(lab), None, files, concurrency_limit=4, **PRIVATE))
 
-    stops(lab, panel.stop)
-
-
-def stops(lab: Lab, button: gr.Button) -> None:
-    """Stop ends the visitor's run after its step.
-
-    The page says so itself, at once: told from here, it could arrive after the run's last word.
-    """
-
-    def stop(visitor: gr.Request) -> None:
-        current = lab.store.current(str(visitor.session_hash))
-        if current is not None:
-            current.stop.set()
-
-    button.click(stop, js=STOPPING, **QUICK)
+    stops(lab.store, panel.stop)
 
 
 def picture(panel: Panel) -> None:
@@ -249,34 +230,14 @@ def _begin(lab: Lab, names: list[str], one: bool) -> Callable[..., Iterator[Any]
             before.stop.clear()
             job = before
         else:
-            if before is not None:
-                before.stop.set()
+            supersede(lab.store, session)
             job = lab.store.add(Job(request, session))
         yield status.line(status.WAITING, "busy"), job.id
 
     return handle
 
 
-def _work(lab: Lab, steps: int | None) -> Callable[[str], Iterator[Any]]:
-    """Drive the pending job: (carrier, status)."""
-
-    def handle(pending: str) -> Iterator[Any]:
-        job = lab.store.get(pending) if pending else None
-        if job is None:
-            yield gr.skip(), gr.skip()  # else gradio blanks what an error has just said
-            return
-        try:
-            yield from _follow(lab.store, job, steps)
-        except EngineError as problem:
-            yield views.RESTORE, status.error(problem)
-        except Exception as problem:
-            log.exception("a run failed")
-            yield views.RESTORE, status.bug(problem)
-
-    return handle
-
-
-def _follow(store: Store, job: Job, steps: int | None) -> Iterator[Any]:
+def _follow(store: Store, steps: int | None, job: Job) -> Iterator[Any]:
     """The job's events as (carrier, status), thinned to what an eye can follow."""
     began = shown = time.monotonic()
     taken = 0

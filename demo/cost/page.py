@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,13 @@ from demo.cost.trial import (
     drive,
     trial,
 )
+from demo.launch import QUICK, SECONDS_BETWEEN_UPDATES, launch
 from demo.running import TORCH, Loading
-from demo.wiring import PRIVATE, QUICK, SECONDS_BETWEEN_UPDATES, Lab, picture, stops
+from demo.wiring import Lab, picture
 from engine.core.errors import EngineError
 from engine.evaluate.quant_report import PUBLISHED, SHARE, Report, Working
 from engine.evaluate.quant_study import Doing
 from engine.model import zoo
-
-log = logging.getLogger(__name__)
 
 LEAD = "An int8 model runs outliers in 16 bits. An attack makes outliers: the answer stays, the bill grows."
 CALIBRATE, ABSOLUTE = "by a share of clean columns", "as a number"
@@ -75,7 +74,8 @@ def page(lab: Lab) -> None:
             board = _board(earlier)
     picture(panel)
     _choices(lab, panel)
-    _runs(lab, panel, board)
+    make, follow = partial(_make, lab), partial(_follow, lab)
+    launch(lab.store, panel, board, make, follow, lambda _: RESTORE, TORCH)
 
 
 def _controls(lab: Lab, ran: bool) -> Panel:
@@ -191,64 +191,10 @@ def _choices(lab: Lab, panel: Panel) -> None:
     )
 
 
-def _runs(lab: Lab, panel: Panel, board: gr.HTML) -> None:
-    pending = gr.State("")
-    begun = panel.run.click(
-        _begin(lab),
-        panel.asked,
-        [panel.status, pending],
-        preprocess=False,
-        concurrency_limit=8,
-        trigger_mode="multiple",
-        **PRIVATE,
-    )
-    begun.then(
-        _work(lab), pending, [board, panel.status], trigger_mode="multiple", **TORCH, **PRIVATE
-    )
-
-    stops(lab, panel.stop)
-
-
-def _begin(lab: Lab) -> Callable[..., Any]:
-    """Read the controls and hand the run on: (status, its id)."""
-
-    def handle(visitor: gr.Request, *values: Any) -> Any:
-        session = str(visitor.session_hash)
-        named = dict(zip(ASKED, values, strict=True))
-        named["calibrate"] = named["calibrate"] == CALIBRATE
-        try:
-            asked = trial(named, lab.weights, session)
-        except EngineError as problem:
-            return status.error(problem), ""
-        except Exception as problem:
-            log.exception("a cost request failed")
-            return status.bug(problem), ""
-        before = lab.store.current(session)
-        if before is not None:
-            before.stop.set()
-        lab.store.add(asked)
-        return status.line(status.WAITING, "busy"), asked.id
-
-    return handle
-
-
-def _work(lab: Lab) -> Callable[[str], Iterator[Any]]:
-    """Drive the pending run: (board, status). The last good report stays, whatever goes wrong."""
-
-    def handle(pending: str) -> Iterator[Any]:
-        asked = lab.store.get(pending) if pending else None
-        if asked is None:
-            yield gr.skip(), gr.skip()  # else gradio blanks what an error has just said
-            return
-        try:
-            yield from _follow(lab, asked)
-        except EngineError as problem:
-            yield RESTORE, status.error(problem)
-        except Exception as problem:
-            log.exception("a cost run failed")
-            yield RESTORE, status.bug(problem)
-
-    return handle
+def _make(lab: Lab, session: str, values: Sequence[Any]) -> Trial:
+    named = dict(zip(ASKED, values, strict=True))
+    named["calibrate"] = named["calibrate"] == CALIBRATE
+    return trial(named, lab.weights, session)
 
 
 def _follow(lab: Lab, asked: Trial) -> Iterator[Any]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,19 @@ from typing import Any
 import gradio as gr
 
 from demo import controls, status
+from demo.launch import PRIVATE, SECONDS_BETWEEN_UPDATES, launch
 from demo.running import Loading
 from demo.transfer import first, labelled
 from demo.transfer.labelled import MOST_PICTURES, Labelled
 from demo.transfer.message import DONE, attack, frame, message, shorts
 from demo.transfer.trial import ATTACKS, SHARED, Ended, Trial, at_one_budget, drive, experiment
-from demo.wiring import PRIVATE, SECONDS_BETWEEN_UPDATES, Lab, stops
+from demo.wiring import Lab
 from engine.attack.recipes.mifgsm import MIFGSM
 from engine.attack.recipes.tgr import TGR
 from engine.core.errors import BadTask, EngineError
 from engine.evaluate.transfer import Progress
 from engine.model import zoo
 from engine.model.zoo import Card
-
-log = logging.getLogger(__name__)
 
 FINDING = ""
 """For which models and budgets the published TGR setting helps, as measured; nothing while empty."""
@@ -178,24 +177,8 @@ def _map(first: dict[str, Any] | None) -> gr.HTML:
 
 
 def _runs(lab: Lab, panel: Panel, shown: gr.HTML, files: list[Any]) -> None:
-    pending = gr.State("")
-    begun = panel.run.click(
-        _begin(lab),
-        panel.asked,
-        [panel.status, pending],
-        preprocess=False,
-        concurrency_limit=8,
-        trigger_mode="multiple",
-        **PRIVATE,
-    )
-    done = begun.then(
-        _work(lab),
-        pending,
-        [shown, panel.status],
-        trigger_mode="multiple",
-        **SHARED,
-        **PRIVATE,
-    )
+    make, follow = partial(_asked, lab), partial(_follow, lab)
+    done = launch(lab.store, panel, shown, make, follow, _kept, SHARED)
     done.then(_files(lab), None, files, concurrency_limit=4, **PRIVATE)
 
     def take(data: Any, sources: Any) -> str:
@@ -206,7 +189,6 @@ def _runs(lab: Lab, panel: Panel, shown: gr.HTML, files: list[Any]) -> None:
             return status.error(problem)
         return _told(found)
 
-    stops(lab, panel.stop)
     for happens in (panel.files.upload, panel.files.delete, panel.files.clear):
         happens(take, [panel.files, panel.sources], panel.status, preprocess=False, **PRIVATE)
 
@@ -237,48 +219,6 @@ def _asked(lab: Lab, session: str, values: Sequence[Any]) -> Trial:
     recipes = at_one_budget(attacks or (), eps, steps)
     asked = experiment(found, sources or (), recipes, targets or (), int(seed), bool(together))
     return Trial(asked, found, lab.weights, session)
-
-
-def _begin(lab: Lab) -> Callable[..., Iterator[Any]]:
-    """Read the controls and the pictures, and hand the trial on: (status, its id)."""
-
-    def handle(visitor: gr.Request, *values: Any) -> Iterator[Any]:
-        session = str(visitor.session_hash)
-        try:
-            trial = _asked(lab, session, values)
-        except EngineError as problem:
-            yield status.error(problem), ""
-            return
-        except Exception as problem:
-            log.exception("a transfer request failed")
-            yield status.bug(problem), ""
-            return
-        before = lab.store.current(session)
-        if before is not None:
-            before.stop.set()
-        lab.store.add(trial)
-        yield status.line(status.WAITING, "busy"), trial.id
-
-    return handle
-
-
-def _work(lab: Lab) -> Callable[[str], Iterator[Any]]:
-    """Drive the pending trial: (map, status). What was found stays, whatever goes wrong."""
-
-    def handle(pending: str) -> Iterator[Any]:
-        trial = lab.store.get(pending) if pending else None
-        if trial is None:
-            yield gr.skip(), gr.skip()  # else gradio blanks what an error has just said
-            return
-        try:
-            yield from _follow(lab, trial)
-        except EngineError as problem:
-            yield _kept(trial), status.error(problem)
-        except Exception as problem:
-            log.exception("a transfer experiment failed")
-            yield _kept(trial), status.bug(problem)
-
-    return handle
 
 
 def _follow(lab: Lab, trial: Trial) -> Iterator[Any]:

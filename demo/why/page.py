@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from demo import controls, models, pictures, recipe, status, wiring
+from demo.launch import QUICK, launch
 from demo.recipe import SELF
 from demo.running import TORCH, Loading
 from demo.why import first
 from demo.why.inquiry import Ended, Inquiry, Question, drive
 from demo.why.message import RESTORE, ended, live, opened
 from demo.why.studies import study
-from demo.wiring import PRIVATE, QUICK, Lab
+from demo.wiring import Lab
 from engine.attack.places import COMPONENTS
 from engine.attack.recipes.tgr import TGR
-from engine.core.errors import BadImage, BadKnob, BadTask, EngineError
+from engine.core.errors import BadImage, BadKnob, BadTask
 from engine.core.knobs import knobs
 from engine.evaluate.why import Case
 from engine.model import zoo
 from engine.model.zoo import Card
 from engine.studio import class_index
-
-log = logging.getLogger(__name__)
 
 LEAD = (
     "Token gradient regularisation shrinks gradients by factors and zeroes their extreme tokens. "
@@ -74,7 +73,8 @@ def page(lab: Lab) -> None:
             known = study(str(panel.model.value or ""), lab.weights)
             stored = _drawn("why-study", "study", known)
     wiring.picture(panel)
-    _runs(lab, panel, view)
+    make, follow = partial(_make, lab), partial(_follow, lab)
+    launch(lab.store, panel, view, make, follow, lambda _: RESTORE, TORCH)
     _switches(lab, panel, stored)
 
 
@@ -197,23 +197,8 @@ def _question(weights: Path | None, values: Sequence[Any]) -> Question:
     )
 
 
-def _runs(lab: Lab, panel: Panel, view: gr.HTML) -> None:
-    """Run and Stop."""
-    pending = gr.State("")
-    begun = panel.run.click(
-        _begin(lab),
-        panel.asked,
-        [panel.status, pending],
-        preprocess=False,
-        concurrency_limit=8,
-        trigger_mode="multiple",
-        **PRIVATE,
-    )
-    begun.then(
-        _work(lab), pending, [view, panel.status], trigger_mode="multiple", **TORCH, **PRIVATE
-    )
-
-    wiring.stops(lab, panel.stop)
+def _make(lab: Lab, session: str, values: Sequence[Any]) -> Inquiry:
+    return Inquiry(_question(lab.weights, values), session)
 
 
 def _switches(lab: Lab, panel: Panel, stored: gr.HTML) -> None:
@@ -230,46 +215,6 @@ def _switches(lab: Lab, panel: Panel, stored: gr.HTML) -> None:
 
     asked, told = [panel.model, panel.targets], [panel.targets, panel.label, stored]
     panel.model.change(look, asked, told, preprocess=False, **QUICK)
-
-
-def _begin(lab: Lab) -> Callable[..., Any]:
-    """Make the question and hand it on: (status, pending inquiry's id)."""
-
-    def handle(visitor: gr.Request, *values: Any) -> Any:
-        session = str(visitor.session_hash)
-        try:
-            question = _question(lab.weights, values)
-        except EngineError as problem:
-            return status.error(problem), ""
-        except Exception as problem:
-            log.exception("a question failed")
-            return status.bug(problem), ""
-        before = lab.store.current(session)
-        if before is not None:
-            before.stop.set()
-        inquiry = lab.store.add(Inquiry(question, session))
-        return status.line(status.WAITING, "busy"), inquiry.id
-
-    return handle
-
-
-def _work(lab: Lab) -> Callable[[str], Iterator[Any]]:
-    """Drive the pending inquiry: (view, status)."""
-
-    def handle(pending: str) -> Iterator[Any]:
-        inquiry = lab.store.get(pending) if pending else None
-        if inquiry is None:
-            yield gr.skip(), gr.skip()
-            return
-        try:
-            yield from _follow(lab, inquiry)
-        except EngineError as problem:
-            yield RESTORE, status.error(problem)
-        except Exception as problem:
-            log.exception("a comparison failed")
-            yield RESTORE, status.bug(problem)
-
-    return handle
 
 
 def _follow(lab: Lab, inquiry: Inquiry) -> Iterator[Any]:
