@@ -35,7 +35,6 @@ BRING = (
     "The bundled samples; or your own: names that begin with their class, "
     "as golf_ball_1.jpg, or one zip with a folder per class."
 )
-EPS, STEPS = 8, 10
 FILES = (("csv", "CSV"), ("json", "Result JSON"), ("png", "Heat map PNG"))
 
 
@@ -115,7 +114,7 @@ def _controls(here: Sequence[Card]) -> Panel:
             elem_id="attacks",
         ),
     }
-    for name, value in (("eps", EPS), ("steps", STEPS)):
+    for name, value in (("eps", first.EPS), ("steps", first.STEPS)):
         look = controls.appearance(MIFGSM, name) | {"value": value, "info": None}
         parts[name] = gr.Slider(**look, interactive=True, elem_id=f"knob-{name}")
     parts["targets"] = gr.CheckboxGroup(
@@ -157,7 +156,7 @@ def _first(here: Sequence[Card], weights: Path | None) -> dict[str, Any] | None:
     samples = labelled.samples()
     if not names or not samples.pictures:
         return None
-    recipes = at_one_budget((MIFGSM.name, TGR.name), EPS, STEPS)
+    recipes = at_one_budget((MIFGSM.name, TGR.name), first.EPS, first.STEPS)
     return frame(experiment(samples, names[:1], recipes, names[1:], 0), weights)
 
 

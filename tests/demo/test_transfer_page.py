@@ -66,7 +66,7 @@ def test_fills_live_and_is_read_out_switched_and_exported(visit: Visit, tmp_path
     assert sum("(white box)" in each for each in said) == 2
     assert "From ViT to 4 other models" in page.inner_text(".transfer-findings")
     note = page.inner_text(".transfer-note")
-    assert all(word in note for word in ("8 bundled samples", "eps 8/255", "4 steps", "8-bit"))
+    assert all(word in note for word in ("8 bundled samples", "eps 16/255", "4 steps", "8-bit"))
 
     page.hover(f"{READY}[data-row='1'][data-column='2']")
     page.wait_for_selector(".transfer-detail :text('accuracy under attack')")
