@@ -17,6 +17,7 @@ from engine.attack.recipes.sgm import SGM
 from engine.attack.recipes.sim import SIM
 from engine.attack.recipes.sponge import Sponge
 from engine.attack.recipes.tgr import TGR
+from engine.attack.recipes.tgr_factors import TGRFactors
 from engine.attack.recipes.tgr_patchout import TGRPatchOut
 from engine.attack.recipes.tim import TIM
 from engine.attack.recipes.vmi import VMI
@@ -32,6 +33,7 @@ RECIPES: tuple[type[Recipe], ...] = (
     SGM,
     PNAPatchOut,
     TGRPatchOut,
+    TGRFactors,
     ATT,
     FPR,
     VMI,

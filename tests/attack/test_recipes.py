@@ -29,6 +29,7 @@ from engine.attack.recipes.pna import PNA
 from engine.attack.recipes.sgm import SGM
 from engine.attack.recipes.sim import SIM
 from engine.attack.recipes.tgr import TGR
+from engine.attack.recipes.tgr_factors import TGRFactors
 from engine.attack.recipes.tgr_patchout import TGRPatchOut
 from engine.attack.recipes.tim import TIM
 from engine.attack.recipes.vmi import VMI
@@ -269,6 +270,14 @@ def test_diverse_input_is_a_resized_padded_copy_per_picture():
     changed = (some != x).flatten(1).any(1)
     assert changed.any()
     assert not changed.all()
+
+
+def test_factors_only_is_tgr_that_zeroes_nothing():
+    spec = victim("vit").spec
+    ours, tgr = TGRFactors(**BUDGET).build(spec), TGR(**BUDGET, k=0).build(spec)
+    assert ours.rules == tgr.rules
+    assert len(ours.rules) == 3
+    assert ours.rules != TGR(**BUDGET).build(spec).rules
 
 
 def test_tgr_patchout_is_tgr_behind_patchout():
