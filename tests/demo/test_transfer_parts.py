@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,7 +18,9 @@ from demo.running import Loading
 from demo.transfer import first, labelled
 from demo.transfer.labelled import Labelled, Upload
 from demo.transfer.message import DONE, findings, frame, message, shorts
+from demo.transfer.page import FINDING
 from demo.transfer.trial import ATTACKS, Ended, Trial, at_one_budget, drive, experiment
+from demo.why import studies
 from engine.attack.catalog import BY_NAME, recipe
 from engine.core.errors import BadImage, BadKnob, BadTask
 from engine.data.decode import decode
@@ -27,6 +30,8 @@ from engine.evaluate.transfer import Cell, Progress
 
 CLASSES = ("cassette player", "church", "golf ball", "tench")
 SOURCE, TARGET = "resnet_imagenette", "pit_imagenette"
+
+PUBLISHED = {"attention": 0.25, "qkv": 0.75, "mlp": 0.5, "components": "all", "site": "scores"}
 
 
 def png(shade: int = 90) -> bytes:
@@ -323,3 +328,21 @@ def test_the_map_that_stands_there_first_is_an_experiment_on_a_folder(
     assert all(cell["n"] == 1 for row in made["cells"] for cell in row)
     assert stored.read(first.FILE, "of other weights") is None
     assert first.main([str(tmp_path / "nowhere")]) == 2
+
+
+def test_the_finding_says_what_the_studies_hold() -> None:
+    def gain(source: str, eps: int, k: int) -> float:
+        data = json.loads((studies.STUDIES / f"tgr_ablation_{source}.json").read_text())
+        (found,) = (
+            100 * each["gain"][0]
+            for each in data["entries"]
+            if round(each["eps_255"]) == eps
+            and each["recipe"] == {**each["recipe"], **PUBLISHED, "k": k, "name": "tgr"}
+        )
+        return found
+
+    bundled, tiny = "vit_imagenette", "vit_tiny_patch16_224"
+    helps = [gain(bundled, 8, 1), gain(bundled, 16, 1), gain(tiny, 16, 1)]
+    assert all(f"{each:+.1f}" in FINDING for each in helps)
+    assert f"costs {-gain(tiny, 8, 1):.1f} points at 8/255" in FINDING
+    assert min(gain(tiny, 8, 0), gain(tiny, 16, 0)) > 0
