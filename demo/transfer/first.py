@@ -69,7 +69,7 @@ def main(words: list[str] | None = None) -> int:
         print(f"transfer.first: {problem}", file=sys.stderr)
         return 2
     made = message(trial, DONE)
-    made["measured"] = f"Measured earlier on {asked.name}: {made['measured']}"
+    made["measured"] = f"{asked.name}, earlier: {made['measured']}"
     files.write(FILE, made_of(), made)
     return 0
 

@@ -51,7 +51,10 @@ def cells(visit: Visit) -> list[str]:
 
 def test_fills_live_and_is_read_out_switched_and_exported(visit: Visit, tmp_path: Path) -> None:
     page = visit.page
-    assert all("not measured yet" in each for each in cells(visit) if "mean" not in each)
+    earlier = cells(visit)
+    assert len(earlier) == 10 * (5 + 1)  # every bundled classifier against every other, two attacks
+    assert all("95 % interval" in each or "mean over 4" in each for each in earlier)
+    assert "Imagenette's val, earlier: 60 pictures" in page.inner_text(".transfer-note")
     page.fill("#knob-steps input[type=number]", "4")
     page.press("#knob-steps input[type=number]", "Tab")
     page.click("#run")

@@ -323,7 +323,7 @@ def test_the_map_that_stands_there_first_is_an_experiment_on_a_folder(
     made = stored.read(first.FILE, first.made_of())
     assert made is not None
     assert made["state"] == DONE
-    assert made["measured"].startswith("Measured earlier on a folder of one: 1 picture")
+    assert made["measured"].startswith("a folder of one, earlier: 1 picture")
     assert len(made["rows"]) == 2 * len(made["columns"]) == 2 * len(first.names())
     assert all(cell["n"] == 1 for row in made["cells"] for cell in row)
     assert stored.read(first.FILE, "of other weights") is None
@@ -346,3 +346,8 @@ def test_the_finding_says_what_the_studies_hold() -> None:
     assert all(f"{each:+.1f}" in FINDING for each in helps)
     assert f"costs {-gain(tiny, 8, 1):.1f} points at 8/255" in FINDING
     assert min(gain(tiny, 8, 0), gain(tiny, 16, 0)) > 0
+
+
+def test_the_map_that_ships_is_of_these_weights() -> None:
+    """If not: `python -m demo.transfer.first FOLDER`."""
+    assert first.stored() is not None
