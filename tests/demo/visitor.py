@@ -16,8 +16,14 @@ FLAGS = (
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 )
-# Chromium's own remarks, none of them about this page.
-HARMLESS = ("svelte-i18n", "Too many arguments provided for the endpoint")
+# Remarks of Chromium and gradio, none of them about this page; the last two are gradio asking how an
+# upload goes on that is already over.
+HARMLESS = (
+    "svelte-i18n",
+    "Too many arguments provided for the endpoint",
+    "/upload_progress?upload_id=",
+    "Response (",
+)
 # The earlier run stands there: the views have drawn without a click.
 FIRST_RUN = "#lab-verdict :text('golf ball')"
 
@@ -50,8 +56,9 @@ class Visit:
             self.faults.append(f"asked for {what}")
 
     def _said(self, message: Any) -> None:
-        if message.type == "error" and not any(word in message.text for word in HARMLESS):
-            self.faults.append(f"console: {message.text}")
+        said = f"{message.text} ({message.location['url']})"
+        if message.type == "error" and not any(word in said for word in HARMLESS):
+            self.faults.append(f"console: {said}")
 
     def status(self, *words: str) -> str:
         """Wait until the line beside the Run button holds one of these words; give it back."""
