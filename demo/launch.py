@@ -68,7 +68,7 @@ def launch(
         except Exception as problem:
             log.exception("a request failed")
             return status.bug(problem), ""
-        supersede(store, session)
+        halt(store, session)
         store.add(job)
         return status.line(status.WAITING, "busy"), job.id
 
@@ -78,8 +78,8 @@ def launch(
     return begun.then(work, pending, [shown, panel.status], **slots, **DRIVING)
 
 
-def supersede(store: Store, session: str) -> None:
-    """A visitor's next job ends the one before."""
+def halt(store: Store, session: str) -> None:
+    """What a visitor's page has under way ends after its step."""
     before = store.current(session)
     if before is not None:
         before.stop.set()
@@ -113,6 +113,6 @@ def stops(store: Store, button: gr.Button) -> None:
     """
 
     def stop(visitor: gr.Request) -> None:
-        supersede(store, str(visitor.session_hash))
+        halt(store, str(visitor.session_hash))
 
     button.click(stop, js=STOPPING, **QUICK)

@@ -47,7 +47,7 @@ def build(weights: Path | None = None) -> gr.Blocks:
 
 
 def _navbar() -> None:
-    gr.Navbar(main_page_name="Lab", visible=bool(PAGES))
+    gr.Navbar(main_page_name="Lab", visible=True)
 
 
 def page(demo: gr.Blocks, lab: Lab) -> None:

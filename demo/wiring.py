@@ -27,8 +27,8 @@ from demo.launch import (
     QUICK,
     SECONDS_BETWEEN_UPDATES,
     driven,
+    halt,
     stops,
-    supersede,
 )
 from demo.recipe import ONE, SELF, Panel
 from demo.running import TORCH, Began, Ended, Loading, drive, fetch
@@ -230,7 +230,7 @@ def _begin(lab: Lab, names: list[str], one: bool) -> Callable[..., Iterator[Any]
             before.stop.clear()
             job = before
         else:
-            supersede(lab.store, session)
+            halt(lab.store, session)
             job = lab.store.add(Job(request, session))
         yield status.line(status.WAITING, "busy"), job.id
 

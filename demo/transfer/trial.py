@@ -22,7 +22,7 @@ from engine.attack.recipes.fgsm import FGSM
 from engine.attack.recipes.pgd import PGD
 from engine.core.errors import BadTask
 from engine.evaluate.evaluate import Evaluation, summary
-from engine.evaluate.transfer import Cell, Experiment, Matrix, Progress, table, transfer
+from engine.evaluate.transfer import Cell, Experiment, Matrix, Progress, singles, table, transfer
 from engine.model import zoo
 
 BATCH = 4  # pictures: small, so that the map fills before one's eyes and a step is soon over
@@ -104,7 +104,7 @@ def experiment(
         raise BadTask("There is no source model.", "Choose the model that the attacks are made on.")
     if not recipes:
         raise BadTask("There is no attack.", "Choose at least one.")
-    judges = tuple(dict.fromkeys((*sources, *targets)))
+    judges = singles(sources, targets)
     made_on = (JOIN.join(sources),) if together else tuple(sources)
     return Experiment(labelled.pictures, made_on, tuple(recipes), judges, seed, BATCH)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from engine.evaluate.ablation import SCHEMA
+from engine.evaluate.quant_file import STUDIES
 from engine.model import zoo
 
 log = logging.getLogger(__name__)
 
-STUDIES = Path(__file__).parents[2] / "assets" / "studies"
 BUDGETS = (8, 16)
 ONE = {"attention": 1.0, "qkv": 1.0, "mlp": 1.0}
 PUBLISHED = {"attention": 0.25, "qkv": 0.75, "mlp": 0.5}

@@ -22,6 +22,7 @@ from engine.evaluate.transfer import (
     Picture,
     Progress,
     settings,
+    singles,
     title,
     transfer,
 )
@@ -59,8 +60,7 @@ def evaluate(
     cancelling and `keep` are those of `transfer`. Raises what `transfer` and `read_folder` raise.
     """
     pictures = folder_pictures(folder, zoo.load(members(sources[0])[0], weights), limit, seed)
-    inside = (each for source in sources for each in members(source))
-    judges = tuple(dict.fromkeys((*inside, *targets)))
+    judges = singles(sources, targets)
     experiment = Experiment(pictures, tuple(sources), tuple(recipes), judges, seed, batch, bfloat16)
     for event in transfer(experiment, partial(zoo.load, weights=weights), keep):
         if isinstance(event, Progress):

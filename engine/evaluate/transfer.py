@@ -50,6 +50,12 @@ class Picture(NamedTuple):
     label: str
 
 
+def singles(sources: Sequence[str], targets: Sequence[str]) -> tuple[str, ...]:
+    """Every single model, once: the members of the sources, then the targets."""
+    inside = (each for source in sources for each in members(source))
+    return tuple(dict.fromkeys((*inside, *targets)))
+
+
 @dataclass(frozen=True)
 class Experiment:
     """Which pictures, attacked how on which models, shown to which models.
@@ -78,8 +84,7 @@ class Experiment:
     @property
     def models(self) -> tuple[str, ...]:
         """Every single model, once: the members of the sources, then the targets."""
-        inside = (each for source in self.sources for each in members(source))
-        return tuple(dict.fromkeys((*inside, *self.targets)))
+        return singles(self.sources, self.targets)
 
     @property
     def starts(self) -> range:
