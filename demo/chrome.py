@@ -99,7 +99,7 @@ def launch_settings() -> dict[str, Any]:
     """What `launch` gets, the same from app.py and from the tests."""
     return {
         "theme": theme(),
-        "css": (STYLE / "lab.css").read_text(),
+        "css": (STYLE / "lab.css").read_text(encoding="utf-8"),
         "head": views.HEAD,
         "favicon_path": str(STYLE / "icon.svg"),
         "footer_links": ["api", "settings"],

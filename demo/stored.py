@@ -29,7 +29,7 @@ def read(name: str, made: str) -> dict[str, Any] | None:
     path = FOLDER / name
     if not path.is_file():
         return None
-    found = json.loads(path.read_text())
+    found = json.loads(path.read_text(encoding="utf-8"))
     return found["message"] if found["made_of"] == made else None
 
 
@@ -37,5 +37,7 @@ def write(name: str, made: str, message: dict[str, Any]) -> None:
     """Keep a message, and tell its size."""
     path = FOLDER / name
     found = {"made_of": made, "message": message}
-    path.write_text(json.dumps(found, separators=(",", ":"), allow_nan=False) + "\n")
+    path.write_text(
+        json.dumps(found, separators=(",", ":"), allow_nan=False) + "\n", encoding="utf-8"
+    )
     print(f"{name}: {path.stat().st_size / 1e6:.2f} MB")

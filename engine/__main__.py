@@ -174,7 +174,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         if arguments.out:
             _write(arguments.out, report)
         if arguments.csv:
-            arguments.csv.write_text(table(found.matrix.cells))
+            arguments.csv.write_text(table(found.matrix.cells), encoding="utf-8")
         _show(arguments, report, [_line(cell) for cell in found.matrix.cells])
 
 
@@ -353,7 +353,7 @@ def _line(cell: Cell) -> str:
 
 def _write(path: Path, report: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(report, indent=2, default=_plain) + "\n")
+    path.write_text(json.dumps(report, indent=2, default=_plain) + "\n", encoding="utf-8")
 
 
 def _settings(words: Sequence[str]) -> dict[str, str]:

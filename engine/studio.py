@@ -408,7 +408,9 @@ def save(result: Result, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     result.image().save(folder / "adversarial.png")
     np.savez_compressed(folder / "perturbation.npz", **arrays(result))
-    (folder / "result.json").write_text(json.dumps(summary(result), indent=2) + "\n")
+    (folder / "result.json").write_text(
+        json.dumps(summary(result), indent=2) + "\n", encoding="utf-8"
+    )
 
 
 def arrays(result: Result) -> dict[str, Any]:

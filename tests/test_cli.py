@@ -51,7 +51,7 @@ def test_attack_writes_what_it_reports(tmp_path: Path, capsys: pytest.CaptureFix
         capsys, *words, "--set", "eps=4/255", "--set", "steps=3", "--out", str(tmp_path), "--json"
     )
     assert status == 0
-    report = json.loads((tmp_path / "result.json").read_text())
+    report = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert json.loads(out) == report
     assert report["seed"] == 3
     saved = np.asarray(Image.open(tmp_path / "adversarial.png")).astype(int)
@@ -147,7 +147,7 @@ def test_ablate_measures_settings_against_mifgsm(
     status, out, _ = run(capsys, *words, *quick, "--json")
     assert status == 0
     report = json.loads(out)
-    assert json.loads((tmp_path / "a.json").read_text()) == report
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == report
     assert (report["source"], report["targets"]) == (MODEL, ["resnet_imagenette"])
     assert [(each["recipe"]["name"], each["eps_255"]) for each in report["entries"]] == [
         ("mifgsm", 8),
@@ -184,4 +184,6 @@ def test_evaluate_measures_a_folder(
         "--json",
     )
     assert status == 0
-    assert json.loads(out.read_text())["schema"].startswith("vit-adversarial-lab/evaluation/")
+    assert json.loads(out.read_text(encoding="utf-8"))["schema"].startswith(
+        "vit-adversarial-lab/evaluation/"
+    )

@@ -14,7 +14,7 @@ from engine.model import zoo
 from engine.train import RECIPES
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^python -m engine (.+)$", README, re.M)
 
 
@@ -22,7 +22,9 @@ def test_spaces_front_matter_is_complete() -> None:
     _, front, _ = README.split("---\n", 2)
     values = dict(re.findall(r"^(\w+): *(.*)$", front, re.M))
     assert values["sdk"] == "gradio"
-    assert f"gradio=={values['sdk_version']}" in (ROOT / "requirements.txt").read_text()
+    assert f"gradio=={values['sdk_version']}" in (ROOT / "requirements.txt").read_text(
+        encoding="utf-8"
+    )
     assert (ROOT / values["app_file"]).is_file()
     assert len(values["short_description"]) <= 60
     assert values["license"] == "apache-2.0"
@@ -31,7 +33,7 @@ def test_spaces_front_matter_is_complete() -> None:
 def test_ci_runs_exactly_the_test_command() -> None:
     command = 'pip install -e ".[test]" && python -m pytest'
     assert f"```bash\n{command}\n```" in README
-    assert f"\n{command}\n" in (ROOT / ".ci" / "run").read_text()
+    assert f"\n{command}\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

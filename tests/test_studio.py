@@ -46,7 +46,7 @@ def test_every_recipe_stays_inside_eps_after_saving(
     clean = fit(picture, 160).permute(1, 2, 0).numpy().astype(int)
     gap = np.abs(saved - clean).max()
     assert gap <= int(chosen.eps * 255 + 1e-4)
-    report = json.loads((tmp_path / "result.json").read_text())
+    report = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert report["schema"] == studio.SCHEMA
     assert report["distances"]["linf_255"] == gap
     arrays = np.load(tmp_path / "perturbation.npz")

@@ -78,8 +78,8 @@ class Trial:
     def files(self) -> tuple[Path, Path]:
         """transfer.csv and transfer.json of what was found, written now."""
         csv, report = (self.folder.path / f"transfer.{kind}" for kind in ("csv", "json"))
-        csv.write_text(table(self.cells))
-        report.write_text(json.dumps(self.report(), indent=2) + "\n")
+        csv.write_text(table(self.cells), encoding="utf-8")
+        report.write_text(json.dumps(self.report(), indent=2) + "\n", encoding="utf-8")
         return csv, report
 
     def report(self) -> dict[str, Any]:

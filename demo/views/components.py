@@ -36,7 +36,9 @@ SCRIPTS = (
 def _head() -> str:
     styles = (HERE / "lab.css", *sorted(set(PAGES.glob("*/*.css")) - {HERE / "lab.css"}))
     scripts = (*(HERE / "js" / f"{name}.js" for name in SCRIPTS), *sorted(PAGES.glob("*/*.js")))
-    style, parts = ("\n".join(each.read_text() for each in files) for files in (styles, scripts))
+    style, parts = (
+        "\n".join(each.read_text(encoding="utf-8") for each in files) for files in (styles, scripts)
+    )
     return f'<style>\n{style}</style>\n<script>\n(() => {{\n"use strict";\n{parts}}})();\n</script>'
 
 

@@ -24,7 +24,7 @@ def study(source: str, weights: Path | None, folder: Path = STUDIES) -> dict[str
     path = folder / f"tgr_ablation_{source}.json"
     if source not in titles or not path.is_file():
         return None
-    data = json.loads(path.read_text())
+    data = json.loads(path.read_text(encoding="utf-8"))
     if data.get("schema") != SCHEMA:
         log.warning("%s is not of the schema %s", path.name, SCHEMA)
         return None

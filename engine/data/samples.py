@@ -19,10 +19,15 @@ _RENDERED = Path(__file__).resolve().parents[2] / "assets" / "samples"
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture of the gallery: what it is, whose it is, and where its file lies."""
+    """One picture of the gallery: what it is, whose it is, and where its file lies.
+
+    `label` is what it shows as `engine.data.labels.imagenet_names` spells it; None where ImageNet
+    has no class for it.
+    """
 
     id: str
     title: str
+    label: str | None
     credit: str
     licence: str
     kind: Literal["rendered", "photograph"]
@@ -48,6 +53,7 @@ def _rendered() -> tuple[Sample, ...]:
         Sample(
             id=picture.id,
             title=picture.title,
+            label=picture.label,
             credit=f"rendered by python -m engine.data.render ({picture.label})",
             licence="Apache-2.0",
             kind="rendered",
@@ -64,12 +70,15 @@ def _photographs() -> tuple[Sample, ...]:
     """
     folder = Path(str(files("skimage"))) / "data"
     return tuple(
-        Sample(id, title, f"{credit}, via scikit-image", licence, "photograph", folder / file)
-        for id, title, credit, licence, file in (
-            ("coffee", "Coffee", "Rachel Michetti", "CC0", "coffee.png"),
-            ("cat", "Cat", "Stéfan van der Walt", "CC0", "chelsea.png"),
-            ("camera", "Cameraman", "Lav Varshney", "CC0", "camera.png"),
-            ("rocket", "Rocket", "SpaceX", "public domain", "rocket.jpg"),
-            ("astronaut", "Astronaut", "NASA", "public domain", "astronaut.png"),
+        Sample(
+            id, title, label, f"{credit}, via scikit-image", licence, "photograph", folder / file
+        )
+        for id, title, label, credit, licence, file in (
+            ("coffee", "Coffee", "espresso", "Rachel Michetti", "CC0", "coffee.png"),
+            ("cat", "Cat", "tabby", "Stéfan van der Walt", "CC0", "chelsea.png"),
+            ("camera", "Cameraman", None, "Lav Varshney", "CC0", "camera.png"),
+            # ImageNet's missile carries a warhead; this rocket carries a satellite.
+            ("rocket", "Rocket", None, "SpaceX", "public domain", "rocket.jpg"),
+            ("astronaut", "Astronaut", None, "NASA", "public domain", "astronaut.png"),
         )
     )

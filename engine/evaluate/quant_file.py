@@ -110,7 +110,7 @@ def data(study: Study) -> dict[str, Any]:
 def read(path: Path) -> Study:
     """A written study; raises CorruptWeights where the file is something else."""
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
         if found["schema"] != SCHEMA:
             raise ValueError(found["schema"])
         detected = found["detected"]

@@ -43,7 +43,7 @@ def of_tensor(value: Tensor) -> str:
 def recall(folder: Path, name: str) -> Any | None:
     """The piece of that name, or None where it was never finished."""
     try:
-        return json.loads((folder / f"{name}.json").read_text())
+        return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
 
@@ -52,5 +52,5 @@ def keep(folder: Path, name: str, value: Any) -> None:
     """Write a piece; it appears whole or not at all, whoever else writes it."""
     folder.mkdir(parents=True, exist_ok=True)
     scratch = folder / f"{name}.{os.getpid()}.part"
-    scratch.write_text(json.dumps(value))
+    scratch.write_text(json.dumps(value), encoding="utf-8")
     scratch.replace(folder / f"{name}.json")

@@ -165,7 +165,7 @@ def _load(name: str, weights: Path | None, where: torch.device) -> Victim:
 def _bundled() -> tuple[Card, ...]:
     found: list[Card] = []
     for path in sorted(BUNDLED.glob("*.json"), key=lambda p: (len(p.stem), p.stem)):
-        data = json.loads(path.read_text())
+        data = json.loads(path.read_text(encoding="utf-8"))
         found.append(
             Card(
                 name=data["name"],

@@ -52,7 +52,7 @@ def read_card(folder: Path, name: str) -> dict[str, Any]:
     path = folder / f"{name}.json"
     if not path.is_file():
         raise MissingModel(f"There is no model {name} in {folder}.", "Train that recipe first.")
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def read_weights(folder: Path, name: str) -> dict[str, Tensor]:

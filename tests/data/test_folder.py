@@ -27,7 +27,7 @@ def tree(tmp_path: Path) -> Path:
     for name, count in (("tench", 6), ("english_springer", 3), ("Cassette-Player", 1)):
         for index in range(count):
             picture(tmp_path / name / f"{index}.png", 10 * index)
-    (tmp_path / "tench" / "notes.txt").write_text("not a picture")
+    (tmp_path / "tench" / "notes.txt").write_text("not a picture", encoding="utf-8")
     (tmp_path / ".cache").mkdir()
     return tmp_path
 
@@ -103,12 +103,14 @@ def test_unknown_class_names_are_listed(tree: Path) -> None:
 
 
 def test_a_table_without_its_columns(tree: Path) -> None:
-    (tree / "labels.csv").write_text("path,label\n")
+    (tree / "labels.csv").write_text("path,label\n", encoding="utf-8")
     assert "“file”, “class_index”" in complaint(tree).sentence
 
 
 def test_a_table_naming_missing_files(tree: Path) -> None:
-    (tree / "labels.csv").write_text("file,class_index\ngone.png,0\ntench/0.png,0\n")
+    (tree / "labels.csv").write_text(
+        "file,class_index\ngone.png,0\ntench/0.png,0\n", encoding="utf-8"
+    )
     error = complaint(tree)
     assert "“gone.png”" in error.sentence
     assert "(1)" in error.sentence
@@ -116,14 +118,16 @@ def test_a_table_naming_missing_files(tree: Path) -> None:
 
 @pytest.mark.parametrize("index", ["3", "-1", "1000", "tench", "0.5", ""])
 def test_an_index_out_of_range_names_its_line(tree: Path, index: str) -> None:
-    (tree / "labels.csv").write_text(f"file,class_index\ntench/0.png,0\ntench/1.png,{index}\n")
+    (tree / "labels.csv").write_text(
+        f"file,class_index\ntench/0.png,0\ntench/1.png,{index}\n", encoding="utf-8"
+    )
     error = complaint(tree)
     assert "line 3" in error.sentence
     assert "0 to 2" in error.hint
 
 
 def test_a_row_that_is_too_short(tree: Path) -> None:
-    (tree / "labels.csv").write_text("class_index,file\n0\n")
+    (tree / "labels.csv").write_text("class_index,file\n0\n", encoding="utf-8")
     assert "line 2" in complaint(tree).sentence
 
 

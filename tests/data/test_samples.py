@@ -48,8 +48,18 @@ def test_rendered_pictures_are_square_and_small(sample: Sample) -> None:
     assert sample.path.stat().st_size < 400_000
 
 
-def test_a_rendered_picture_names_a_real_class() -> None:
-    assert {picture.label for picture in PICTURES} <= set(imagenet_names())
+def test_a_label_is_a_class_of_imagenet_or_none() -> None:
+    labels = {sample.id: sample.label for sample in samples()}
+    assert {label for label in labels.values() if label} <= set(imagenet_names())
+    assert all(sample.label for sample in RENDERED)
+    assert labels["cat"] == "tabby"
+    assert labels["coffee"] == "espresso"
+    assert labels["astronaut"] is None
+
+
+def test_rendered_pictures_come_first() -> None:
+    kinds = [sample.kind for sample in samples()]
+    assert kinds == sorted(kinds, reverse=True)  # "rendered" > "photograph"
 
 
 @pytest.mark.parametrize("sample", PHOTOGRAPHS, ids=lambda sample: sample.id)

@@ -65,7 +65,7 @@ def test_attack_streams_and_ends_with_summary_and_exact_files(client: Client) ->
     assert last["state"] == "finished"
     assert last["result"]["schema"] == SCHEMA
     files = last["files"]
-    assert json.loads(Path(files["result.json"]).read_text()) == last["result"]
+    assert json.loads(Path(files["result.json"]).read_text(encoding="utf-8")) == last["result"]
     arrays = np.load(files["perturbation.npz"])
     picture = np.asarray(Image.open(files["adversarial.png"])).transpose(2, 0, 1)
     assert np.array_equal(arrays["adversarial"], picture)

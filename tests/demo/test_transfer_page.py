@@ -83,13 +83,13 @@ def test_fills_live_and_is_read_out_switched_and_exported(visit: Visit, tmp_path
 
     with page.expect_download() as caught:
         page.click("#save-csv")
-    rows = list(csv.DictReader(Path(caught.value.path()).read_text().splitlines()))
+    rows = list(csv.DictReader(Path(caught.value.path()).read_text(encoding="utf-8").splitlines()))
     assert len(rows) == 10
     assert {each["target"] for each in rows} >= {"vit_imagenette", "resnet_imagenette"}
     assert all(float(r["success_low"]) <= float(r["success"]) for r in rows if r["success"])
     with page.expect_download() as caught:
         page.click("#save-json")
-    assert json.loads(Path(caught.value.path()).read_text())["images"] == 8
+    assert json.loads(Path(caught.value.path()).read_text(encoding="utf-8"))["images"] == 8
     with page.expect_download() as caught:
         page.click("#save-png")
     caught.value.save_as(tmp_path / "map.png")

@@ -240,8 +240,8 @@ def test_a_trial_loads_fills_and_finishes() -> None:
                 cell.success_with_clean_errors.of,
             ]
     csv, report = asked.files()
-    assert len(csv.read_text().splitlines()) == 1 + 4
-    assert '"schema"' in report.read_text()
+    assert len(csv.read_text(encoding="utf-8").splitlines()) == 1 + 4
+    assert '"schema"' in report.read_text(encoding="utf-8")
 
 
 def test_stopping_and_lateness_keep_what_was_found() -> None:
@@ -332,7 +332,9 @@ def test_the_map_that_stands_there_first_is_an_experiment_on_a_folder(
 
 def test_the_finding_says_what_the_studies_hold() -> None:
     def gain(source: str, eps: int, k: int) -> float:
-        data = json.loads((studies.STUDIES / f"tgr_ablation_{source}.json").read_text())
+        data = json.loads(
+            (studies.STUDIES / f"tgr_ablation_{source}.json").read_text(encoding="utf-8")
+        )
         (found,) = (
             100 * each["gain"][0]
             for each in data["entries"]

@@ -112,7 +112,7 @@ def written(tmp_path: Path) -> Path:
         for gain, recipe in gains.items()
     ]
     told = ablation.summary(entries, source="vit_imagenette", targets=["pit_imagenette"])
-    (tmp_path / "tgr_ablation_vit_imagenette.json").write_text(json.dumps(told))
+    (tmp_path / "tgr_ablation_vit_imagenette.json").write_text(json.dumps(told), encoding="utf-8")
     return tmp_path
 
 
@@ -149,7 +149,10 @@ def test_of_no_study_nothing_is_said(written: Path) -> None:
     assert studies.study("pit_imagenette", None, written) is None
     assert studies.study("../vit_imagenette", None, written) is None
     path = written / "tgr_ablation_vit_imagenette.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": "another/2"}))
+    path.write_text(
+        json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"schema": "another/2"}),
+        encoding="utf-8",
+    )
     assert studies.study("vit_imagenette", None, written) is None
 
 

@@ -121,4 +121,4 @@ if __name__ == "__main__":
         if killed_after and count == killed_after:
             os.kill(os.getpid(), signal.SIGKILL)
         if isinstance(event, Matrix):
-            out.write_text(json.dumps(plain(event.cells)))
+            out.write_text(json.dumps(plain(event.cells)), encoding="utf-8")

@@ -39,7 +39,7 @@ def test_a_study_holds_every_set_countermeasure_and_the_curve_and_survives_its_f
     assert (alarms[0], hits[0], alarms[-1], hits[-1]) == (0, 0, 1, 1)
     assert list(alarms) == sorted(alarms)
     path = tmp_path / "quant_vit.json"
-    path.write_text(json.dumps(data(found)))
+    path.write_text(json.dumps(data(found)), encoding="utf-8")
     assert read(path) == found
     assert shipped("vit", tmp_path) == found
     assert shipped("another", tmp_path) is None
@@ -47,6 +47,6 @@ def test_a_study_holds_every_set_countermeasure_and_the_curve_and_survives_its_f
 
 @pytest.mark.parametrize("text", ["", "{}", '{"schema": "another/1"}', "[1]"])
 def test_a_file_that_is_no_study_is_refused(text: str, tmp_path: Path):
-    (tmp_path / "quant_x.json").write_text(text)
+    (tmp_path / "quant_x.json").write_text(text, encoding="utf-8")
     with pytest.raises(CorruptWeights):
         shipped("x", tmp_path)

@@ -145,7 +145,7 @@ def test_two_processes_and_a_killed_run_give_the_same_numbers(
     assert killed.wait(120) == -9
     assert [each.wait(120) for each in pair] == [0, 0]
     expected = plain(matrix.cells)
-    assert json.loads(outs[0].read_text()) == expected
+    assert json.loads(outs[0].read_text(encoding="utf-8")) == expected
     assert not outs[1].exists()  # process 0 alone reports
 
     assert len(list(kept.glob("*.json"))) == 2
@@ -182,7 +182,7 @@ def test_what_is_kept_depends_on_all_that_matters(tmp_path: Path) -> None:
 def test_a_torn_piece_is_made_anew(tmp_path: Path) -> None:
     store.keep(tmp_path, "whole", [1])
     assert store.recall(tmp_path, "whole") == [1]
-    (tmp_path / "torn.json").write_text('{"predicted": [1, 2')
+    (tmp_path / "torn.json").write_text('{"predicted": [1, 2', encoding="utf-8")
     assert store.recall(tmp_path, "torn") is None
     assert store.recall(tmp_path, "never") is None
     assert not list(tmp_path.glob("*.part"))

@@ -53,7 +53,7 @@ def test_a_file_that_differs_from_its_card_is_refused(
 
 def test_cards_hold_measured_numbers() -> None:
     for path in zoo.BUNDLED.glob("*.json"):
-        data = json.loads(path.read_text())
+        data = json.loads(path.read_text(encoding="utf-8"))
         assert 0 < data["measured"]["val_accuracy"] <= 1
         assert data["measured"]["val_images"] > 0
 

@@ -174,7 +174,7 @@ def test_probes_reproduce_known_figures_of_real_models(
 ) -> None:
     """The figures published beside the weights: the list's first 32 pictures, all rows pooled."""
     folder = SHARED / "data" / "imagenet_val500"
-    with (folder / "labels.csv").open() as table:
+    with (folder / "labels.csv").open(encoding="utf-8") as table:
         files = [row["file"] for row in csv.DictReader(table)][:32]
     victim = zoo.load(name, SHARED / "models")
     total, gaps = 0, {block: list[torch.Tensor]() for block in (0, 5, 11)}

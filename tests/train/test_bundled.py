@@ -16,7 +16,10 @@ from engine.train import RECIPES
 from engine.train.card import read_weights
 
 MODELS = Path(__file__).parents[2] / "assets" / "models"
-CARDS = {path.stem: json.loads(path.read_text()) for path in sorted(MODELS.glob("*.json"))}
+CARDS = {
+    path.stem: json.loads(path.read_text(encoding="utf-8"))
+    for path in sorted(MODELS.glob("*.json"))
+}
 
 
 def network(name: str) -> nn.Module:

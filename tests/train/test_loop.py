@@ -44,7 +44,7 @@ def test_it_learns_and_writes_what_it_measured(pictures: Path, tmp_path: Path):
     losses = [event.loss for event in events if isinstance(event, Epoch)]
     assert losses[-1] < losses[0]
     end = finished(events)
-    written = json.loads(end.path.with_suffix(".json").read_text())
+    written = json.loads(end.path.with_suffix(".json").read_text(encoding="utf-8"))
     assert written["sha256"] == hashlib.sha256(end.path.read_bytes()).hexdigest()
     assert written["bytes"] == end.path.stat().st_size
     tensors = load_file(end.path)
@@ -138,7 +138,7 @@ def start(pictures: Path, folder: Path, *words: str, **environment: str) -> subp
     command += ["--out", str(folder), "--models", str(folder), *words]
     paths = os.pathsep.join([str(ROOT), str(SCRIPT.parent)])
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", **environment}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", env=environment)
 
 
 def test_kill_minus_nine_loses_nothing(pictures: Path, tmp_path: Path):
@@ -184,7 +184,8 @@ def test_two_processes_follow_the_curve_of_one(pictures: Path, tmp_path: Path):
     single = start(pictures, tmp_path / "one", **common)
     single.communicate()
     cards = [
-        json.loads((tmp_path / name / "small_vit.json").read_text()) for name in ("one", "two")
+        json.loads((tmp_path / name / "small_vit.json").read_text(encoding="utf-8"))
+        for name in ("one", "two")
     ]
     assert [card["trained"]["processes"] for card in cards] == [1, 2]
     one, two = (load_file(tmp_path / name / "small_vit.safetensors") for name in ("one", "two"))

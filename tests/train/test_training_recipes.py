@@ -36,7 +36,7 @@ def test_every_architecture_has_a_recipe():
 
 def test_every_recipe_file_is_in_the_table():
     files = {path.stem for path in Path(str(folder.__file__)).parent.glob("[a-z]*.py")}
-    used = Path(str(folder.__file__)).read_text()
+    used = Path(str(folder.__file__)).read_text(encoding="utf-8")
     assert all(f"engine.train.recipes.{name} import" in used for name in files)
 
 
