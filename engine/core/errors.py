@@ -56,8 +56,8 @@ class NotFinite(EngineError):
 
 
 class WeightsUnavailable(EngineError):
-    """Weights are neither bundled nor in the local folder, and the hub cannot be reached."""
+    """Weights are neither bundled nor in the local folder, and the hub cannot or may not give them."""
 
 
 class CorruptWeights(EngineError):
-    """A weight file does not match its card."""
+    """A weight file is damaged, of another model, not finite, or does not match its card."""
