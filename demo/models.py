@@ -6,6 +6,7 @@ from html import escape
 from pathlib import Path
 
 from engine.core.errors import EngineError
+from engine.core.limits import megabytes
 from engine.model import zoo
 from engine.model.zoo import Card
 
@@ -13,16 +14,50 @@ PURPOSES = {"classify": "Classifier", "sparsify": "Fewer tokens", "robust": "Rob
 PLACES = {"local": "Weights folder", "hub": "Model hub"}
 
 
-def choices(weights: Path | None) -> list[tuple[str, str]]:
-    """(label, name) of every listed model, grouped by what it is for or where it comes from."""
-    found = zoo.cards(weights)
+def choices(weights: Path | None, reachable: bool = False) -> list[tuple[str, str]]:
+    """(label, name) of every listed model, grouped by what it is for or where it comes from.
+
+    What would have to be fetched is listed only where the hub is reachable, with its size.
+    """
+    found = zoo.cards(weights) if reachable else _here(weights)
     groups = list(dict.fromkeys([*PURPOSES.values(), *PLACES.values()]))
     return [
-        (f"{group}  ·  {each.title}", each.name)
+        (f"{group}  ·  {each.title}{_to_fetch(each)}", each.name)
         for group in groups
         for each in found
         if _group(each) == group
     ]
+
+
+def hub_note(weights: Path | None, reachable: bool) -> str:
+    """One line on the models that are not on this machine, or nothing where all are."""
+    away = len(zoo.cards(weights)) - len(_here(weights))
+    if not away:
+        return ""
+    models = f"{away} more model{'s' if away > 1 else ''}"
+    if reachable:
+        return f"{models} can be fetched from the Hugging Face hub, or any timm name that you type."
+    verb = "are" if away > 1 else "is"
+    return f"{models} {verb} on the Hugging Face hub, which cannot be reached from here."
+
+
+def imagenet(weights: Path | None, reachable: bool) -> tuple[str, str] | None:
+    """A model of ImageNet's thousand classes to offer: its name, and what a button says."""
+    listed = zoo.cards(weights) if reachable else _here(weights)
+    fit = [each for each in listed if each.classes == 1000]
+    if not fit:
+        return None
+    best = min(fit, key=lambda each: zoo.available(each) != "here")
+    size = f", {megabytes(best.bytes)} to fetch" if _to_fetch(best) else ""
+    return best.name, f"Use {best.title}: 1,000 classes{size}"
+
+
+def _here(weights: Path | None) -> list[Card]:
+    return [each for each in zoo.cards(weights) if zoo.available(each) == "here"]
+
+
+def _to_fetch(card: Card) -> str:
+    return "" if zoo.available(card) == "here" else f"  ·  {megabytes(card.bytes)}"
 
 
 def _group(card: Card) -> str:
@@ -30,11 +65,15 @@ def _group(card: Card) -> str:
 
 
 def others(model: str, weights: Path | None) -> list[tuple[str, str]]:
-    """The models on this machine to which a result on `model` can be shown."""
+    """The models on this machine to which a result on `model` can be shown: they share its classes."""
+    try:
+        classes = zoo.class_names(zoo.card(model, weights))
+    except EngineError:
+        return []
     return [
         (each.title, each.name)
-        for each in zoo.cards(weights)
-        if each.name != model and zoo.available(each) == "here"
+        for each in _here(weights)
+        if each.name != model and zoo.class_names(each) == classes
     ]
 
 
@@ -46,8 +85,8 @@ def card(name: str, weights: Path | None) -> str:
     except EngineError as error:
         return f'<p class="card-error">{escape(error.sentence)}</p>'
     size = f"{found.params / 1e6:.1f} M parameters" if found.params else ""
-    megabytes = f"{found.bytes / 1e6:.1f} MB" if found.bytes else ""
-    facts = [found.family.replace("_", " "), size, megabytes]
+    bytes_ = megabytes(found.bytes) if found.bytes else ""
+    facts = [found.family.replace("_", " "), size, bytes_]
     shape = [f"{found.input_size} px", f"{found.classes} classes", found.license]
     lines = [" · ".join(filter(None, facts)), " · ".join(filter(None, shape)), *measured(found)]
     if not here:
