@@ -190,7 +190,7 @@ def transfer(
             for recipe in experiment.recipes:
                 name = store.digest(batch.key(source, recipe, prints)) if keep else ""
                 answers = store.recall(keep, name) if keep else None
-                if answers is None:
+                if answers is None or not batch.answered(answers):
                     x, seconds = batch.images(source), 0.0
                     for state, info in batch.run(source, recipe):
                         x, seconds = state.x, seconds + info.seconds
@@ -260,6 +260,21 @@ class _Batch:
         saved = to_8bit(x, self.images(source), recipe.eps)
         predicted = {n: predict(self.victims[n], saved) for n in self.experiment.targets}
         return {"seconds": seconds, "predicted": {n: p.tolist() for n, p in predicted.items()}}
+
+    def answered(self, found: Any) -> bool:
+        """Whether a kept piece is what `answers` gives; one that something damaged is made again."""
+        match found:
+            case {"seconds": int() | float(), "predicted": {**predicted}}:
+                kept = [predicted.get(name) for name in self.experiment.targets]
+            case _:
+                return False
+        count = len(self._pictures)
+        return all(
+            isinstance(each, list)
+            and len(each) == count
+            and all(type(answer) is int for answer in each)
+            for each in kept
+        )
 
     def outcome(self, source: str, recipe: Recipe, answers: Mapping[str, Any]) -> Outcome:
         clean, after = self.clean(source), answers["predicted"]

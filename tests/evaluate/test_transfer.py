@@ -188,6 +188,34 @@ def test_a_torn_piece_is_made_anew(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.part"))
 
 
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "{}",
+        "[]",
+        "3",
+        '{"seconds": 1.0, "predicted": {}}',
+        '{"seconds": 1.0, "predicted": {"vit_a": [0]}}',
+        '{"seconds": 1.0, "predicted": {"vit_a": [0, "x"]}}',
+        '{"seconds": "1", "predicted": {"vit_a": [0, 1]}}',
+    ],
+)
+def test_a_piece_that_holds_something_else_is_made_anew(piece: str, tmp_path: Path) -> None:
+    asked = experiment(
+        sources=("vit_a",),
+        targets=("vit_a",),
+        pictures=pictures()[:2],
+        recipes=(recipe("pgd", steps=1),),
+    )
+    *_, expected = transfer(asked, load, tmp_path)
+    (kept,) = tmp_path.glob("*.json")
+    whole = json.loads(kept.read_text(encoding="utf-8"))
+    kept.write_text(piece, encoding="utf-8")
+    *_, found = transfer(asked, load, tmp_path)
+    assert found == expected
+    assert json.loads(kept.read_text(encoding="utf-8"))["predicted"] == whole["predicted"]
+
+
 def test_closing_leaves_nothing_behind() -> None:
     victims = {name: load(name) for name in experiment().models}
     before = {
