@@ -1,32 +1,34 @@
-"""Pictures with their classes: the bundled samples, or uploads labelled by folder or file name."""
+"""Pictures with their classes: the bundled samples, or uploads labelled by a table, folder or name."""
 
 from __future__ import annotations
 
+import posixpath
 import re
-import shutil
-import tempfile
-import weakref
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice, zip_longest
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, NamedTuple
 
-from demo import pictures
+from demo import pictures, scratch
+from demo.scratch import Folder
 from engine.core.errors import BadImage, BadTask
-from engine.data.decode import decode
+from engine.data import archive, quarantine, table
+from engine.data.archive import Member
+from engine.data.decode import SUFFIXES, brief
 from engine.data.labels import folded, spellings
 from engine.data.render.scenes import PICTURES
 from engine.evaluate.transfer import Picture
 
 MOST_PICTURES = 64
-MOST_BYTES = 24 << 20  # of one unpacked picture
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".avif"}
-HOW = "Begin the file's name with its class, as in golf_ball_1.jpg, or zip one folder per class."
-# What broken, locked and exotic archives make zipfile raise.
-_BROKEN = (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError)
+MOST_ARCHIVES = 8
+MOST_TABLE = 2 << 20  # bytes of an archive's labels.csv
+LONGEST = 200  # characters of a file's name in which a class is looked for
+HOW = (
+    "Begin the file's name with its class, as in golf_ball_1.jpg, or zip one folder per class, "
+    "or pictures with a labels.csv."
+)
 
 
 class Upload(NamedTuple):
@@ -34,14 +36,6 @@ class Upload(NamedTuple):
 
     path: Path
     name: str
-
-
-class Folder:
-    """A temporary folder that goes when nobody needs it any more."""
-
-    def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="lab-"))
-        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -67,11 +61,10 @@ class Labelled:
 
 
 class _Found(NamedTuple):
-    """A picture not yet opened: its name with folders, and the archive it is in, if it is."""
+    """A picture not yet opened, and the index of its class."""
 
-    name: PurePath
-    path: Path
-    member: zipfile.ZipInfo | None = None
+    label: int
+    source: Path | Member
 
 
 def samples() -> Labelled:
@@ -85,6 +78,8 @@ def samples() -> Labelled:
 
 def uploads(data: Any) -> tuple[Upload, ...]:
     """The files as the browser or a client reported them; raises BadImage where one is none."""
+    if not isinstance(data or [], list):
+        raise BadImage("This is not a list of pictures.", "Upload them first.")
     return tuple(
         Upload(Path(path), str(each.get("orig_name") or Path(path).name))
         for each in data or ()
@@ -95,32 +90,37 @@ def uploads(data: Any) -> tuple[Upload, ...]:
 def read(files: Sequence[Upload], classes: Sequence[str]) -> Labelled:
     """The pictures among the files and in zip archives, at most `MOST_PICTURES`, evenly by class.
 
-    A class is named by the innermost folder that has a class's name, else by how the file's name
-    begins, in any spelling `spellings` knows. Raises BadImage and BadTask in one sentence: nothing
-    there, an archive that cannot be read, a name that says no class.
+    In an archive a `labels.csv` names pictures and classes as in a folder for `python -m engine
+    evaluate`. Without one, and for single files, a class is named by the innermost folder that has
+    a class's name, else by how the file's name begins, in any spelling `spellings` knows.
+    Raises EngineError in one sentence, and then leaves nothing on disk: nothing there, an archive
+    that cannot be read or is too large, a name that says no class, a picture that cannot be decoded.
     """
-    found = [each for file in files for each in _inside(file)]
+    if sum(map(_is_archive, files)) > MOST_ARCHIVES:
+        raise BadTask(
+            f"There are more than {MOST_ARCHIVES} archives.", "Zip the pictures into one."
+        )
+    found = tuple(each for file in files for each in _inside(file, classes))
     if not found:
         raise BadTask("There are no pictures in what was uploaded.", HOW)
-    known = spellings(classes)
-    by_class: dict[int, list[_Found]] = {}
-    for each in found:
-        label = class_of(each.name, known)
-        if label is None:
-            raise BadTask(f"“{each.name}” does not say which class it shows.", _known(classes))
-        by_class.setdefault(label, []).append(each)
-    folder = Folder()
-    deals = zip_longest(*([(label, each) for each in some] for label, some in by_class.items()))
-    dealt = (one for deal in deals for one in deal if one is not None)
-    chosen = tuple(
-        Picture(_path(each, folder.path / str(index)), classes[label])
-        for index, (label, each) in enumerate(islice(dealt, MOST_PICTURES))
-    )
-    return Labelled(chosen, len(found), unpacked=folder)
+    chosen = tuple(islice(_dealt(found), MOST_PICTURES))
+    folder = scratch.folder()
+    try:
+        paths = _unpacked([each.source for each in chosen], folder.path)
+        named = zip(paths, chosen, strict=True)
+        shown = tuple(Picture(path, classes[each.label]) for path, each in named)
+        labelled = Labelled(shown, len(found), unpacked=folder)
+        check(labelled)
+    except BaseException:
+        folder.remove()
+        raise
+    return labelled
 
 
 def given(files: Sequence[Upload], labels: Sequence[str]) -> Labelled:
-    """The files with the classes that the caller names; raises BadTask where one lacks a label."""
+    """The files with the classes that the caller names; raises BadTask where one lacks a label, and
+    BadImage where one cannot be decoded.
+    """
     if len(labels) != len(files):
         raise BadTask(
             f"There are {len(files)} pictures and {len(labels)} labels.", "Give one label for each."
@@ -128,7 +128,9 @@ def given(files: Sequence[Upload], labels: Sequence[str]) -> Labelled:
     chosen = tuple(
         Picture(file.path, str(label)) for file, label in zip(files, labels, strict=True)
     )
-    return Labelled(chosen[:MOST_PICTURES], len(chosen))
+    labelled = Labelled(chosen[:MOST_PICTURES], len(chosen))
+    check(labelled)
+    return labelled
 
 
 def refuse_rest(labelled: Labelled) -> None:
@@ -141,9 +143,8 @@ def refuse_rest(labelled: Labelled) -> None:
 
 
 def check(labelled: Labelled) -> None:
-    """Decode every picture once, so that a broken one is told of now; raises BadImage."""
-    for each in labelled.pictures:
-        decode(each.image)
+    """Raise BadImage at the first picture that cannot be decoded, or not in a reasonable time."""
+    quarantine.inspect([each.image for each in labelled.pictures if isinstance(each.image, Path)])
 
 
 def class_of(name: PurePath, known: Mapping[str, int]) -> int | None:
@@ -151,46 +152,77 @@ def class_of(name: PurePath, known: Mapping[str, int]) -> int | None:
     for folder in reversed(name.parts[:-1]):
         if folded(folder) in known:
             return known[folded(folder)]
-    words = re.findall(r"[^\W\d_]+|\d+", name.stem)
-    starts = (folded("".join(words[:count])) for count in range(len(words), 0, -1))
-    return next((known[start] for start in starts if start in known), None)
+    start, label = "", None
+    for word in re.findall(r"[^\W\d_]+|\d+", name.stem[:LONGEST]):
+        start += folded(word)
+        label = known.get(start, label)
+    return label
 
 
-def _inside(file: Upload) -> Iterator[_Found]:
-    if PurePath(file.name).suffix.lower() != ".zip":
-        yield _Found(PurePath(file.name), file.path)
+def _inside(file: Upload, classes: Sequence[str]) -> Iterator[_Found]:
+    if not _is_archive(file):
+        yield _Found(_class(PurePath(file.name), classes), file.path)
         return
-    try:
-        with zipfile.ZipFile(file.path) as archive:
-            members = archive.infolist()
-    except _BROKEN as cause:
-        raise BadImage(
-            f"“{file.name}” is not a zip archive that can be read.", "Zip the folder again."
-        ) from cause
-    for each in sorted(members, key=lambda member: member.filename):
-        name = PurePosixPath(each.filename)
-        hidden = any(part.startswith((".", "__MACOSX")) for part in name.parts)
-        if name.suffix.lower() in SUFFIXES and not each.is_dir() and not hidden:
-            yield _Found(name, file.path, each)
+    members = archive.members(file.path, file.name)
+    tables = [each for each in members if each.name.name == table.NAME and not _hidden(each.name)]
+    for each in tables:
+        yield from _listed(each, members, classes)
+    for each in () if tables else members:
+        if each.name.suffix.lower() in SUFFIXES and not _hidden(each.name):
+            yield _Found(_class(each.name, classes), each)
 
 
-def _path(found: _Found, folder: Path) -> Path:
-    """Where the picture lies on disk; a member of an archive is unpacked into the folder."""
-    if found.member is None:
-        return found.path
-    try:
-        with zipfile.ZipFile(found.path) as archive, archive.open(found.member) as stream:
-            content = stream.read(MOST_BYTES + 1)
-    except _BROKEN as cause:
-        raise BadImage(
-            f"“{found.name}” in the archive is damaged or locked.", "Zip the folder again."
-        ) from cause
-    if len(content) > MOST_BYTES:
-        raise BadImage(f"“{found.name}” is larger than {MOST_BYTES >> 20} MB.", "Make it smaller.")
-    folder.mkdir()
-    path = folder / found.name.name[-80:]
-    path.write_bytes(content)
-    return path
+def _listed(listing: Member, members: Sequence[Member], classes: Sequence[str]) -> Iterator[_Found]:
+    """The pictures that an archive's labels.csv names, by their paths from where it lies."""
+    (content,) = archive.contents([listing], MOST_TABLE)
+    rows = table.read_table(content, str(listing), classes)
+    there = {posixpath.normpath(each.name): each for each in members}
+    paths = [posixpath.normpath(listing.name.parent / row.file) for row in rows]
+    pairs = list(zip(rows, paths, strict=True))
+    table.refuse_absent([row.file for row, path in pairs if path not in there], str(listing))
+    yield from (_Found(row.label, there[path]) for row, path in pairs)
+
+
+def _is_archive(file: Upload) -> bool:
+    return PurePath(file.name).suffix.lower() == ".zip"
+
+
+def _hidden(name: PurePosixPath) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in name.parts)
+
+
+def _class(name: PurePath, classes: Sequence[str]) -> int:
+    label = class_of(name, _spellings(tuple(classes)))
+    if label is None:
+        raise BadTask(f"“{brief(str(name))}” does not say which class it shows.", _known(classes))
+    return label
+
+
+def _dealt(found: Sequence[_Found]) -> Iterator[_Found]:
+    """One of each class, again and again."""
+    by_class: dict[int, list[_Found]] = {}
+    for each in found:
+        by_class.setdefault(each.label, []).append(each)
+    deals = zip_longest(*by_class.values())
+    yield from (one for deal in deals for one in deal if one is not None)
+
+
+def _unpacked(sources: Sequence[Path | Member], folder: Path) -> Iterator[Path]:
+    """Where each picture lies on disk: members of archives are unpacked into the folder."""
+    inside = [each for each in sources if isinstance(each, Member)]
+    contents = archive.contents(inside)
+    with scratch.room(sum(each.info.file_size for each in inside)):
+        for index, each in enumerate(sources):
+            if isinstance(each, Path):
+                yield each
+                continue
+            path = folder / str(index) / archive.safe_name(each.name.name)
+            path.parent.mkdir()
+            path.write_bytes(next(contents))
+            yield path
+
+
+_spellings = lru_cache(maxsize=8)(spellings)
 
 
 def _known(classes: Sequence[str]) -> str:

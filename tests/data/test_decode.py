@@ -4,22 +4,46 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
+import time
+import warnings
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from engine.core.errors import BadImage
-from engine.data.decode import MOST_PIXELS, decode, fit
+from engine.data.decode import MOST_BYTES, MOST_PIXELS, decode, fit
 
 
 def saved(image: Image.Image, format: str, **options: object) -> bytes:
     stream = io.BytesIO()
     image.save(stream, format, **options)
     return stream.getvalue()
+
+
+WHOLES = {
+    name: saved(Image.radial_gradient("L").resize((48, 32)).convert(mode), format, **options)
+    for name, mode, format, options in (
+        ("png", "RGBA", "PNG", {}),
+        ("palette", "P", "PNG", {"transparency": 3}),
+        ("jpeg", "RGB", "JPEG", {"exif": b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\1\3\0\1\0\0\0\6\0"}),
+        ("progressive", "CMYK", "JPEG", {"progressive": True}),
+        ("gif", "P", "GIF", {}),
+        ("webp", "RGB", "WEBP", {}),
+        ("avif", "RGB", "AVIF", {"speed": 10}),
+        ("lzw", "RGB", "TIFF", {"compression": "tiff_lzw"}),
+        ("tiff", "I;16", "TIFF", {}),
+        ("bmp", "RGB", "BMP", {}),
+        ("ppm", "RGB", "PPM", {}),
+    )
+}
 
 
 @pytest.fixture
@@ -237,3 +261,76 @@ def test_fit_is_the_same_after_a_trip_through_png(photo: Image.Image) -> None:
     x = fit(photo, 32)
     again = decode(saved(Image.fromarray(x.permute(1, 2, 0).numpy()), "PNG"))
     assert torch.equal(fit(again, 32), x)
+
+
+def with_scans(photo: Image.Image, count: int) -> bytes:
+    """A progressive JPEG whose last scan is there `count` times more."""
+    whole = saved(photo, "JPEG", progressive=True)
+    last = whole.rindex(b"\xff\xda")
+    return whole[:-2] + whole[last:-2] * count + whole[-2:]
+
+
+def test_a_jpeg_of_many_scans_is_refused_before_they_are_decoded(photo: Image.Image) -> None:
+    assert decode(with_scans(photo, 80)).size == photo.size
+    began = time.process_time()
+    assert "more than 100 scans" in refused(with_scans(photo.resize((4000, 3000)), 3000)).sentence
+    assert time.process_time() - began < 2, "1 s is the making of it; its scans would take 17 s"
+
+
+def test_what_only_looks_like_scans_is_not_counted(photo: Image.Image) -> None:
+    """Notes and a film behind the picture, as phones write them, hold any bytes."""
+    whole = saved(photo, "JPEG")
+    note = b"\xff\xe5" + struct.pack(">H", 2 + 60_000) + b"\xff\xda" * 30_000
+    assert decode(whole[:2] + note + whole[2:] + b"\xff\xda" * 1000).tobytes()
+
+
+def test_a_jpeg_of_many_notes_is_refused(photo: Image.Image) -> None:
+    whole = saved(photo, "JPEG")
+    notes = (b"\xff\xe1" + struct.pack(">H", 12) + b"Exif\0\0II*\0") * 4000
+    assert "more than 3000 segments" in refused(whole[:2] + notes + whole[2:]).sentence
+
+
+def test_a_file_is_not_read_where_its_size_says_enough(tmp_path: Path) -> None:
+    with (tmp_path / "a.png").open("wb") as stream:
+        stream.truncate(MOST_BYTES + 1)
+    assert "the limit is 80" in refused(tmp_path / "a.png").sentence
+
+
+@pytest.mark.parametrize("name", ["x" * 5000 + ".png", "a\0b.png", "🎈" * 200])
+def test_a_name_that_no_disk_takes_is_a_missing_file(tmp_path: Path, name: str) -> None:
+    error = refused(tmp_path / name)
+    assert "no file" in error.sentence
+    assert len(error.sentence) < 120
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks are counted in other units")
+def test_a_picture_of_the_most_pixels_is_held_at_most_twice(tmp_path: Path) -> None:
+    """Once as its decoder makes it, once as RGB, at Pillow's four bytes a pixel."""
+    Image.new("RGB", (6000, 4000), "teal").save(tmp_path / "large.jpg")
+    script = (
+        "import resource, sys; from pathlib import Path; from engine.data.decode import decode;"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "before = peak(); decode(Path(sys.argv[1])); print(1024 * (peak() - before))"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "large.jpg")]
+    taken = subprocess.run(command, capture_output=True, check=True, text=True)
+    assert int(taken.stdout) < 2 * 4 * MOST_PIXELS + (10 << 20)
+
+
+@settings(max_examples=150, deadline=5000, derandomize=True)
+@given(data=st.data())
+def test_no_mutation_of_a_picture_makes_anything_but_a_sentence(data: st.DataObject) -> None:
+    whole = WHOLES[data.draw(st.sampled_from(sorted(WHOLES)))]
+    places = st.integers(0, len(whole) - 1)
+    broken = bytearray(whole)
+    for place, value in data.draw(st.lists(st.tuples(places, st.integers(0, 255)), max_size=12)):
+        broken[place] = value
+    cut = data.draw(st.none() | places)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow tells of what it mends
+        try:
+            picture = decode(bytes(broken[:cut]))
+        except BadImage:
+            return
+    assert picture.mode == "RGB"
+    assert picture.width * picture.height <= MOST_PIXELS
