@@ -107,4 +107,6 @@ def launch_settings() -> dict[str, Any]:
         "ssr_mode": False,
         "share": False,
         "max_file_size": "16mb",
+        "max_threads": 512,
+        "state_session_capacity": 128,
     }

@@ -1,22 +1,31 @@
 """The named endpoints, for `gradio_client` and scripts: the façade the page itself goes through.
 
-Annotations are evaluated here, not postponed: gradio reads the endpoints' types from them.
+Whatever computes waits at the desk like everybody's runs. Annotations are evaluated here, not
+postponed: gradio reads the endpoints' types from them.
 """
 
-from collections.abc import Iterator
+import itertools
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio import FileData
+from gradio.context import LocalContext
 
 from demo import pictures
-from demo.running import TORCH, Began, Ended, Fetching, Loading, bring, drive, fetch
+from demo.desk import LINE, Desk, Stage, Told, Work, watch
+from demo.launch import reader
+from demo.recipe import MOST_SEED
+from demo.running import Began, Ended, Fetching, Loading, bring, drive, fetch, missing
 from demo.store import Job
 from demo.transfer import labelled
-from demo.transfer.trial import SHARED, Trial, experiment
+from demo.transfer.trial import Trial, experiment
 from demo.transfer.trial import drive as drive_trial
 from engine import studio
 from engine.attack import catalog
@@ -28,8 +37,15 @@ from engine.evaluate.transfer import Progress
 from engine.model import zoo
 from engine.studio import Request, Run, Stepped
 
+log = logging.getLogger(__name__)
 
-def declare(weights: Path | None) -> None:
+MOST_MODELS = 16
+MOST_ATTACKS = 16
+MOST_TEXT = 300
+ANSWER = "answer"
+
+
+def declare(desk: Desk, weights: Path | None) -> None:
     """Declare every public endpoint in the current Blocks context."""
     first = zoo.cards(weights)[0].name
 
@@ -53,18 +69,26 @@ def declare(weights: Path | None) -> None:
             for each in catalog.RECIPES
         ]
 
-    def predict(image: FileData, model: str = first, top: int = 5) -> list[dict[str, Any]]:
+    async def predict(image: FileData, model: str = first, top: int = 5) -> list[dict[str, Any]]:
         """Classify a picture: its most likely classes with index and probability, best first."""
-        with _kindly():
-            run = Run(_request(image, model, weights))
-        names, p = run.victim.spec.classes, run.clean_probabilities
-        best = p.topk(max(1, min(int(top), len(names))))
-        return [
-            {"class": names[index], "index": index, "probability": share}
-            for share, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
-        ]
 
-    def attack(
+        def act() -> Iterator[Told]:
+            run = Run(_request(image, model, weights))
+            names, p = run.victim.spec.classes, run.clean_probabilities
+            best = p.topk(max(1, min(_whole("top", top), len(names))))
+            yield (
+                ANSWER,
+                [
+                    {"class": names[index], "index": index, "probability": share}
+                    for share, index in zip(
+                        best.values.tolist(), best.indices.tolist(), strict=True
+                    )
+                ],
+            )
+
+        return await _answer(desk, act)
+
+    async def attack(
         image: FileData,
         model: str = first,
         attack: str = "tgr",
@@ -73,44 +97,55 @@ def declare(weights: Path | None) -> None:
         label: str = "",
         others: list[str] | None = None,
         seed: int = 0,
-    ) -> Iterator[dict[str, Any]]:
+    ) -> AsyncIterator[dict[str, Any]]:
         """Attack a picture, step by step. Yields {"state": "running", "step", "steps", "loss", ...}
         and last {"state": "finished", "result", "files"}: the versioned summary, and the exact
         adversarial PNG, the perturbation NPZ and the result JSON. Knobs as in /attacks, a pixel
         distance in [0, 1] or as "8/255"; target and label are class names, empty for an untargeted
         attack and for what the model itself sees; others are models to show the result to."""
-        with _kindly():
-            classes = zoo.class_names(zoo.card(model, weights))
+
+        def read(stop: threading.Event) -> Generator[Told, None, tuple[Stage, ...]]:
+            classes = zoo.class_names(zoo.card(_text("model", model), weights))
+            aim, sees = _text("target", target), _text("label", label)
             request = replace(
                 _request(image, model, weights),
-                recipe=catalog.parse(attack, {k: str(v) for k, v in (knobs or {}).items()}),
-                target=studio.class_index(classes, target) if target else None,
-                label=studio.class_index(classes, label) if label else None,
-                others=tuple(others or ()),
-                seed=int(seed),
+                recipe=_recipe({"name": attack, "knobs": knobs or {}}),
+                target=studio.class_index(classes, aim) if aim else None,
+                label=studio.class_index(classes, sees) if sees else None,
+                others=_names("others", others, MOST_MODELS),
+                seed=_seed(seed),
             )
-            for event in fetch(request):
-                yield _told(event)
-            job = Job(request)
-            for event in drive(job):
-                yield _told(event)
-            yield _finished(job)
+            for name in request.others:
+                zoo.card(name, weights)
+            job = Job(request, stop=stop)
+            yield "read", {"state": "waiting", "before": 0}
+            stages: list[Stage] = [("hub", lambda: _each(fetch(request)))]
+            return (*stages * missing(request), ("torch", lambda: _work(job, drive(job))))
 
-    def inspect(image: FileData, model: str = first) -> dict[str, Any]:
+        async for said in _stream(desk, read):
+            yield said
+
+    async def inspect(image: FileData, model: str = first) -> dict[str, Any]:
         """Look inside a model while it sees a picture: attention entropy, gradient variance, score
         gaps, outlier columns, and the tokens ATS would keep, as far as the model shows them."""
-        with _kindly():
-            read = studio.summary(Run(_request(image, model, weights)).result())
-        return {"predictions": read["predictions"]["clean"], "probes": read["probes"]["clean"]}
 
-    def evaluate(
+        def act() -> Iterator[Told]:
+            read = studio.summary(Run(_request(image, model, weights)).result())
+            yield (
+                ANSWER,
+                {"predictions": read["predictions"]["clean"], "probes": read["probes"]["clean"]},
+            )
+
+        return await _answer(desk, act)
+
+    async def evaluate(
         images: list[FileData],
         labels: list[str] | None = None,
         sources: list[str] | None = None,
         attacks: list[dict[str, Any]] | None = None,
         targets: list[str] | None = None,
         seed: int = 0,
-    ) -> Iterator[dict[str, Any]]:
+    ) -> AsyncIterator[dict[str, Any]]:
         """Make attacks on source models and show them to targets: the transfer matrix. Yields
         {"state": "running", "done", "total", "cells"} and last {"state": "finished", "result"}: the
         versioned summary of `python -m engine evaluate`, success with 95 % intervals, clean errors
@@ -118,30 +153,111 @@ def declare(weights: Path | None) -> None:
         their class names, in order; without them the names of files and folders say the class.
         Attacks: {"name": "tgr", "knobs": {"eps": "8/255"}}, by default MI-FGSM and TGR as published.
         Every source is a target, too."""
-        with _kindly():
-            names, shown = tuple(sources or (first,)), tuple(targets or ())
-            for event in bring((*names, *shown), weights):
-                yield _told(event)
+
+        def read(stop: threading.Event) -> Generator[Told, None, tuple[Stage, ...]]:
+            names = _names("sources", sources, MOST_MODELS) or (first,)
+            shown = _names("targets", targets, MOST_MODELS)
+            for name in (*names, *shown):
+                zoo.card(name, weights)
+            if not isinstance(images, list):
+                raise BadTask("images must be a list of files.", "Give each by handle_file.")
+            recipes = [
+                _recipe(each)
+                for each in _listed("attacks", attacks, MOST_ATTACKS)
+                or ({"name": "mifgsm"}, {"name": "tgr"})
+            ]
             files = labelled.uploads(images)
             if labels:
-                found = labelled.given(files, labels)
+                found = labelled.given(files, _listed("labels", labels, len(files)))
             else:
                 found = labelled.read(files, zoo.class_names(zoo.card(names[0], weights)))
             labelled.refuse_rest(found)
-            recipes = [_recipe(each) for each in attacks or ({"name": "mifgsm"}, {"name": "tgr"})]
-            trial = Trial(experiment(found, names, recipes, shown, int(seed)), found, weights)
-            for step in drive_trial(trial):
-                if isinstance(step, Progress):
-                    yield _advanced(step)
-                elif isinstance(step, Loading):
-                    yield _told(step)
-            yield {"state": trial.why, "result": trial.report()}
+            asked = experiment(found, names, recipes, shown, _seed(seed))
+            trial = Trial(asked, found, weights, stop=stop)
+            yield "read", {"state": "waiting", "before": 0}
+            return (
+                ("hub", lambda: _each(bring((*names, *shown), weights))),
+                ("transfer", lambda: _judge(trial)),
+            )
+
+        async for said in _stream(desk, read):
+            yield said
 
     for function in (models, attacks):
         gr.api(function, api_name=function.__name__, concurrency_limit=8)
-    for function in (predict, attack, inspect):
-        gr.api(function, api_name=function.__name__, **TORCH)
-    gr.api(evaluate, api_name="evaluate", **SHARED)
+    for function in (predict, attack, inspect, evaluate):
+        gr.api(function, api_name=function.__name__, concurrency_limit=None)
+
+
+async def _stream(
+    desk: Desk, read: Callable[[threading.Event], Generator[Told, None, tuple[Stage, ...]]]
+) -> AsyncIterator[dict[str, Any]]:
+    """Work in stages, of which the first reads what was asked; what it says, as it says it."""
+    with _kindly():
+        visitor = LocalContext.request.get(None)
+        session = str(getattr(visitor, "session_hash", ""))
+        stop = threading.Event()
+        work = Work(f"api {_peer(visitor)}", (("read", partial(read, stop)),), stop)
+        desk.submit(work)
+        last: dict[str, Any] = {"state": "waiting", "before": 0}
+        try:
+            async for told in watch(desk, work, present=reader(session)):
+                if told is not None:
+                    slot, value = told
+                    last = {"state": "waiting", "before": value} if slot == LINE else value
+                    work.mail.forget(slot)
+                yield last
+        finally:
+            work.stop.set()
+        if work.failed is not None:
+            raise work.failed
+
+
+async def _answer(desk: Desk, act: Callable[[], Iterator[Told]]) -> Any:
+    """What one short piece of work answers."""
+    with _kindly():
+        visitor = LocalContext.request.get(None)
+        session = str(getattr(visitor, "session_hash", ""))
+        work = Work(f"api {_peer(visitor)}", (("torch", act),))  # pyright: ignore
+        desk.submit(work)
+        answer: Any = None
+        try:
+            async for told in watch(desk, work, present=reader(session)):
+                if told is not None and told[0] == ANSWER:
+                    answer = told[1]
+        finally:
+            work.stop.set()
+        if work.failed is not None:
+            raise work.failed
+        return answer
+
+
+def _peer(visitor: Any) -> str:
+    """Whose turn a call takes: the caller's address, as far as it is known."""
+    headers = getattr(visitor, "headers", None) or {}
+    forwarded = str(headers.get("x-forwarded-for", "")).split(",")[0].strip()
+    return forwarded or str(getattr(getattr(visitor, "client", None), "host", ""))
+
+
+def _each(events: Iterator[Any]) -> Iterator[Told]:
+    """Events as plain data, each of which must be told."""
+    for number, event in enumerate(events):
+        yield f"{type(event).__name__} {number}", _told(event)
+
+
+def _work(job: Job, events: Iterator[Any]) -> Iterator[Told]:
+    yield from _each(events)
+    yield "end", _finished(job)
+
+
+def _judge(trial: Trial) -> Iterator[Told]:
+    number = itertools.count()
+    for step in drive_trial(trial):
+        if isinstance(step, Progress):
+            yield f"progress {next(number)}", _advanced(step)
+        elif isinstance(step, Loading):
+            yield f"progress {next(number)}", _told(step)
+    yield "end", {"state": trial.why, "result": trial.report()}
 
 
 @contextmanager
@@ -151,20 +267,68 @@ def _kindly() -> Iterator[None]:
         yield
     except EngineError as problem:
         raise gr.Error(str(problem), print_exception=False) from problem
+    except GeneratorExit:
+        raise
+    except Exception as problem:
+        log.exception("a call failed")
+        raise gr.Error(
+            f"This is a fault of ours ({type(problem).__name__}), not yours. It is in the log.",
+            print_exception=False,
+        ) from problem
 
 
-def _request(image: Any, model: str, weights: Path | None) -> Request:
+def _request(image: Any, model: Any, weights: Path | None) -> Request:
     """A request for a picture sent through the client, with the first attack as it stands."""
-    picture = pictures.read(pictures.uploaded(image))
-    return Request(picture, model, catalog.RECIPES[0](), weights=weights)
+    path = pictures.uploaded(image)
+    return Request(
+        pictures.read(path),
+        _text("model", model),
+        catalog.RECIPES[0](),
+        name=pictures.name_of(path),
+        weights=weights,
+    )
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str) or len(value) > MOST_TEXT or "\0" in value:
+        raise BadTask(f"{name} must be a name.", f"A text of at most {MOST_TEXT} characters.")
+    return value
+
+
+def _whole(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+        raise BadTask(f"{name} must be a whole number.", "Give, for instance, 5.")
+    return int(value)
+
+
+def _seed(value: Any) -> int:
+    seed = _whole("seed", value)
+    if not 0 <= seed < MOST_SEED:
+        raise BadTask("seed must be a whole number from 0.", "Give, for instance, 0.")
+    return seed
+
+
+def _listed(name: str, value: Any, most: int) -> Sequence[Any]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or len(value) > most:
+        raise BadTask(f"{name} must be a list.", f"It may hold at most {most}.")
+    return value
+
+
+def _names(name: str, value: Any, most: int) -> tuple[str, ...]:
+    """Names, each once."""
+    return tuple(
+        dict.fromkeys(_text(f"Each of {name}", each) for each in _listed(name, value, most))
+    )
 
 
 def _recipe(asked: Any) -> Recipe:
     """{"name", "knobs"} as a recipe; raises BadTask, UnknownName, BadKnob."""
     if not isinstance(asked, dict) or not isinstance(asked.get("knobs", {}), dict):
         raise BadTask("This is not an attack.", 'Give {"name": "tgr", "knobs": {"eps": "8/255"}}.')
-    knobs = {str(k): str(v) for k, v in asked.get("knobs", {}).items()}
-    return catalog.parse(str(asked.get("name")), knobs)
+    knobs = {_text("A knob", k): str(v)[:MOST_TEXT] for k, v in asked.get("knobs", {}).items()}
+    return catalog.parse(_text("attack", asked.get("name")), knobs)
 
 
 def _advanced(event: Progress) -> dict[str, Any]:

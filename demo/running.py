@@ -49,6 +49,12 @@ class Ended:
     why: Ending
 
 
+def missing(request: Request) -> bool:
+    """Whether a model of the request must be fetched first."""
+    names = (request.model, *request.others)
+    return any(zoo.available(zoo.card(name, request.weights)) != "here" for name in names)
+
+
 def fetch(request: Request) -> Iterator[Fetching]:
     """Bring the request's models onto this machine; raises WeightsUnavailable, UnknownName."""
     yield from bring((request.model, *request.others), request.weights)

@@ -12,7 +12,6 @@ EARLIER = "Computed earlier with this very model, seed 0. Press Run to compute y
 EMPTY = "Choose a picture and press Run."
 TAKEN = "The picture is in. Press Run."
 RUNNING = "Running."
-WAITING = "Waiting for its turn."
 STOPPING = "Stopping after this step."
 
 
@@ -27,6 +26,15 @@ def line(text: str, kind: str = "idle", hint: str = "", detail: str = "", share:
 
 def error(problem: EngineError) -> str:
     return line(problem.sentence, "error", hint=problem.hint)
+
+
+def waiting(before: int) -> str:
+    """The run has not had its turn: `before` turns come first, its own included."""
+    return line(
+        "Waiting for its turn.",
+        "busy",
+        detail=f"{before} in the line" if before > 1 else "next in the line",
+    )
 
 
 def bug(problem: Exception) -> str:

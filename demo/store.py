@@ -1,23 +1,32 @@
-"""Jobs of all visitors in one place, bounded by number and bytes; the least used go first."""
+"""What is kept for visitors: their runs, bounded by number and bytes, and how their controls stand.
+
+A *visit* is one tab of a browser, whatever page it is on; each page of a visit has a place of its own
+here, with one current run. A visitor who comes back to a page finds both; one who is gone for a
+minute has stopped what ran for them.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import secrets
-import shutil
-import tempfile
 import threading
-import weakref
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from PIL import Image
+
+from demo import scratch
+from demo.desk import Desk, Work
 from engine import studio
 from engine.studio import Request, Result, Run
 
-MOST_RUNS = 32
+MOST_RUNS = 256
 MOST_BYTES = 1 << 30
+MOST_PLACES = 2000
+SECONDS_AWAY = 60.0
 
 
 @dataclass
@@ -34,8 +43,9 @@ class Job:
     result: Result | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
-    _folder: Path | None = None
+    _folder: scratch.Folder | None = None
     _written: Result | None = None
+    _files: tuple[Path, ...] = ()
 
     @property
     def done(self) -> bool:
@@ -44,21 +54,26 @@ class Job:
 
     @property
     def bytes(self) -> int:
-        return sizeof(self.result) + sizeof(self.run and self.run.state)
+        return sizeof((self.request.image, self.result, self.run and self.run.state))
 
     def files(self) -> tuple[Path, ...]:
-        """adversarial.png, perturbation.npz and result.json of the latest result, written once."""
+        """The adversarial PNG, the perturbation NPZ and the JSON of the latest result, written once."""
         with self.lock:
-            if self._folder is None:
-                self._folder = Path(tempfile.mkdtemp(prefix="lab-"))
-                weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-            folder = self._folder
             if self.result is not None and self._written is not self.result:
-                studio.save(self.result, folder)
+                self._folder = scratch.Folder()
+                self._files = studio.save(self.result, self._folder.path)
                 self._written = self.result
-        return tuple(
-            folder / name for name in ("adversarial.png", "perturbation.npz", "result.json")
-        )
+        return self._files
+
+
+@dataclass
+class Place:
+    """A page of a visit: its current job, and its controls as they stand now and as they stood for
+    what the page shows."""
+
+    current: str = ""
+    controls: Sequence[Any] | None = None
+    drawn: Sequence[Any] | None = None
 
 
 class Kept(Protocol):
@@ -72,27 +87,42 @@ class Kept(Protocol):
     def bytes(self) -> int: ...
 
 
-Work = TypeVar("Work", bound=Kept)
+Kind = TypeVar("Kind", bound=Kept)
 
 
 class Store:
-    """Jobs by id; each visitor (session) has at most one current job.
+    """Runs by id, and the places of visits (a page in a tab), each with at most one current run.
 
-    A session is one page in one tab: what `get` and `current` give is of the kind which that page adds.
+    What `get` and `current` give is of the kind which the place's page adds.
     """
 
-    def __init__(self, most_runs: int = MOST_RUNS, most_bytes: int = MOST_BYTES) -> None:
-        self.most_runs, self.most_bytes = most_runs, most_bytes
+    def __init__(
+        self,
+        desk: Desk | None = None,
+        most_runs: int = MOST_RUNS,
+        most_bytes: int = MOST_BYTES,
+        away: float = SECONDS_AWAY,
+    ) -> None:
+        self.desk = desk or Desk()
+        self.most_runs, self.most_bytes, self.away = most_runs, most_bytes, away
         self._jobs: OrderedDict[str, Any] = OrderedDict()
-        self._current: dict[str, str] = {}
+        self._sizes: dict[str, int] = {}
+        self._works: dict[str, Work] = {}
+        self._made_of: dict[str, Sequence[Any]] = {}
+        self._places: OrderedDict[str, Place] = OrderedDict()
+        self._present: dict[str, str] = {}
         self._lock = threading.RLock()
 
-    def add(self, job: Work) -> Work:
-        """Keep the job and make it its session's current one."""
+    def add(self, job: Kind, work: Work | None = None, controls: Sequence[Any] = ()) -> Kind:
+        """Keep the job, made of the controls as they stand, and make it its place's current one."""
         with self._lock:
             self._jobs[job.id] = job
+            self._sizes[job.id] = job.bytes
+            self._made_of[job.id] = controls
             if job.session:
-                self._current[job.session] = job.id
+                self._place(job.session).current = job.id
+            if work is not None:
+                self._works[job.id] = work
             self._trim(job.id)
         return job
 
@@ -104,30 +134,82 @@ class Store:
                 self._jobs.move_to_end(id)
             return job
 
-    def current(self, session: str) -> Any | None:
-        """The session's latest job."""
+    def work(self, id: str) -> Work | None:
+        """What is, or was last, under way for the job of that id."""
         with self._lock:
-            return self.get(self._current.get(session, ""))
+            return self._works.get(id)
+
+    def current(self, session: str) -> Any | None:
+        """The place's latest job."""
+        with self._lock:
+            return self.get(self._place(session).current)
 
     def grown(self, job: Kept) -> None:
         """A job has a new result: make room for it."""
         with self._lock:
-            self._trim(job.id)
+            if job.id in self._jobs:
+                work = self._works.get(job.id)
+                self._sizes[job.id] = job.bytes + sizeof(work.mail.kept if work else ())
+                self._trim(job.id)
 
-    def leave(self, session: str) -> None:
-        """A visitor has gone: stop what runs for them and forget it."""
+    def over(self, job: Kept) -> bool:
+        """Whether nothing is under way for the job."""
+        work = self.work(job.id)
+        return work is None or work.over.is_set()
+
+    def remember(self, session: str, controls: Sequence[Any]) -> None:
+        """How the controls of a place stand."""
         with self._lock:
-            self._current.pop(session, None)
-            for job in [each for each in self._jobs.values() if each.session == session]:
-                self._drop(job)
+            self._place(session).controls = controls
+
+    def remembered(self, session: str) -> Sequence[Any] | None:
+        with self._lock:
+            return self._place(session).controls
+
+    def draw(self, job: Kept) -> None:
+        """From now on the job is what its place shows."""
+        with self._lock:
+            self._place(job.session).drawn = self._made_of.get(job.id)
+
+    def drawn(self, session: str) -> Sequence[Any] | None:
+        """How the controls stood for what the place shows; None before the first run."""
+        with self._lock:
+            return self._place(session).drawn
+
+    def come(self, page: str, visit: str) -> None:
+        """A page of a visit is open."""
+        with self._lock:
+            self._present[page] = visit
+
+    def leave(self, page: str) -> None:
+        """A page was closed; a visit that stays away is over for what runs."""
+        with self._lock:
+            visit = self._present.pop(page, "")
+        if visit:
+            later(self.away, lambda: self._gone(visit))
+
+    def _gone(self, visit: str) -> None:
+        with self._lock:
+            if visit in Counter(self._present.values()):
+                return
+            for job in self._jobs.values():
+                if job.session.startswith(visit):
+                    job.stop.set()
 
     @property
     def bytes(self) -> int:
         with self._lock:
-            return sum(job.bytes for job in self._jobs.values())
+            return sum(self._sizes.values())
 
     def __len__(self) -> int:
         return len(self._jobs)
+
+    def _place(self, session: str) -> Place:
+        place = self._places.setdefault(session, Place())
+        self._places.move_to_end(session)
+        while len(self._places) > MOST_PLACES:
+            self._places.popitem(last=False)
+        return place
 
     def _trim(self, keep: str) -> None:
         for job in list(self._jobs.values()):
@@ -139,12 +221,25 @@ class Store:
     def _drop(self, job: Kept) -> None:
         job.stop.set()
         del self._jobs[job.id]
+        del self._sizes[job.id]
+        self._works.pop(job.id, None)
+        self._made_of.pop(job.id, None)
+
+
+def later(seconds: float, act: Callable[[], None]) -> None:
+    timer = threading.Timer(seconds, act)
+    timer.daemon = True
+    timer.start()
 
 
 def sizeof(value: Any) -> int:
-    """Bytes of all tensors and pictures in a nest of dataclasses, tuples, lists and dicts."""
+    """Bytes of all tensors, pictures and texts in a nest of dataclasses, tuples, lists and dicts."""
     if hasattr(value, "nbytes"):
         return int(value.nbytes)
+    if isinstance(value, Image.Image):
+        return value.width * value.height * len(value.getbands())
+    if isinstance(value, str | bytes):
+        return len(value)
     if dataclasses.is_dataclass(value):
         return sum(sizeof(getattr(value, each.name)) for each in dataclasses.fields(value))
     if isinstance(value, dict):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from engine.attack.recipe import Recipe
 from engine.attack.recipes.att import ATT
 from engine.attack.recipes.dim import DIM
@@ -21,8 +23,8 @@ from engine.attack.recipes.tgr_factors import TGRFactors
 from engine.attack.recipes.tgr_patchout import TGRPatchOut
 from engine.attack.recipes.tim import TIM
 from engine.attack.recipes.vmi import VMI
-from engine.core.errors import UnknownName
-from engine.core.knobs import knobs
+from engine.core.errors import BadKnob, UnknownName
+from engine.core.knobs import Knob, knobs
 
 RECIPES: tuple[type[Recipe], ...] = (
     TGR,
@@ -47,7 +49,7 @@ RECIPES: tuple[type[Recipe], ...] = (
 BY_NAME = {recipe.name: recipe for recipe in RECIPES}
 
 
-def recipe(name: str, **values: object) -> Recipe:
+def recipe(name: str, /, **values: object) -> Recipe:
     """The recipe of that name with the given knobs; raises UnknownName or BadKnob."""
     if name not in BY_NAME:
         raise UnknownName("attack", name, tuple(BY_NAME))
@@ -68,3 +70,23 @@ def parse(name: str, settings: dict[str, str]) -> Recipe:
         name,
         **{key: declared[key].parse(v) if key in declared else v for key, v in settings.items()},
     )
+
+
+def spell(chosen: Recipe) -> dict[str, str]:
+    """Every knob as the word a person would type; `parse` makes of them the very same recipe."""
+    return {each.name: _word(each, getattr(chosen, each.name)) for each in knobs(chosen)}
+
+
+def _word(knob: Knob, value: Any) -> str:
+    """The shortest word that is read back as exactly this value: `4/255`, `0.5`, `true`."""
+    if not isinstance(value, float):
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    words = (knob.show(value), *([f"{value * 255!r}/255"] if knob.unit else []), repr(value))
+    return next(word for word in words if _reads(knob, word) == value)
+
+
+def _reads(knob: Knob, word: str) -> Any:
+    try:
+        return knob.parse(word)
+    except BadKnob:  # rounded to a value just outside the range
+        return None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 
 import torch
+from PIL import Image
 
 from demo.store import Job, Store, sizeof
 
 
 def job(session: str = "", size: int = 0) -> Job:
-    made = Job(SimpleNamespace(), session)
+    made = Job(SimpleNamespace(image=None), session)
     made.result = [torch.zeros(size, dtype=torch.uint8)]
     return made
 
@@ -49,17 +51,39 @@ def test_a_result_that_grew_makes_room() -> None:
     assert store.get(new.id) is new
 
 
-def test_leaving_stops_and_forgets_only_ones_own() -> None:
-    store = Store()
-    mine, yours = store.add(job("me")), store.add(job("you"))
-    assert store.current("me") is mine
-    store.leave("me")
-    assert mine.stop.is_set()
-    assert store.current("me") is None
-    assert store.current("you") is yours
+def test_staying_away_stops_only_ones_own_and_keeps_what_is_there() -> None:
+    store = Store(away=0.05)
+    mine, yours = store.add(job("me/")), store.add(job("you/"))
+    store.come("page of mine", "me")
+    store.come("page of yours", "you")
+    store.leave("page of mine")
+    assert mine.stop.wait(5)
+    assert store.current("me/") is mine  # found again by who comes back
     assert not yours.stop.is_set()
 
 
-def test_size_counts_every_tensor_in_a_nest() -> None:
+def test_going_to_another_page_stops_nothing() -> None:
+    store = Store(away=0.05)
+    mine = store.add(job("me/"))
+    store.come("first page", "me")
+    store.leave("first page")
+    store.come("second page", "me")
+    time.sleep(0.2)
+    assert not mine.stop.is_set()
+
+
+def test_a_place_knows_its_controls_and_those_of_what_it_shows() -> None:
+    store = Store()
+    store.remember("me/", [1])
+    made = store.add(job("me/"), controls=[1])
+    assert store.drawn("me/") is None  # waits for its turn: the page still shows what was before
+    store.draw(made)
+    store.remember("me/", [2])
+    assert (store.drawn("me/"), store.remembered("me/")) == ([1], [2])
+    assert store.remembered("me/why") is None
+
+
+def test_size_counts_every_tensor_picture_and_text_in_a_nest() -> None:
     nest = {"a": (torch.zeros(3), [torch.zeros(2, 2, dtype=torch.uint8)]), "b": "text", "c": None}
-    assert sizeof(nest) == 16
+    assert sizeof(nest) == 20
+    assert sizeof(Image.new("RGB", (40, 30))) == 3600
