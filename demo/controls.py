@@ -47,7 +47,9 @@ def appearance(kind: type[Recipe], name: str) -> Shown:
     if name not in declared:
         return {"visible": False}
     each = declared[name]
-    return _settings(each) | {"visible": not _fixed(each)}
+    if _fixed(each):  # a slider from 1 to 1 is none, but the value is what the sentence says
+        return {"visible": False, "value": to_control(each, each.default)}
+    return _settings(each) | {"visible": True}
 
 
 def switched(before: str, after: str, names: Sequence[str], values: Sequence[Any]) -> list[Shown]:
@@ -142,8 +144,10 @@ def _settings(knob: Knob) -> Shown:
 
 def _step(knob: Knob, low: float, high: float) -> float:
     """Whole numbers where they are meant, else hundredths of the range's order of magnitude."""
-    if knob.kind == "integer" or (knob.unit == "1/255" and low >= 1):
+    if knob.kind == "integer":
         return 1
+    if knob.grain:
+        return to_control(knob, knob.grain)
     return 10.0 ** math.floor(math.log10(max(high - low, 1e-9))) / 100
 
 

@@ -24,9 +24,10 @@ class Recipe(Knobbed):
 
     eps: float = knob(
         8 / 255,
-        "Largest change of any pixel.",
+        "Largest change of any pixel; 0 changes nothing, as a control.",
         label="Budget eps",
-        low=1 / 255,
+        low=0,
+        grain=1 / 255,
         high=32 / 255,
         unit="1/255",
         main=True,
@@ -46,7 +47,8 @@ class Momentum(Recipe):
         16 / 255,
         "Largest change of any pixel; the transfer papers use 16/255.",
         label="Budget eps",
-        low=1 / 255,
+        low=0,
+        grain=1 / 255,
         high=32 / 255,
         unit="1/255",
         main=True,

@@ -17,6 +17,7 @@ class Knob:
     """One parameter: its range in its own unit, and the sentence that explains it.
 
     `unit` "1/255" marks a pixel distance: the value is stored in [0, 1], shown and typed in 255ths.
+    `grain` is the smallest value other than 0 that means anything, and the pace of a slider.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Knob:
     unit: Unit = ""
     choices: tuple[str, ...] = ()
     main: bool = False
+    grain: float = 0.0
 
     @property
     def kind(self) -> Literal["flag", "choice", "integer", "number"]:
@@ -44,8 +46,9 @@ class Knob:
             return "true or false"
         if self.kind == "choice":
             return "one of " + ", ".join(self.choices)
-        low, high = self.show(self.low), self.show(self.high)
-        return f"a {'whole ' if self.kind == 'integer' else ''}number from {low} to {high}"
+        low, high = self.show(self.low or self.grain or self.low), self.show(self.high)
+        zero = "0, or " if self.grain and self.low == 0 else ""
+        return f"{zero}a {'whole ' if self.kind == 'integer' else ''}number from {low} to {high}"
 
     def show(self, value: Any) -> str:
         if self.unit == "1/255" and isinstance(value, int | float):
@@ -66,6 +69,7 @@ class Knob:
                 math.isfinite(value)
                 and (low is None or value >= low - 1e-12)
                 and (high is None or value <= high + 1e-12)
+                and not 0 < value < self.grain - 1e-12
             )
             if inside and (self.kind == "number" or float(value).is_integer()):
                 return int(value) if self.kind == "integer" else float(value)
@@ -95,9 +99,10 @@ def knob(
     choices: tuple[str, ...] = (),
     label: str = "",
     main: bool = False,
+    grain: float = 0.0,
 ) -> Any:
     """A dataclass field that is a knob; `main` ones stay visible on the page, the rest are folded."""
-    made = Knob("", label, default, help, low, high, unit, choices, main)
+    made = Knob("", label, default, help, low, high, unit, choices, main, grain)
     return dataclasses.field(default=default, metadata={"knob": made})
 
 

@@ -53,10 +53,16 @@ def test_sliders_can_stand_on_every_default(name: str) -> None:
             assert math.isclose(stops, round(stops), abs_tol=1e-6), each.name
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, None, "", 0, 33, -1])
+@pytest.mark.parametrize("value", [math.nan, math.inf, None, "", 0.5, 33, -1])
 def test_a_bad_eps_is_refused(value: object) -> None:
     with pytest.raises(BadKnob):
         controls.chosen("pgd", {"eps": value})
+
+
+def test_an_eps_of_zero_is_a_control_and_less_than_a_grey_level_is_refused() -> None:
+    assert controls.chosen("pgd", {"eps": 0}).eps == 0
+    with pytest.raises(BadKnob, match="0, or a number from 1/255 to 32/255"):
+        controls.chosen("pgd", {"eps": 0.9})
 
 
 def test_switching_keeps_what_the_visitor_changed_and_else_takes_the_new_default() -> None:
@@ -70,5 +76,5 @@ def test_switching_keeps_what_the_visitor_changed_and_else_takes_the_new_default
 
 
 def test_a_knob_with_one_value_is_hidden_and_not_asked() -> None:
-    assert controls.appearance(BY_NAME["fgsm"], "steps")["visible"] is False
+    assert controls.appearance(BY_NAME["fgsm"], "steps") == {"visible": False, "value": 1}
     assert controls.chosen("fgsm", {"eps": 8, "steps": 77}).steps == 1
