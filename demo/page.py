@@ -13,6 +13,7 @@ import gradio as gr
 from demo import endpoints, first_run, recipe, views, wiring
 from demo.chrome import TITLE
 from demo.cost.page import page as cost
+from demo.launch import Door
 from demo.store import Store
 from demo.transfer.page import page as transfer
 from demo.why.page import page as why
@@ -36,12 +37,13 @@ def build(weights: Path | None = None) -> gr.Blocks:
     ) as demo:
         _navbar()
         page(demo, lab)
-        endpoints.declare(weights)
+        endpoints.declare(lab.store.desk, weights)
     for name, path, content in PAGES:
         with demo.route(name, path):
             _navbar()
             content(lab)
-    demo.queue(max_size=24)
+            demo.load(None, None, None, js=f"() => {{ document.title = '{name} · {TITLE}'; }}")
+    demo.queue(api_open=False)
     lab.warm.start()
     return demo
 
@@ -58,29 +60,39 @@ def page(demo: gr.Blocks, lab: Lab) -> None:
         with gr.Column(elem_id="recipe"):
             panel = recipe.make(lab.warm.job and lab.warm.job.request, lab.weights)
         with gr.Column(elem_id="see"):
-            files = _see()
+            stale = gr.HTML("", elem_id="stale")
+            files, lines = _see()
         with gr.Column(elem_id="inside"):
-            numbers = _inside(lab)
-    after = wiring.numbers(lab, *numbers)
-    wiring.runs(lab, panel, carrier, files, after)
+            data = _inside(lab)
+    door = Door(lab.store, panel, carrier, wiring.noted(lab, panel, stale))
+    ends = wiring.runs(lab, door, files, lines)
+    wiring.numbers(lab, door, ends, *data)
     wiring.picture(panel)
     wiring.goal(lab, panel)
-    wiring.opening(demo, lab, panel, carrier, files)
+    wiring.acquaint(lab, panel)
+    wiring.opening(demo, lab, door)
 
 
-def _see() -> list[gr.DownloadButton]:
+def _see() -> tuple[list[gr.DownloadButton], list[gr.Code]]:
+    views.headline()
     views.pair()
     views.scrubber()
     views.verdict()
     views.bars()
     with gr.Row(elem_id="downloads"):
-        return [
+        files = [
             gr.DownloadButton(label, interactive=False, size="sm", elem_id=f"save-{name}")
             for name, label in FILES
         ]
+    with gr.Accordion("The same without the page", open=False, elem_id="reproduce"):
+        lines = [
+            gr.Code(language="shell", label="Command line", elem_id="reproduce-command"),
+            gr.Code(language="python", label="Python", elem_id="reproduce-code"),
+        ]
+    return files, lines
 
 
-def _inside(lab: Lab) -> tuple[gr.Tab, gr.Dropdown, gr.Plot, gr.Dataframe]:
+def _inside(lab: Lab) -> tuple[gr.Tab, tuple[gr.Dropdown, gr.Plot, gr.Dataframe]]:
     with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
         # Hidden tabs keep their views mounted: they redraw when they are shown.
         with gr.Tab("Attention", render_children=True):
@@ -104,4 +116,4 @@ def _inside(lab: Lab) -> tuple[gr.Tab, gr.Dropdown, gr.Plot, gr.Dataframe]:
                 max_height=320,
                 elem_id="data-table",
             )
-    return tab, choice, plot, table
+    return tab, (choice, plot, table)

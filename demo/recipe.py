@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from demo import controls, models, pictures, status
+from demo.knows import knows, stranger
 from engine.alter.bfloat16 import is_fast
 from engine.attack.catalog import RECIPES
 from engine.attack.recipe import Recipe
@@ -20,6 +21,7 @@ from engine.studio import Request, class_index
 
 SELF = "What the model sees"
 ANY, ONE = "anything else", "a class I choose"
+MOST_SEED = 2**63
 # Constant template, driven by Python's value alone: gradio undoes what JS does to a template.
 PICK = """
 element.addEventListener('click', (event) => {
@@ -31,18 +33,22 @@ element.addEventListener('click', (event) => {
 
 @dataclass(frozen=True)
 class Panel:
-    """The column's controls. `before` remembers which attack's knobs are shown."""
+    """The column's controls. `before` remembers which attack's knobs are shown, `wanted` to which
+    models the visitor wants results shown, also while some of them cannot be."""
 
-    source: gr.State
+    source: gr.Textbox
     strip: gr.HTML
     picture: gr.Image
     model: gr.Dropdown
     card: gr.HTML
+    knows: gr.HTML
+    imagenet: gr.Button
     attack: gr.Dropdown
-    before: gr.State
+    before: gr.Textbox
     goal: gr.Radio
     target: gr.Dropdown
     knobs: dict[str, gr.components.Component]
+    hint: gr.HTML
     sentence: gr.HTML
     run: gr.Button
     step: gr.Button
@@ -50,8 +56,10 @@ class Panel:
     status: gr.HTML
     label: gr.Dropdown
     others: gr.Dropdown
+    wanted: gr.JSON
     seed: gr.Number
     bfloat16: gr.Checkbox
+    hub: gr.HTML
     reset: gr.Button
 
     @property
@@ -72,13 +80,17 @@ def make(start: Request | None, weights: Path | None) -> Panel:
     model = start.model if start else zoo.cards(weights)[0].name
     attack = start.recipe if start else RECIPES[0]()
     names = models.classes(model, weights)
-    parts = picture(start) | _model(model, weights) | _goal(attack, names)
-    main = controls.make(True, attack)
-    parts |= {"sentence": gr.HTML(elem_id="sentence")} | _actions()
+    parts = picture(start) | _knows(pictures.first(), model, weights) | _model(model, weights)
+    parts |= _goal(attack, names)
+    with gr.Row(elem_id="budget"):
+        main = controls.make(True, attack)
+    parts |= {"hint": gr.HTML("", elem_id="hint")} | _actions()
+    parts |= {"sentence": gr.HTML(elem_id="sentence")}
     with gr.Accordion("More", open=False, elem_id="more"):
         folded = controls.make(False, attack)
         others = models.others(model, weights)
-        parts |= _folded(names, others, list(start.others) if start else [])
+        shown_to = list(start.others) if start else []
+        parts |= _folded(names, others, shown_to, [model, *shown_to])
     return Panel(**parts, knobs=main | folded)
 
 
@@ -88,12 +100,13 @@ def request(weights: Path | None, names: Sequence[str], values: Sequence[Any]) -
     classes = zoo.class_names(zoo.card(str(model or ""), weights))
     if goal == ONE and not target:
         raise BadTask("There is no target class.", "Choose the class that the model should see.")
-    if not isinstance(seed, int | float) or not float(seed).is_integer() or seed < 0:
+    if not isinstance(seed, int | float) or not 0 <= seed < MOST_SEED or seed != int(seed):
         raise BadTask("The seed must be a whole number from 0.", "Type, for instance, 0.")
     if not source:
         raise BadImage("There is no picture.", "Choose one of the samples or bring your own.")
     return Request(
-        image=pictures.read(source),
+        image=pictures.read(str(source)),
+        name=pictures.name_of(str(source)),
         model=str(model),
         recipe=controls.chosen(str(attack), dict(zip(names, knobs, strict=True))),
         label=None if label == SELF else class_index(classes, str(label)),
@@ -102,16 +115,17 @@ def request(weights: Path | None, names: Sequence[str], values: Sequence[Any]) -
         others=tuple(str(each) for each in others or ()),
         weights=weights,
         bfloat16=bool(bfloat16),
+        stranger=stranger(str(source), str(model), weights),
     )
 
 
 def picture(start: Request | None) -> dict[str, Any]:
     """Samples, and a place for a picture of one's own; the first sample is chosen."""
-    first = pictures.listed()[0].id if pictures.listed() else ""
+    first = pictures.first()
     return {
-        "source": gr.State(pictures.SAMPLE + first if first else ""),
+        "source": hidden("source", first),
         "strip": gr.HTML(
-            pictures.strip(first),
+            pictures.strip(first.removeprefix(pictures.SAMPLE)),
             html_template='<div class="strip" role="group" aria-label="Samples">${value}</div>',
             js_on_load=PICK,
             elem_id="strip",
@@ -123,11 +137,23 @@ def picture(start: Request | None) -> dict[str, Any]:
             show_label=False,
             sources=["upload", "clipboard", "webcam"],
             buttons=[],
-            height=124,
+            height=76,
             alt_text="The picture under attack",
             placeholder="Drop a picture here, or click to upload",
             elem_id="picture",
         ),
+    }
+
+
+def hidden(name: str, value: str = "") -> gr.Textbox:
+    """A value that lives in the page, so that nothing of it need be kept here."""
+    return gr.Textbox(value, visible="hidden", elem_id=f"lab-{name}", container=False)
+
+
+def _knows(source: str, model: str, weights: Path | None) -> dict[str, Any]:
+    return {
+        "knows": gr.HTML(knows(source, model, weights), elem_id="knows"),
+        "imagenet": gr.Button("", visible=False, size="sm", elem_id="imagenet"),
     }
 
 
@@ -136,8 +162,7 @@ def _model(model: str, weights: Path | None) -> dict[str, Any]:
         "model": gr.Dropdown(
             models.choices(weights),
             value=model,
-            label="Model",
-            info="Or type the name of any timm classifier.",
+            label="Model (or any timm name)",
             allow_custom_value=True,
             elem_id="model",
         ),
@@ -153,7 +178,7 @@ def _goal(attack: Recipe, names: list[str]) -> dict[str, Any]:
             label="Attack",
             elem_id="attack",
         ),
-        "before": gr.State(attack.name),
+        "before": hidden("before", attack.name),
         "goal": gr.Radio([ANY, ONE], value=ANY, label="Make the model see", elem_id="goal"),
         "target": gr.Dropdown(
             names,
@@ -167,21 +192,24 @@ def _goal(attack: Recipe, names: list[str]) -> dict[str, Any]:
 
 
 def _actions() -> dict[str, Any]:
-    with gr.Row(elem_id="actions"):
-        buttons = {
-            "run": gr.Button("Run", variant="primary", elem_id="run", min_width=64, scale=2),
-            "step": gr.Button("Step", elem_id="step", min_width=64),
-            "stop": gr.Button("Stop", elem_id="stop", min_width=64),
-        }
-    line = gr.HTML(
-        status.line(status.EMPTY),
-        html_template='<div role="status" aria-live="polite">${value}</div>',
-        elem_id="status",
-    )
+    with gr.Column(elem_id="press"):
+        with gr.Row(elem_id="actions"):
+            buttons = {
+                "run": gr.Button("Run", variant="primary", elem_id="run", min_width=64, scale=2),
+                "step": gr.Button("Step", elem_id="step", min_width=64),
+                "stop": gr.Button("Stop", elem_id="stop", min_width=64),
+            }
+        line = gr.HTML(
+            status.line(status.EMPTY),
+            html_template='<div role="status" aria-live="polite">${value}</div>',
+            elem_id="status",
+        )
     return buttons | {"status": line}
 
 
-def _folded(names: list[str], others: list[tuple[str, str]], shown_to: list[str]) -> dict[str, Any]:
+def _folded(
+    names: list[str], others: list[tuple[str, str]], shown_to: list[str], wanted: list[str]
+) -> dict[str, Any]:
     return {
         "label": gr.Dropdown(
             [SELF, *names], value=SELF, label="True class", interactive=True, elem_id="label"
@@ -195,6 +223,7 @@ def _folded(names: list[str], others: list[tuple[str, str]], shown_to: list[str]
             interactive=True,
             elem_id="others",
         ),
+        "wanted": gr.JSON(wanted, visible="hidden", elem_id="lab-wanted"),
         "seed": gr.Number(0, precision=0, label="Seed", elem_id="seed"),
         "bfloat16": gr.Checkbox(
             is_fast(device()),
@@ -202,5 +231,6 @@ def _folded(names: list[str], others: list[tuple[str, str]], shown_to: list[str]
             info="Faster where the hardware has it; everything shown is measured in float32.",
             elem_id="bfloat16",
         ),
+        "hub": gr.HTML("", elem_id="hub-note"),
         "reset": gr.Button("Reset", size="sm", elem_id="reset"),
     }

@@ -84,8 +84,13 @@ def bars() -> gr.HTML:
     return _view("bars")
 
 
+def headline() -> gr.HTML:
+    """What came out, in one line; at an earlier step, how far the attack was by then."""
+    return _view("headline")
+
+
 def verdict() -> gr.HTML:
-    """What came out, in one sentence, measured on the saved picture."""
+    """By how much the picture was changed, the noise control, and what other models say."""
     return _view("verdict")
 
 

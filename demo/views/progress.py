@@ -42,7 +42,7 @@ def live(event: Stepped, run: Run, run_id: str) -> dict[str, Any]:
         "run": run_id,
         "step": event.step,
         "asked": event.steps,
-        "loss": number(event.loss),
+        "losses": [number(loss) for loss in run.losses],
         "success": event.success,
         "seconds": number(event.seconds),
         "picture": png(event.pixels),

@@ -1,7 +1,7 @@
 // Time: the stored steps, the loss over them, and where the model is first fooled.
 
 const FRAME_MS = 350;
-const PLOT = { left: 46, right: 12, top: 18, bottom: 22, height: 124 };
+const PLOT = { left: 46, right: 12, top: 32, bottom: 22, height: 132 };
 
 const icon = (path) =>
   `<svg width="16" height="16" viewBox="0 0 16 16" aria-hidden="true"><path class="lab-icon" d="${path}"/></svg>`;
@@ -168,12 +168,11 @@ function timeline(width, last, losses, stored, now, fooled, word) {
       );
   });
   if (fooled !== null) {
+    // In a row of its own above the curve, which it must not cross.
     const late = x(fooled) + 7 * (word.length + 8) > width - right;
-    const there = losses.find(([s]) => s === fooled);
-    const upper = !there || y(there[1]) > (top + base) / 2;
     out.push(
-      `<line class="lab-flag lab-stroke-adversarial" x1="${x(fooled)}" x2="${x(fooled)}" y1="${top - 2}" y2="${base}"/>` +
-        `<text class="lab-note" x="${x(fooled) + (late ? -5 : 5)}" y="${upper ? top + 10 : base - 6}" text-anchor="${late ? "end" : "start"}">${word} step ${fooled}</text>`,
+      `<line class="lab-flag lab-stroke-adversarial" x1="${x(fooled)}" x2="${x(fooled)}" y1="${top - 14}" y2="${base}"/>` +
+        `<text class="lab-note" x="${x(fooled) + (late ? -5 : 5)}" y="${top - 7}" text-anchor="${late ? "end" : "start"}">${word} step ${fooled}</text>`,
     );
   }
   if (losses.length > 1)

@@ -160,7 +160,7 @@ lab.receive = (value) => {
   } else if (message.kind === "live") {
     const now = lab.live;
     if (!now || now.run !== message.run) return;
-    now.losses[message.step - 1] = message.loss;
+    now.losses = message.losses;
     const current = new Picture(message.picture);
     current.ready.then(() => {
       if (lab.live === now && message.step === now.step) now.current = current;

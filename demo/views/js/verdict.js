@@ -1,40 +1,113 @@
-// What came out, measured on the saved picture.
+// What came out, in one line that follows the scrubber, and the figures measured on the saved picture.
 
-VIEWS.verdict = {
+const PHONE = 760;
+
+VIEWS.headline = {
   build(root, view) {
     root.innerHTML =
       `<div class="lab-verdict" role="status" aria-live="polite"></div>` +
       `<div class="lab-progress" hidden></div>` +
-      `<p class="lab-empty">Press Run: within seconds you see whether the model is fooled, by how much change, and what random noise of the same size does.</p>`;
+      `<p class="lab-empty">Press Run: within seconds you see whether the model is fooled.</p>`;
     view.text = root.querySelector(".lab-verdict");
     view.progress = root.querySelector(".lab-progress");
+    // On a phone the result lies below the button: whoever pressed it is taken there, once.
+    document.addEventListener("lab:run", ({ detail }) => {
+      if (detail.kind === "open") view.awaited = true;
+      if (detail.kind !== "run" || !view.awaited) return;
+      view.awaited = false;
+      if (innerWidth < PHONE)
+        requestAnimationFrame(() =>
+          root.scrollIntoView({ block: "start", behavior: calm() ? "auto" : "smooth" }),
+        );
+    });
   },
-  draw(run) {
+  draw(run, sel) {
     this.progress.hidden = true;
     this.text.hidden = false;
-    this.root.style.minHeight = "";
-    setHtml(this.text, verdictHtml(run));
+    setHtml(this.text, headlineHtml(run, sel.step));
   },
   drawLive(live) {
     this.progress.hidden = false;
     this.text.hidden = true;
     const best = [...(live.bars.length ? live.bars : live.first)].sort((a, b) => b.p - a.p)[0];
-    if (!this.root.style.minHeight) this.root.style.minHeight = `${this.root.offsetHeight}px`;
     const seen = live.step > 1 ? `After step ${live.step - 1}` : "On the clean picture";
     setHtml(
       this.progress,
-      `<p class="lab-headline"><span class="lab-pill">running</span> step ${live.step} of ${live.asked}</p>` +
-        `<div class="lab-meter"><i style="width:${(100 * live.step) / live.asked}%"></i></div>` +
-        `<p>${seen} the model says ${escape(best.name)} ${probability(best.p)}.</p>`,
+      `<p class="lab-headline"><span class="lab-pill">running</span> step ${live.step} of ${live.asked}: ${seen.toLowerCase()} ${escape(best.name)} ${probability(best.p)}</p>` +
+        `<div class="lab-meter"><i style="width:${(100 * live.step) / live.asked}%"></i></div>`,
     );
   },
 };
 
-function verdictHtml(run) {
-  const { verdict, goal, tops } = run;
-  const [clean, now, noise] = [tops[0], tops[run.last], tops[run.noise]];
+VIEWS.verdict = {
+  build(root, view) {
+    root.innerHTML =
+      `<div class="lab-verdict"></div>` +
+      `<p class="lab-empty">Here stands by how much the picture was changed, and what random noise of the same size does.</p>`;
+    view.text = root.querySelector(".lab-verdict");
+  },
+  draw(run) {
+    setHtml(this.text, verdictHtml(run));
+  },
+};
+
+function headlineHtml(run, step) {
+  const { tops } = run;
+  const at = run.steps[step];
+  const last = step === run.last;
+  const [state, word] = last ? outcome(run) : underway(run, step);
   const stopped = run.done < run.asked;
-  const [state, word] = outcome(run);
+  const when = last
+    ? stopped
+      ? `<span class="lab-pill">stopped at step ${run.done} of ${run.asked}</span> `
+      : ""
+    : `<span class="lab-pill">${at ? `after step ${at}` : "before the attack"}</span> `;
+  const same = tops[step].index === tops[0].index;
+  return (
+    `<p class="lab-headline"><span class="lab-pill lab-pill-${state}">${word}</span> ${when}` +
+    `<span class="lab-change">${say("clean", tops[0].name)} ${probability(tops[0].p)} <span aria-label="becomes">→</span> ` +
+    `${same ? `still ${say("clean", tops[step].name)}` : say("adversarial", tops[step].name)} ${probability(tops[step].p)}</span></p>` +
+    notes(run)
+      .map((note) => `<p class="lab-caveat">${note}</p>`)
+      .join("")
+  );
+}
+
+// What must be known before the verdict is believed.
+function notes(run) {
+  const { verdict, goal, tops, known } = run;
+  const said = [];
+  if (known.stranger)
+    said.push(
+      `This model has no class for the picture: the answers show what the attack moves, not a mistake about ${escape(known.stranger)}.`,
+    );
+  else if (known.unsure)
+    said.push(
+      `The model is not sure that the picture is of any of its ${known.classes} classes (largest logit ${short(known.logit)}, below ${short(known.threshold)}, as for ${percent(known.flags)} of the pictures it knows and ${percent(known.catches)} of others).`,
+    );
+  if (tops[0].index !== goal.label)
+    said.push(
+      `The model misreads the clean picture already: its label is ${escape(goal.label_name)}.`,
+    );
+  if (verdict.linf === 0 && verdict.moved > 0)
+    said.push(
+      `The attack has moved pixels by ${short(verdict.moved)}/255 so far; an 8-bit picture shows no change below 0.5/255.`,
+    );
+  return said;
+}
+
+// The state of a step that is not the last.
+function underway(run, step) {
+  if (step === 0) return ["no", "clean"];
+  if (!isFooled(run, step)) return ["no", "not yet"];
+  if (run.known.stranger) return ["half", "answer moved"];
+  return ["yes", run.goal.target === null ? "fooled" : "target reached"];
+}
+
+function verdictHtml(run) {
+  const { verdict, tops } = run;
+  const [clean, noise] = [tops[0], tops[run.noise]];
+  const stopped = run.done < run.asked;
   const figures = [
     [
       "L∞ of the saved PNG",
@@ -61,37 +134,36 @@ function verdictHtml(run) {
     noise.index === clean.index
       ? `Random noise of equal size: still ${escape(noise.name)} ${probability(noise.p)}.`
       : `Random noise of equal size: ${escape(noise.name)} ${probability(noise.p)} – the model errs under noise as well.`;
-  const misread =
-    clean.index === goal.label
-      ? ""
-      : `<p>The model misreads the clean picture already: its label is ${escape(goal.label_name)}.</p>`;
   return (
-    `<p class="lab-headline"><span class="lab-pill lab-pill-${state}">${word}</span> ` +
-    (stopped ? `<span class="lab-pill">stopped at step ${run.done} of ${run.asked}</span> ` : "") +
-    `<span class="lab-change">${say("clean", clean.name)} ${probability(clean.p)} <span aria-label="becomes">→</span> ` +
-    `${now.index === clean.index ? `still ${say("clean", now.name)}` : say("adversarial", now.name)} ${probability(now.p)}</span></p>` +
     `<dl class="lab-figures">${figures.map(([k, v, t]) => `<div title="${escape(t)}"><dt>${k}</dt><dd>${escape(v)}</dd></div>`).join("")}</dl>` +
-    `${misread}<p>${control}</p>${transferHtml(verdict.transfers)}`
+    `<p>${control}</p>${transferHtml(verdict)}`
   );
 }
 
 function outcome(run) {
   const { goal, verdict, tops } = run;
   if (run.verdict.linf === 0) return ["no", "no change"];
+  if (run.known.stranger)
+    return verdict.success ? ["half", "answer moved"] : ["no", "answer not moved"];
   if (verdict.success) return ["yes", goal.target === null ? "fooled" : "target reached"];
   if (goal.target !== null && tops[run.last].index !== goal.label)
     return ["half", `fooled, but not ${escape(goal.target_name)}`];
   return ["no", "not fooled"];
 }
 
-function transferHtml(transfers) {
+function transferHtml({ transfers }) {
   if (!transfers.length) return "";
-  const fooled = transfers.filter((t) => t.changed).length;
+  const asked = transfers.filter((t) => t.comparable);
+  const fooled = asked.filter((t) => t.changed).length;
   const each = transfers
-    .map(
-      (t) =>
-        `<li><span>${escape(t.model)}</span><span>${escape(t.clean)} ${probability(t.clean_p)} → ${escape(t.adversarial)} ${probability(t.adversarial_p)}</span><em>${t.changed ? "changed" : "same"}</em></li>`,
+    .map((t) =>
+      t.comparable
+        ? `<li><span>${escape(t.title)}</span><span>${escape(t.clean)} ${probability(t.clean_p)} → ${escape(t.adversarial)} ${probability(t.adversarial_p)}</span><em>${t.changed ? "changed" : "same"}</em></li>`
+        : `<li><span>${escape(t.title)}</span><span>knows other classes: nothing to compare</span><em></em></li>`,
     )
     .join("");
-  return `<p>Shown to ${plural(transfers.length, "other model")}: ${fooled} of ${transfers.length} changed ${transfers.length === 1 ? "its" : "their"} answer.</p><ul class="lab-transfers">${each}</ul>`;
+  const told = asked.length
+    ? `<p>Shown to ${plural(asked.length, "other model")}: ${fooled} of ${asked.length} changed ${asked.length === 1 ? "its" : "their"} answer.</p>`
+    : "";
+  return `${told}<ul class="lab-transfers">${each}</ul>`;
 }
