@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import gc
-import io
 import json
-import zipfile
-from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from demo import stored
 from demo.running import Loading
 from demo.transfer import first, labelled
-from demo.transfer.labelled import Labelled, Upload
+from demo.transfer.labelled import Labelled
 from demo.transfer.message import DONE, findings, frame, message, shorts
 from demo.transfer.page import FINDING
 from demo.transfer.trial import ATTACKS, Ended, Trial, at_one_budget, drive, experiment
 from demo.why import studies
 from engine.attack.catalog import BY_NAME, recipe
-from engine.core.errors import BadImage, BadKnob, BadTask
-from engine.data.decode import decode
-from engine.data.labels import imagenet_names, spellings
+from engine.core.errors import BadKnob, BadTask
 from engine.data.samples import load_sample
 from engine.evaluate.transfer import Cell, Progress
 
@@ -32,166 +25,6 @@ CLASSES = ("cassette player", "church", "golf ball", "tench")
 SOURCE, TARGET = "resnet_imagenette", "pit_imagenette"
 
 PUBLISHED = {"attention": 0.25, "qkv": 0.75, "mlp": 0.5, "components": "all", "site": "scores"}
-
-
-def png(shade: int = 90) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (40, 40), (shade, 120, 30)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def put(folder: Path, name: str, content: bytes) -> Upload:
-    path = folder / f"upload_{len(list(folder.iterdir()))}"
-    path.write_bytes(content)
-    return Upload(path, name)
-
-
-def zipped(folder: Path, files: Mapping[str, bytes], name: str = "mine.zip") -> Upload:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for each, content in files.items():
-            archive.writestr(each, content)
-    return put(folder, name, buffer.getvalue())
-
-
-@pytest.mark.parametrize(
-    ("name", "label"),
-    [
-        ("church.png", "church"),
-        ("Church_12.JPG", "church"),
-        ("golf_ball_1.jpg", "golf ball"),
-        ("golf-ball (3).jpg", "golf ball"),
-        ("GolfBall7.png", "golf ball"),
-        ("n03028079_4.JPEG", "church"),
-        ("cassette player at home.png", "cassette player"),
-        ("val/church/ILSVRC_1.png", "church"),
-        ("church/golf_ball/3.png", "golf ball"),
-        ("golf_ball/church.png", "golf ball"),
-        ("mine/tench_1.png", "tench"),
-    ],
-)
-def test_folder_or_file_name_says_the_class(name: str, label: str) -> None:
-    assert labelled.class_of(PurePosixPath(name), spellings(CLASSES)) == CLASSES.index(label)
-
-
-@pytest.mark.parametrize(
-    "name", ["holiday.png", "churches.png", "my_church.png", "golf.png", "1.png"]
-)
-def test_a_class_is_a_beginning_of_whole_words(name: str) -> None:
-    assert labelled.class_of(PurePosixPath(name), spellings(CLASSES)) is None
-
-
-def test_no_short_synonym_is_read_into_a_longer_word() -> None:
-    # “ai” is a sloth in WordNet's words.
-    known = spellings(imagenet_names())
-    assert labelled.class_of(PurePosixPath("airship_1.png"), known) == imagenet_names().index(
-        "airship"
-    )
-    assert labelled.class_of(PurePosixPath("aim.png"), known) is None
-
-
-def test_single_pictures_and_archives_mix(tmp_path: Path) -> None:
-    found = labelled.read(
-        [
-            put(tmp_path, "church_1.png", png(10)),
-            zipped(
-                tmp_path,
-                {
-                    "set/golf_ball/a.png": png(20),
-                    "set/golf_ball/notes.txt": b"no picture",
-                    "__MACOSX/set/golf_ball/._a.png": b"no picture",
-                    "set/.hidden/church.png": b"no picture",
-                },
-            ),
-        ],
-        CLASSES,
-    )
-    assert [each.label for each in found.pictures] == ["church", "golf ball"]
-    assert found.brought == 2
-    assert [decode(each.image).getpixel((0, 0))[0] for each in found.pictures] == [10, 20]
-    labelled.check(found)
-    assert found.words == "2 pictures of 2 classes"
-
-
-def test_too_many_are_taken_evenly_and_the_words_say_so(tmp_path: Path) -> None:
-    many = {f"church/{i:03}.png": png() for i in range(90)} | {"tench/1.png": png(1)}
-    found = labelled.read([zipped(tmp_path, many)], CLASSES)
-    labels = [each.label for each in found.pictures]
-    assert (len(labels), labels.count("tench"), found.brought) == (labelled.MOST_PICTURES, 1, 91)
-    assert found.words == "64 pictures of 2 classes, taken evenly from 91"
-    with pytest.raises(BadTask, match="There are 91 pictures; at most 64"):
-        labelled.refuse_rest(found)
-
-
-def test_unpacked_pictures_stay_inside_and_go_with_the_value(tmp_path: Path) -> None:
-    names = {
-        "../../church/evil.png": png(),
-        "/church/root.png": png(),
-        f"church/{'x' * 200}.png": png(),
-    }
-    found = labelled.read([zipped(tmp_path, names)], CLASSES)
-    assert found.unpacked is not None
-    folder = found.unpacked.path
-    assert all(
-        Path(each.image).resolve().is_relative_to(folder.resolve()) for each in found.pictures
-    )
-    assert len(found.pictures) == 2  # a name that climbs out of its folder is left alone
-    del found
-    gc.collect()
-    assert not folder.exists()
-
-
-@pytest.mark.parametrize(
-    ("words", "name", "content"),
-    [
-        ("“holiday.png” does not say which class it shows", "holiday.png", png()),
-        ("is not a zip archive", "mine.zip", b"PK no zip"),
-        ("There are no pictures", "mine.zip", None),
-    ],
-)
-def test_what_cannot_be_read_is_one_sentence(
-    tmp_path: Path, words: str, name: str, content: bytes | None
-) -> None:
-    upload = zipped(tmp_path, {}) if content is None else put(tmp_path, name, content)
-    with pytest.raises((BadTask, BadImage), match=words):
-        labelled.read([upload], CLASSES)
-
-
-def test_damaged_and_huge_members_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = zipped(tmp_path, {"church/1.png": png()})
-    bytes_ = bytearray(whole.path.read_bytes())
-    bytes_[45] ^= 0xFF  # inside the first member's data
-    with pytest.raises(BadImage, match="damaged or locked"):
-        labelled.read([put(tmp_path, "broken.zip", bytes(bytes_))], CLASSES)
-    monkeypatch.setattr(labelled, "MOST_BYTES", 20)
-    with pytest.raises(BadImage, match="is larger than"):
-        labelled.read([whole], CLASSES)
-
-
-def test_broken_pictures_are_found_when_they_are_brought(tmp_path: Path) -> None:
-    found = labelled.read([put(tmp_path, "church.png", b"hello")], CLASSES)
-    with pytest.raises(BadImage):
-        labelled.check(found)
-
-
-def test_given_labels_go_with_the_files_in_order(tmp_path: Path) -> None:
-    files = [put(tmp_path, "1.png", png()), put(tmp_path, "2.png", png())]
-    found = labelled.given(files, ["church", "tench"])
-    assert [(each.image, each.label) for each in found.pictures] == [
-        (files[0].path, "church"),
-        (files[1].path, "tench"),
-    ]
-    with pytest.raises(BadTask, match="2 pictures and 1 labels"):
-        labelled.given(files, ["church"])
-
-
-def test_samples_have_their_classes() -> None:
-    found = labelled.samples()
-    assert found.bundled
-    assert {"golf ball", "church"} <= {each.label for each in found.pictures}
-    assert "bundled samples" in found.words
 
 
 def test_attacks_offered_aim_at_answers() -> None:
