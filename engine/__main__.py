@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import math
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
-from engine import studio
+from engine import reproduce, studio
+from engine.alter.ensemble import members
 from engine.attack.catalog import RECIPES, parse
 from engine.attack.recipe import Recipe
 from engine.attack.universal import SHIPPED, Universal
@@ -31,14 +36,19 @@ from engine.evaluate.transfer import Cell, Progress, table
 from engine.model import zoo
 from engine.train import __main__ as training
 
+# The largest that every reader of a JSON file holds exactly.
+MOST_SEED = 2**53 - 1
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; exit status 2 and one sentence where the caller can mend the request."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == ["train"]:
         return training.main(words[1:])
-    arguments = parser().parse_args(words)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # where it knows no “×”, the rest is still said
     try:
+        arguments = parser().parse_args(words)
         arguments.run(arguments)
     except EngineError as error:
         print(f"engine: {error}", file=sys.stderr)
@@ -127,12 +137,16 @@ def probes(arguments: argparse.Namespace) -> None:
 
 
 def attack(arguments: argparse.Namespace) -> None:
-    """Attack one picture; write adversarial.png, perturbation.npz and result.json."""
+    """Attack one picture; write the adversarial PNG, the perturbation NPZ and the result JSON."""
     recipe = parse(arguments.attack, _settings(arguments.set))
+    _check_known(arguments)
+    image = _picture(arguments.image)
+    for name in arguments.targets:
+        zoo.load(name, arguments.weights)
     spec = zoo.load(arguments.model, arguments.weights).spec
     run = studio.Run(
         studio.Request(
-            image=decode(arguments.image),
+            image=image,
             model=arguments.model,
             recipe=recipe,
             label=_class(spec.classes, arguments.label),
@@ -141,22 +155,47 @@ def attack(arguments: argparse.Namespace) -> None:
             others=tuple(arguments.targets),
             weights=arguments.weights,
             bfloat16=arguments.bf16,
+            name=_named(arguments.image),
         )
     )
-    with tqdm(total=recipe.steps, unit="step", disable=arguments.json) as bar:
-        while not run.done:
+    most = recipe.steps if arguments.stop_after is None else arguments.stop_after
+    with tqdm(total=min(most, recipe.steps), unit="step", disable=arguments.json) as bar:
+        while not run.done and run.steps < most:
             event = run.advance()
             bar.set_postfix(loss=f"{event.loss:.3f}", fooled=event.success)
             bar.update()
     result = run.result()
-    studio.save(result, arguments.out)
+    files = studio.save(result, arguments.out)
     report = studio.summary(result)
-    _show(arguments, report, [studio.verdict(result), f"Written to {arguments.out}."])
+    _show(arguments, report, [studio.verdict(result), *(f"Written: {each}" for each in files)])
+
+
+def _picture(word: str) -> Image.Image:
+    """The picture in a file, or `sample:ID`."""
+    if word.startswith(reproduce.SAMPLE):
+        return load_sample(word.removeprefix(reproduce.SAMPLE))
+    return decode(Path(word))
+
+
+def _named(word: str) -> str:
+    return (
+        word.removeprefix(reproduce.SAMPLE)
+        if word.startswith(reproduce.SAMPLE)
+        else Path(word).name
+    )
+
+
+def _check_known(arguments: argparse.Namespace) -> None:
+    """Say now, not after hours, that there is no such model; raises UnknownName."""
+    sources = [arguments.model] if isinstance(arguments.model, str) else arguments.model
+    for name in (*(each for source in sources for each in members(source)), *arguments.targets):
+        zoo.card(name, arguments.weights)
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Clean accuracy and accuracy under attack on a folder, and on other models."""
     settings = _settings(arguments.set)
+    _check_known(arguments)
     events = measuring.evaluate(
         arguments.folder,
         arguments.model,
@@ -180,6 +219,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 def ablate(arguments: argparse.Namespace) -> None:
     """Which part of TGR helps on this source and which costs, each on its own, against MI-FGSM."""
+    _check_known(arguments)
     events = ablation.ablate(
         arguments.folder,
         arguments.model,
@@ -211,6 +251,7 @@ def ablate(arguments: argparse.Namespace) -> None:
 
 def claims(arguments: argparse.Namespace) -> None:
     """A paper's claims, measured here: claim, measured, expected, holds or not."""
+    _check_known(arguments)
     if arguments.system == "quant":
         _claims_quant(arguments)
         return
@@ -268,10 +309,12 @@ def _claims_quant(arguments: argparse.Namespace) -> None:
 
 def universal(arguments: argparse.Namespace) -> None:
     """Train one perturbation for any picture of a model, measured on pictures held out."""
+    zoo.card(arguments.model, arguments.weights)
+    out = arguments.out or _file(str(SHIPPED / f"{arguments.model}.safetensors"))
     events = perturbing.universal(
         arguments.folder,
         arguments.model,
-        arguments.out or SHIPPED / f"{arguments.model}.safetensors",
+        out,
         perturbing.Settings(
             eps=parse("quantattack", {"eps": arguments.eps}).eps,
             epochs=arguments.epochs,
@@ -383,9 +426,75 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
+class _Parser(argparse.ArgumentParser):
+    """One that says what is wrong as everything else here does: in a sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadTask(f"{message[0].upper()}{message[1:]}", f"See {self.prog} --help.")
+
+
+def _from(least: int, most: int | None = None) -> Callable[[str], int]:
+    """A whole number in that range."""
+    words = f"from {least}" + ("" if most is None else f" to {most}")
+
+    def number(text: str) -> int:
+        found = int(text) if text.isdecimal() and len(text) < 20 else -1
+        if found < least or (most is not None and found > most):
+            raise argparse.ArgumentTypeError(f"“{text}” is no whole number {words}.")
+        return found
+
+    return number
+
+
+def _size(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not 0 < found < math.inf:
+        raise argparse.ArgumentTypeError(f"“{text}” is no number above 0.")
+    return found
+
+
+def _share(text: str) -> float:
+    found = 0.0 if text in ("0", "0.0") else _size(text)
+    if found >= 1:
+        raise argparse.ArgumentTypeError(f"“{text}” is no share below 1.")
+    return found
+
+
+def _file(text: str) -> Path:
+    """A file that can be written, found out without leaving anything behind."""
+    path = Path(text)
+    if path.is_dir():
+        raise BadTask(f"“{text}” is a folder.", "Name a file.")
+    _check_room(path)
+    return path
+
+
+def _folder(text: str) -> Path:
+    """A folder that can be written in, or made."""
+    path = Path(text)
+    if path.is_file():
+        raise BadTask(f"“{text}” is a file.", "Name a folder.")
+    _check_room(path)
+    return path
+
+
+def _check_room(path: Path) -> None:
+    try:
+        here = next(each for each in (path, *path.parents) if each.exists())
+        if here == path and path.is_file():
+            path.open("ab").close()
+        else:
+            tempfile.TemporaryFile(dir=here).close()
+    except OSError as error:
+        raise BadTask(f"“{path}” cannot be written ({error.strerror}).", "Name another.") from error
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line of `python -m engine`."""
-    made = argparse.ArgumentParser(prog="python -m engine", description=__doc__)
+    made = _Parser(prog="python -m engine", description=__doc__)
     commands = made.add_subparsers(required=True, metavar="COMMAND")
 
     def command(function: Any) -> argparse.ArgumentParser:
@@ -407,38 +516,41 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--attack", required=True, help="a name from `attacks`", **number)
         made.add_argument("--set", action="append", default=[], metavar="KNOB=VALUE")
         made.add_argument("--targets", nargs="+", default=[], metavar="T", help="other models")
-        made.add_argument("--seed", type=int, default=0)
+        made.add_argument("--seed", type=_from(0, MOST_SEED), default=0)
         made.add_argument("--bf16", action="store_true", help="craft in bfloat16")
 
     def over_folder(made: argparse.ArgumentParser) -> None:
         made.add_argument("folder", type=Path, metavar="FOLDER")
-        made.add_argument("--limit", type=int, help="so many pictures, even over the classes")
-        made.add_argument("--batch", type=int, default=32)
-        made.add_argument("--out", type=Path, metavar="FILE")
+        made.add_argument("--limit", type=_from(1), help="so many pictures, even over the classes")
+        made.add_argument("--batch", type=_from(1), default=32)
+        made.add_argument("--out", type=_file, metavar="FILE")
 
     def resumable(made: argparse.ArgumentParser) -> None:
-        made.add_argument("--keep", type=Path, help="folder that lets a killed run resume")
+        made.add_argument("--keep", type=_folder, help="folder that lets a killed run resume")
 
     def quantized(made: argparse.ArgumentParser, form: str) -> None:
-        made.add_argument("--threshold", type=float, default=6.0, help="int8: the outliers' size")
+        made.add_argument("--threshold", type=_size, default=6.0, help="int8: the outliers' size")
         made.add_argument(
-            "--share", type=float, default=0.0, help="int8: set it by this share of clean columns"
+            "--share", type=_share, default=0.0, help="int8: set it by this share of clean columns"
         )
         made.add_argument("--form", default=form, choices=("code", "paper", "count"))
 
     for listing in (models, attacks, probes):
         command(listing)
     one = command(attack)
-    one.add_argument("image", type=Path, metavar="IMAGE")
+    one.add_argument("image", metavar="IMAGE", help="a file, or sample:ID")
     crafting(one, many=False)
     one.add_argument("--label", help="true class; default: what the model sees")
     one.add_argument("--toward", metavar="CLASS", help="class that a targeted attack aims at")
-    one.add_argument("--out", type=Path, required=True, metavar="DIR")
+    one.add_argument(
+        "--stop-after", type=_from(0), metavar="N", help="take no more steps than these"
+    )
+    one.add_argument("--out", type=_folder, required=True, metavar="DIR")
     folder = command(evaluate)
     over_folder(folder)
     resumable(folder)
     crafting(folder, many=True)
-    folder.add_argument("--csv", type=Path, metavar="FILE.csv")
+    folder.add_argument("--csv", type=_file, metavar="FILE.csv")
     parts = command(ablate)
     over_folder(parts)
     resumable(parts)
@@ -446,7 +558,7 @@ def parser() -> argparse.ArgumentParser:
     parts.add_argument("--targets", nargs="+", required=True, metavar="T")
     parts.add_argument("--eps", nargs="+", default=["8/255", "16/255"], help="budgets")
     parts.add_argument("--steps", default="10")
-    parts.add_argument("--seed", type=int, default=0)
+    parts.add_argument("--seed", type=_from(0, MOST_SEED), default=0)
     paper = command(claims)
     paper.add_argument("system", choices=("tgr", "quant"))
     over_folder(paper)
@@ -454,22 +566,22 @@ def parser() -> argparse.ArgumentParser:
     paper.add_argument("--model", required=True, help="the source")
     paper.add_argument("--targets", nargs="+", default=[], metavar="T", help="tgr: other models")
     paper.add_argument("--eps", help="default: 16/255 for tgr, 8/255 for quant")
-    paper.add_argument("--seed", type=int, default=0)
+    paper.add_argument("--seed", type=_from(0, MOST_SEED), default=0)
     quantized(paper, "code")
-    paper.add_argument("--steps", type=int, default=300, help="quant: steps of QuantAttack")
-    paper.add_argument("--calibration", type=int, default=32, help="quant: pictures set apart")
+    paper.add_argument("--steps", type=_from(1), default=300, help="quant: steps of QuantAttack")
+    paper.add_argument("--calibration", type=_from(1), default=32, help="quant: pictures set apart")
     one_for_all = command(universal)
     over_folder(one_for_all)
     one_for_all.add_argument("--model", required=True)
     one_for_all.add_argument("--eps", default="8/255")
-    one_for_all.add_argument("--epochs", type=int, default=20)
+    one_for_all.add_argument("--epochs", type=_from(1), default=20)
     one_for_all.add_argument("--resume", action="store_true", help="go on from the saved epoch")
-    one_for_all.add_argument("--seed", type=int, default=0)
+    one_for_all.add_argument("--seed", type=_from(0, MOST_SEED), default=0)
     one_for_all.set_defaults(batch=8)
     quantized(one_for_all, "count")
     speed = command(bench)
     speed.add_argument("--model", default="vit_imagenette")
-    speed.add_argument("--batches", type=int, nargs="+", default=[1, 8])
+    speed.add_argument("--batches", type=_from(1), nargs="+", default=[1, 8])
     commands.add_parser("train", help="Train a bundled model by its recipe.", add_help=False)
     return made
 

@@ -7,9 +7,12 @@ passes, so that no view computes anything again.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
+import re
 import time
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -19,11 +22,14 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+from engine import VERSION
 from engine.alter.bfloat16 import bfloat16
 from engine.alter.sparsify import sparsify
 from engine.attack.attack import Attack, State, Watch
+from engine.attack.catalog import spell
 from engine.attack.constraint import to_8bit
 from engine.attack.moment import Moment
 from engine.attack.recipe import Recipe
@@ -403,14 +409,53 @@ def _answer(result: Result, frame: Frame) -> str:
     return f"{result.name(frame.top)} {float(frame.probabilities.max()):.2f}"
 
 
-def save(result: Result, folder: Path) -> None:
-    """Write adversarial.png, perturbation.npz and result.json into `folder`."""
+def save(result: Result, folder: Path) -> tuple[Path, Path, Path]:
+    """Write the adversarial PNG, the perturbation NPZ and the JSON; gives their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    result.image().save(folder / "adversarial.png")
-    np.savez_compressed(folder / "perturbation.npz", **arrays(result))
-    (folder / "result.json").write_text(
-        json.dumps(summary(result), indent=2) + "\n", encoding="utf-8"
-    )
+    png, npz, told = (folder / f"{stem(result)}.{kind}" for kind in ("png", "npz", "json"))
+    text = PngInfo()
+    for key, value in inscription(result).items():
+        text.add_itxt(key, value)
+    result.image().save(png, pnginfo=text)
+    np.savez_compressed(npz, **arrays(result))
+    told.write_text(json.dumps(summary(result), indent=2) + "\n", encoding="utf-8")
+    return png, npz, told
+
+
+def stem(result: Result) -> str:
+    """What the files are called: `golf_ball-vit_imagenette-mifgsm-eps4-seed0`, in plain letters."""
+    request = result.request
+    parts = (Path(request.name).stem, request.model, request.recipe.name)
+    words = [_plain(part) or "picture" for part in parts]
+    return "-".join((*words, f"eps{request.recipe.eps * 255:g}", f"seed{request.seed}"))
+
+
+def _plain(text: str, most: int = 60) -> str:
+    letters = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9._]+", "_", letters).strip("._")[:most]
+
+
+def inscription(result: Result) -> dict[str, str]:
+    """What the PNG says of itself, as text beside its pixels: enough to make it again."""
+    request, recipe = result.request, result.request.recipe
+    wanted = "anything else" if request.target is None else result.name(request.target)
+    return {
+        "Software": f"ViT Adversarial Lab {VERSION}",
+        "Picture": request.name or "picture",
+        "Picture SHA-256": _sha256(request.image),
+        "Model": request.model,
+        "Attack": recipe.name,
+        "Knobs": " ".join(f"{name}={word}" for name, word in spell(recipe).items()),
+        "Steps": f"{result.steps} of {recipe.steps}",
+        "Seed": str(request.seed),
+        "Precision": "bfloat16" if request.bfloat16 else "float32",
+        "Goal": f"{result.name(result.label)} -> {wanted}",
+    }
+
+
+def _sha256(image: Image.Image) -> str:
+    """Of the decoded pixels: 8-bit RGB, row by row from the top."""
+    return hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
 
 
 def arrays(result: Result) -> dict[str, Any]:
@@ -445,6 +490,14 @@ def summary(result: Result) -> dict[str, Any]:
     request, recipe = result.request, result.request.recipe
     return {
         "schema": SCHEMA,
+        "picture": {
+            "name": request.name or "picture",
+            "size": list(request.image.size),
+            "sha256": _sha256(request.image),
+            "input_sha256": _sha256(result.image(result.clean)),
+            "adversarial_sha256": _sha256(result.image()),
+            "hashed": "decoded pixels: 8-bit RGB, row by row from the top",
+        },
         "model": {
             "name": result.card.name,
             "source": result.card.source,
@@ -503,6 +556,7 @@ def summary(result: Result) -> dict[str, Any]:
         },
         "notes": list(result.notes),
         "versions": {
+            "lab": VERSION,
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "timm")},
         },

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from engine import studio
 from engine.__main__ import main
 from engine.attack.recipe import Recipe
 from engine.attack.recipes.mifgsm import MIFGSM
 from engine.attack.recipes.tgr import TGR
 from engine.data.samples import samples
-from engine.evaluate import ablation
+from engine.evaluate import ablation, claims_tgr, quant_claims
+from engine.evaluate import evaluate as measuring
+from engine.evaluate import universal as perturbing
+from engine.model import zoo
 
 MODEL = "vit_imagenette"
 GOLF = str(next(sample.path for sample in samples() if sample.kind == "rendered"))
@@ -42,7 +47,7 @@ def test_attacks_declare_ranges_and_units(capsys: pytest.CaptureFixture[str]) ->
     eps = next(k for k in rows["tgr"]["knobs"] if k["name"] == "eps")
     assert eps["default"] == 16 / 255
     assert eps["unit"] == "1/255"
-    assert 0 < eps["low"] < eps["high"] < 1
+    assert 0 <= eps["low"] < eps["high"] < 1
 
 
 def test_attack_writes_what_it_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,11 +56,18 @@ def test_attack_writes_what_it_reports(tmp_path: Path, capsys: pytest.CaptureFix
         capsys, *words, "--set", "eps=4/255", "--set", "steps=3", "--out", str(tmp_path), "--json"
     )
     assert status == 0
-    report = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    kind = next(sample.id for sample in samples() if sample.kind == "rendered")
+    stem = f"{kind}-{MODEL}-mifgsm-eps4-seed3"
+    assert sorted(each.name for each in tmp_path.iterdir()) == [
+        f"{stem}.json",
+        f"{stem}.npz",
+        f"{stem}.png",
+    ]
+    report = json.loads((tmp_path / f"{stem}.json").read_text(encoding="utf-8"))
     assert json.loads(out) == report
     assert report["seed"] == 3
-    saved = np.asarray(Image.open(tmp_path / "adversarial.png")).astype(int)
-    arrays = np.load(tmp_path / "perturbation.npz")
+    saved = np.asarray(Image.open(tmp_path / f"{stem}.png")).astype(int)
+    arrays = np.load(tmp_path / f"{stem}.npz")
     gap = np.abs(saved - arrays["clean"].transpose(1, 2, 0)).max()
     assert gap == report["distances"]["linf_255"] <= 4
 
@@ -88,7 +100,7 @@ def test_bad_pictures_are_one_sentence(
         ("--model", "nothing", "--attack", "pgd"),
         ("--model", MODEL, "--attack", "nothing"),
         ("--model", MODEL, "--attack", "pgd", "--set", "eps=nan"),
-        ("--model", MODEL, "--attack", "pgd", "--set", "eps=0"),
+        ("--model", MODEL, "--attack", "pgd", "--set", "eps=0.5/255"),
         ("--model", MODEL, "--attack", "pgd", "--set", "eps=200/255"),
         ("--model", MODEL, "--attack", "pgd", "--set", "steps=0"),
         ("--model", MODEL, "--attack", "pgd", "--set", "steps"),
@@ -96,6 +108,12 @@ def test_bad_pictures_are_one_sentence(
         ("--model", MODEL, "--attack", "pgd", "--toward", "unicorn"),
         ("--model", MODEL, "--attack", "pgd", "--label", "golf_ball", "--toward", "golf ball"),
         ("--model", MODEL, "--attack", "pgd", "--weights", "nowhere"),
+        ("--model", MODEL, "--attack", "pgd", "--seed", "-1"),
+        ("--model", MODEL, "--attack", "pgd", "--seed", str(10**30)),
+        ("--model", MODEL, "--attack", "pgd", "--seed", "³"),
+        ("--model", MODEL, "--attack", "pgd", "--stop-after", "-1"),
+        ("--model", MODEL, "--attack", "pgd", "--nonsense"),
+        ("--model", MODEL),
     ],
     ids=" ".join,
 )
@@ -104,6 +122,118 @@ def test_bad_requests_are_one_sentence(
 ) -> None:
     check_refused(run(capsys, "attack", GOLF, *words, "--out", str(tmp_path)))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever begins to work fails: what can be checked is checked before."""
+
+    def work(*_: object, **__: object) -> None:
+        raise AssertionError("work began")
+
+    for owner, name in (
+        (studio, "Run"),
+        (measuring, "evaluate"),
+        (ablation, "ablate"),
+        (claims_tgr, "claims"),
+        (quant_claims, "claims"),
+        (perturbing, "universal"),
+        (zoo, "load"),
+    ):
+        monkeypatch.setattr(owner, name, work)
+
+
+OVER = {
+    "evaluate": ("--attack", "pgd", "--targets", "resnet_imagenette"),
+    "ablate": ("--targets", "resnet_imagenette"),
+    "claims tgr": ("--targets", "resnet_imagenette"),
+    "claims quant": (),
+    "universal": (),
+}
+
+
+@pytest.mark.usefixtures("no_work")
+@pytest.mark.parametrize("command", OVER)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--limit", "-1"),
+        ("--limit", "0"),
+        ("--limit", "many"),
+        ("--batch", "0"),
+        ("--seed", str(10**30)),
+        ("--out", "FOLDER"),
+        ("--out", "FILE/found.json"),
+        ("--out", "/dev/null/found.json"),
+        ("--model", "typo"),
+        ("--out",),
+    ],
+    ids=" ".join,
+)
+def test_what_can_be_checked_is_checked_before_any_work(
+    command: str, words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check_refused(run(capsys, *_over(command, tmp_path, words)))
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.usefixtures("no_work")
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("evaluate", ("--csv", "FOLDER")),
+        ("evaluate", ("--csv", "FILE/found.csv")),
+        ("evaluate", ("--keep", "FILE")),
+        ("evaluate", ("--targets", "typo")),
+        ("evaluate", ("--model", f"{MODEL}+typo")),
+        ("ablate", ("--keep", "FILE")),
+        ("ablate", ("--targets", "typo")),
+        ("claims tgr", ("--keep", "FILE")),
+        ("claims tgr", ("--targets", "typo")),
+        ("claims quant", ("--share", "1")),
+        ("claims quant", ("--share", "nan")),
+        ("claims quant", ("--threshold", "0")),
+        ("claims quant", ("--threshold", "inf")),
+        ("claims quant", ("--steps", "0")),
+        ("claims quant", ("--calibration", "0")),
+        ("universal", ("--epochs", "0")),
+        ("universal", ("--share", "-0.1")),
+    ],
+)
+def test_so_is_what_only_some_commands_have(
+    command: str, words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check_refused(run(capsys, *_over(command, tmp_path, words)))
+
+
+def _over(command: str, folder: Path, words: tuple[str, ...]) -> tuple[str, ...]:
+    """A whole command line over a folder of pictures; FOLDER and FILE are some that exist."""
+    (folder / "file").touch()
+    known = [w.replace("FOLDER", str(folder)).replace("FILE", str(folder / "file")) for w in words]
+    return (*command.split(), str(folder), "--model", MODEL, *OVER[command], *known)
+
+
+@pytest.mark.usefixtures("no_work")
+@pytest.mark.parametrize("words", [("--targets", "typo"), ("--out", "FILE"), ("--out", "FILE/in")])
+def test_attack_checks_its_targets_and_its_folder_before_any_work(
+    words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    known = [word.replace("FILE", str(tmp_path / "file")) for word in words]
+    attack = ("attack", GOLF, "--model", MODEL, "--attack", "pgd", "--out", str(tmp_path / "out"))
+    check_refused(run(capsys, *attack, *known))
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_words_that_the_terminal_cannot_spell_do_not_end_a_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii"))
+    monkeypatch.setattr(studio, "PROBES", (("wide", "×2 “wide”", frozenset[str]()),))
+    assert main(["probes"]) == 0
+    sys.stdout.flush()
+    assert written.getvalue().startswith(b"wide        ?2 ?wide?")
 
 
 def check_refused(done: tuple[int, str, str]) -> None:
@@ -160,7 +290,7 @@ def test_ablate_measures_settings_against_mifgsm(
     _, table, _ = run(capsys, *words, *quick)
     assert table.startswith("| setting | eps |")
     check_refused(run(capsys, *words, "--steps", "0"))
-    check_refused(run(capsys, *words, "--eps", "0"))
+    check_refused(run(capsys, *words, "--eps", "0.5/255"))
 
 
 def test_evaluate_measures_a_folder(

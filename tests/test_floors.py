@@ -21,9 +21,10 @@ FLOORS = {
     "engine.train": 4,
     "engine.evaluate": 4,
     "engine.studio": 5,
-    "engine.__main__": 6,
-    "demo": 6,
-    "app": 7,
+    "engine.reproduce": 6,
+    "engine.__main__": 7,
+    "demo": 7,
+    "app": 8,
 }
 VIEWERS = {"gradio", "gradio_client", "plotly"}
 FILES = sorted(

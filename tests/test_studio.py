@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from engine import studio
+from engine import VERSION, studio
 from engine.attack.attack import craft
-from engine.attack.catalog import RECIPES, recipe
+from engine.attack.catalog import RECIPES, parse, recipe
 from engine.core.errors import BadTask
 from engine.core.streams import Streams
 from engine.data.decode import fit
@@ -41,18 +43,76 @@ def test_every_recipe_stays_inside_eps_after_saving(
 ) -> None:
     chosen = kind(steps=1) if kind.name == "fgsm" else kind(steps=2)
     result = finish(studio.Request(picture, MODEL, chosen))
-    studio.save(result, tmp_path)
-    saved = np.asarray(Image.open(tmp_path / "adversarial.png")).astype(int)
+    png, npz, told = studio.save(result, tmp_path)
+    saved = np.asarray(Image.open(png)).astype(int)
     clean = fit(picture, 160).permute(1, 2, 0).numpy().astype(int)
     gap = np.abs(saved - clean).max()
     assert gap <= int(chosen.eps * 255 + 1e-4)
-    report = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    report = json.loads(told.read_text(encoding="utf-8"))
     assert report["schema"] == studio.SCHEMA
     assert report["distances"]["linf_255"] == gap
-    arrays = np.load(tmp_path / "perturbation.npz")
+    arrays = np.load(npz)
     assert np.array_equal(
         arrays["clean"].astype(int) + arrays["delta"], arrays["adversarial"].astype(int)
     )
+
+
+def test_files_say_what_they_are(picture: Image.Image, tmp_path: Path) -> None:
+    chosen = recipe("mifgsm", eps=4 / 255, steps=2)
+    run = studio.Run(
+        studio.Request(picture, MODEL, chosen, target=3, seed=7, name="golf_ball", views=False)
+    )
+    run.advance()
+    result = run.result()
+    png, npz, told = studio.save(result, tmp_path)
+    stem = "golf_ball-vit_imagenette-mifgsm-eps4-seed7"
+    assert [each.name for each in (png, npz, told)] == [
+        f"{stem}.{k}" for k in ("png", "npz", "json")
+    ]
+    with Image.open(png) as saved:
+        text = dict(saved.text)  # pyright: ignore[reportAttributeAccessIssue]
+        pixels = np.asarray(saved)
+    assert np.array_equal(pixels, result.adversarial.pixels.permute(1, 2, 0).numpy())
+    assert text["Software"] == f"ViT Adversarial Lab {VERSION}"
+    assert (text["Picture"], text["Model"], text["Attack"]) == ("golf_ball", MODEL, "mifgsm")
+    words = dict(word.split("=") for word in text["Knobs"].split())
+    assert parse(text["Attack"], words) == chosen
+    assert (text["Seed"], text["Steps"], text["Precision"]) == ("7", "1 of 2", "float32")
+    assert text["Goal"] == f"{result.name(result.label)} -> {result.name(3)}"
+    report = json.loads(told.read_text(encoding="utf-8"))["picture"]
+    original = np.asarray(picture)
+    assert report["size"] == [original.shape[1], original.shape[0]]
+    for key, shown in (
+        ("sha256", original),
+        ("input_sha256", np.load(npz)["clean"].transpose(1, 2, 0)),
+        ("adversarial_sha256", pixels),
+    ):
+        assert report[key] == hashlib.sha256(shown.tobytes()).hexdigest()
+    assert text["Picture SHA-256"] == report["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [
+        ("", "picture-"),
+        ("my cat.jpeg", "my_cat-"),
+        ("../../etc/passwd", "passwd-"),
+        ("Señor Café.PNG", "Senor_Cafe-"),
+        ("日本.png", "picture-"),
+        ("a" * 400 + ".png", "a" * 60 + "-"),
+        ('x"<b>&.png', "x_b-"),
+    ],
+)
+def test_any_name_makes_a_file_name(name: str, begins: str, picture: Image.Image) -> None:
+    chosen = recipe("pgd", eps=0.5 * 9 / 255)
+    run = studio.Run(studio.Request(picture, MODEL, chosen, views=False, name=name))
+    stem = studio.stem(run.result())
+    assert stem == f"{begins}{MODEL}-pgd-eps4.5-seed0"
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))
+    assert project["project"]["version"] == VERSION
 
 
 def test_the_prediction_reported_is_that_of_the_saved_file(picture: Image.Image) -> None:
