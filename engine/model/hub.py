@@ -28,6 +28,7 @@ FILE = "model.safetensors"
 PATIENCE_SECONDS = 3.0
 REMEMBERED_SECONDS = 60.0
 STALL_SECONDS = 20.0
+PULSE_SECONDS = 1.0
 TRIES = 5
 MOST_VARIABLE = "LAB_MOST_DOWNLOAD_BYTES"
 MOST_BYTES = 1.5e9
@@ -84,10 +85,12 @@ def reachable() -> bool:
 def _answers(endpoint: str) -> bool:
     """Whether anything comes back in time; a thread asks, as looking up a name knows no deadline."""
     came = threading.Event()
+    client = httpx.Client(timeout=PATIENCE_SECONDS)  # Reading certificates is not the hub's time.
 
     def ask() -> None:
         try:
-            httpx.head(endpoint, timeout=PATIENCE_SECONDS)
+            with client:
+                client.head(endpoint)
             came.set()
         except httpx.HTTPError:
             return
@@ -101,7 +104,8 @@ def _answers(endpoint: str) -> bool:
 def fetch(repo: str, title: str) -> Iterator[Download]:
     """Bring the weights into the hub cache, yielding progress; nothing to do if they are there.
 
-    All who ask for one repository share one download, which ends when nobody waits for it any more.
+    It yields at least once a second, 0 of 0 until the hub has said how large the file is. All who
+    ask for one repository share one download, which ends when nobody waits for it any more.
     Raises WeightsUnavailable: no hub, no such file, too large, stalled, cut off, or no room for it.
     """
     if cached(repo):
@@ -131,15 +135,18 @@ class _Transfer:
             return not self._over
 
     def watch(self) -> Iterator[Download]:
-        """What has arrived, whenever more has; raises what ended it."""
+        """What has arrived, whenever more has and once a second: who waits can always leave.
+
+        Raises what ended it.
+        """
         shown, over = Download(0, 0), False
         try:
             while not over:
                 with self._news:
-                    while self._at == shown and not self._over:
-                        self._news.wait()
+                    if self._at == shown and not self._over:
+                        self._news.wait(PULSE_SECONDS)
                     fresh, shown, over = self._at != shown, self._at, self._over
-                if fresh:
+                if fresh or not over:
                     yield shown
         finally:
             with self._news:
@@ -267,6 +274,7 @@ def _length(partial: Path) -> int:
 
 def _receive(file: _File, title: str, partial: Path, tell: Callable[[Download], None]) -> None:
     """Fetch what is missing; a connection that is cut is taken up where it broke off."""
+    tell(Download(_length(partial), file.size))
     for _ in range(TRIES):
         if _length(partial) >= file.size:
             return

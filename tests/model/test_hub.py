@@ -38,6 +38,7 @@ def weights() -> bytes:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(hub, "_heard", {})
+    monkeypatch.setattr(hub, "_under_way", {})
     return tmp_path
 
 
@@ -99,9 +100,9 @@ def test_a_model_of_the_hub_is_fetched_loaded_and_answers(server: Hub) -> None:
 def test_progress_grows_to_the_size_and_the_token_stays_with_the_hub(server: Hub) -> None:
     size = len(server.files[REPO])
     steps = fetched()
-    assert steps == sorted(set(steps))
+    assert steps == sorted(steps)
     assert steps[-1] == (size, size)
-    assert {step.total for step in steps} == {size}
+    assert {step.total for step in steps} <= {0, size}
     assert {each.token for each in server.of("hub", "GET")} == {"Bearer hf_secret"}
     assert {each.token for each in server.of("store", "GET")} == {""}
     assert fetched() == []
@@ -153,12 +154,12 @@ def test_a_stall_ends_in_a_sentence_and_the_next_try_goes_on(
     server: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert hub.STALL_SECONDS == 20
-    monkeypatch.setattr(hub, "STALL_SECONDS", 0.5)
+    monkeypatch.setattr(hub, "STALL_SECONDS", 2.0)
     server.gate.clear()
     server.stalls_at = 2000
     began = time.monotonic()
-    refused = refusal("Tiny stalled: the model hub sent nothing for 0.5 s")
-    assert time.monotonic() - began < 5
+    refused = refusal("Tiny stalled: the model hub sent nothing for 2 s")
+    assert 2 <= time.monotonic() - began < 10
     assert "continue" in refused.hint
     assert partials(cache) == [2000]
     server.gate.set()
@@ -252,7 +253,7 @@ def test_two_visitors_share_one_download(server: Hub) -> None:
     visitors = [threading.Thread(target=visit, args=(into,)) for into in seen]
     for visitor in visitors:
         visitor.start()
-    eventually(lambda: hub._under_way[REPO]._watchers == 2)
+    eventually(lambda: REPO in hub._under_way and hub._under_way[REPO]._watchers == 2)
     server.gate.set()
     for visitor in visitors:
         visitor.join(10)
@@ -263,7 +264,8 @@ def test_two_visitors_share_one_download(server: Hub) -> None:
 def test_a_download_nobody_waits_for_stops_and_is_continued_later(server: Hub, cache: Path) -> None:
     server.gate.clear()
     visitor = hub.fetch(REPO, TITLE)
-    next(visitor)
+    while not next(visitor).done:
+        pass
     transfer = hub._under_way[REPO]
     visitor.close()
     server.gate.set()
@@ -274,14 +276,30 @@ def test_a_download_nobody_waits_for_stops_and_is_continued_later(server: Hub, c
     assert server.of("store", "GET")[-1].range == f"bytes={arrived}-"
 
 
+def test_who_waits_for_a_stalled_download_can_always_leave(
+    server: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "PULSE_SECONDS", 0.05)
+    server.gate.clear()
+    server.stalls_at = 2000
+    visitor = hub.fetch(REPO, TITLE)
+    while next(visitor).done < 2000:
+        pass
+    began = time.monotonic()
+    assert [next(visitor).done for _ in range(5)] == [2000] * 5
+    visitor.close()
+    assert 0.2 < time.monotonic() - began < 5
+
+
 def test_another_program_that_fetches_the_same_is_waited_for(
     server: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "STALL_SECONDS", 0.5)
     file = hub._ask(REPO, TITLE)
     blobs = cache / "models--timm--test_vit.r160_in1k" / "blobs"
     blobs.mkdir(parents=True)
-    with WeakFileLock(blobs / f"{file.etag}.lock"):
+    with WeakFileLock(blobs / f"{file.etag}.lock"), monkeypatch.context() as hurried:
+        hurried.setattr(hub, "_ask", lambda *about: file)
+        hurried.setattr(hub, "STALL_SECONDS", 0.5)
         refusal("Another program on this machine is fetching Tiny")
     fetched()
 
