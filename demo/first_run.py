@@ -26,7 +26,7 @@ FILE = "first_run.json"
 VIEWS = Path(views.__file__).parent
 ID = "first"
 MOST_OTHERS = 3
-EPS = 4 / 255
+EPS = 8 / 255
 
 
 def request(weights: Path | None = None) -> Request | None:

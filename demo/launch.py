@@ -34,8 +34,13 @@ VISIT = """() => {
     return sessionStorage.labVisit ||= crypto.randomUUID?.() ?? String(Math.random()).slice(2);
   } catch { return ""; }
 }"""
-# Whoever presses a button is who they are, also before the page has been told.
-BY_VISIT = f"(visit, ...rest) => [({VISIT})(), ...rest]"
+# What a visitor has just done counts, also before the page has been told: who they are, and which
+# sample they picked.
+NOW = f"""(visit, ...rest) => {{
+  const picked = window.labPicked;
+  if (picked && SOURCE >= 0) rest[SOURCE] = picked;
+  return [({VISIT})(), ...rest];
+}}"""
 STOPPING = f"""() => {{
   const said = document.querySelector("#status [data-kind=busy] b");
   if (said) said.textContent = "{status.STOPPING}";
@@ -93,6 +98,8 @@ class Door(Generic[Controls]):
         self.store, self.panel, self.shown, self.note = store, panel, [shown, panel.status], note
         self.visit, self.pending = hidden("visit"), hidden("pending")
         self.place = _place()
+        source = getattr(panel, "source", None)
+        self.now = NOW.replace("SOURCE", str(panel.asked.index(source) if source else -1))
         panel.stop.click(self._stop, self.visit, js=STOPPING, **QUICK)
 
     def pressed(
@@ -119,7 +126,7 @@ class Door(Generic[Controls]):
 
         asked = [self.visit, *self.panel.asked]
         told = [self.panel.status, self.pending]
-        begun = button.click(begin, asked, told, js=BY_VISIT, **MAKING)
+        begun = button.click(begin, asked, told, js=self.now, **MAKING)
         return self._watched(begun)
 
     def returns(self, put_back: Callable[[Sequence[Any]], list[Any]] | None = None) -> Any:
@@ -162,7 +169,7 @@ class Door(Generic[Controls]):
         return {
             "inputs": inputs,
             "outputs": drawn,
-            "js": BY_VISIT,
+            "js": self.now,
             "preprocess": False,
             **QUICK,
         }

@@ -26,7 +26,9 @@ MOST_SEED = 2**63
 PICK = """
 element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-sample]');
-  if (button) trigger('pick', {id: button.dataset.sample});
+  if (!button) return;
+  window.labPicked = 'sample:' + button.dataset.sample;
+  trigger('pick', {id: button.dataset.sample});
 });
 """
 

@@ -147,6 +147,7 @@ def picture(panel: Any) -> None:
         return "", pictures.strip(), gr.skip(), status.line(status.EMPTY)
 
     panel.strip.pick(pick, None, shown, **QUICK)
+    panel.source.change(None, js="() => { window.labPicked = null; }", **PRIVATE)
     asked = [panel.picture, panel.source]
     panel.picture.upload(take, asked, shown, preprocess=False, **PRIVATE)
     panel.picture.clear(clear, None, shown, **QUICK)

@@ -1,0 +1,284 @@
+"""What a newcomer does in the first minutes, by hand in a real browser, each from a fresh load."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from visitor import Visit
+
+SMALL = pytest.mark.parametrize("visit", [(1280, 720, "light")], indirect=True)
+PHONE = pytest.mark.parametrize("visit", [(390, 844, "light")], indirect=True)
+
+
+def choose(page: Any, attack: str) -> None:
+    """Pick an attack with the mouse, as a visitor does."""
+    page.click("#attack input")
+    page.get_by_role("option", name=re.compile(rf"^{attack}(:|$)")).click()
+    page.wait_for_selector(f"#sentence b:text-is('{attack}')")
+
+
+def knob(page: Any, name: str) -> str:
+    return page.input_value(f"#knob-{name} input[type=number]")
+
+
+def type_into(page: Any, name: str, value: str) -> None:
+    page.fill(f"#knob-{name} input[type=number]", value)
+    page.press(f"#knob-{name} input[type=number]", "Tab")
+
+
+def headline(page: Any) -> str:
+    return page.locator("#lab-headline .lab-verdict").inner_text()
+
+
+@pytest.mark.parametrize(
+    ("attack", "knobs"),
+    [
+        ("QuantAttack", {"steps": "300", "class_weight": "50"}),
+        ("Sponge", {"class_weight": "0"}),
+    ],
+)
+def test_an_attack_comes_with_its_own_knobs(visit: Visit, attack: str, knobs: dict) -> None:
+    page = visit.page
+    choose(page, "QuantAttack")
+    choose(page, attack)
+    page.wait_for_timeout(500)  # a second, late event must change nothing either
+    assert {name: knob(page, name) for name in knobs} == knobs
+
+
+def test_the_menu_of_attacks_opens_where_the_choice_stands(visit: Visit) -> None:
+    page = visit.page
+    page.click("#attack input")
+    page.wait_for_timeout(400)
+    inside = page.evaluate(
+        "(() => { const list = document.querySelector('ul[role=listbox]').getBoundingClientRect(),"
+        " chosen = document.querySelector('li[aria-selected=true]').getBoundingClientRect();"
+        " return chosen.top >= list.top - 1 && chosen.bottom <= list.bottom + 1; })()"
+    )
+    assert inside
+
+
+def test_fgsm_runs_in_one_step(visit: Visit) -> None:
+    page = visit.page
+    choose(page, "FGSM")
+    assert "in 1 step of FGSM" in page.inner_text("#sentence")
+    assert not page.is_visible("#knob-steps")
+    page.click("#run")
+    visit.status("Finished: 1 step ")
+
+
+def test_models_to_show_the_result_to_come_back(visit: Visit) -> None:
+    page = visit.page
+    page.click("#more > button")
+    chosen = "#others [aria-label^='Remove'], #others .token"
+
+    def shown() -> int:
+        return page.locator(chosen).count()
+
+    before = shown()
+    assert before >= 3
+    for model in ("PiT, a pooling ViT", "DeiT with a distillation token", "ResNet-18-D, narrow"):
+        page.click("#model input")
+        page.get_by_role("option", name=re.compile(re.escape(model))).click()
+        page.wait_for_function(
+            "([what, count]) => document.querySelectorAll(what).length === count",
+            arg=[chosen, before],
+        )
+
+
+def test_a_step_that_rounds_away_is_told_of_before_and_after(visit: Visit) -> None:
+    page = visit.page
+    type_into(page, "eps", "4")
+    page.wait_for_selector("#hint :text('A step moves a pixel by 0.4/255')")
+    page.click("#step")
+    visit.status("At step 1 of 10")
+    page.wait_for_selector("#lab-headline :text('has moved pixels by 0.4/255')")
+    assert headline(page).startswith("no change")
+
+
+def test_a_first_step_is_seen(visit: Visit) -> None:
+    page = visit.page
+    page.click("#step")
+    visit.status("At step 1 of 10")
+    page.wait_for_selector("#lab-verdict :text-is('1/255')")
+
+
+def test_an_eps_of_zero_is_a_control(visit: Visit, tmp_path: Any) -> None:
+    page = visit.page
+    type_into(page, "eps", "0")
+    assert knob(page, "eps") == "0"
+    page.click("#run")
+    visit.status("Finished: 10 steps")
+    page.wait_for_selector("#lab-headline :text('no change')")
+
+
+def test_what_a_model_cannot_know_is_said(visit: Visit) -> None:
+    page = visit.page
+    page.click("[data-sample=cat]")
+    page.wait_for_selector("#knows :text('No class of this model fits “Cat”')")
+    page.click("#knows summary")
+    assert "french horn" in page.inner_text("#knows")
+    page.click("#run")
+    visit.status("Finished: 10 steps")
+    page.wait_for_selector("#lab-headline :text('has no class for the picture')")
+    assert "fooled" not in headline(page)
+    assert "nothing to compare" in page.inner_text("#lab-verdict")
+    assert "same" not in page.locator(".lab-transfers em").all_inner_texts()
+
+
+def test_the_classes_of_the_model_stand_beside_an_upload(visit: Visit) -> None:
+    page = visit.page
+    y, x = np.mgrid[0:96, 0:96] / 95
+    planes = np.stack((x, y, 1 - x), -1)
+    picture = Image.fromarray((planes * 255).astype(np.uint8))
+    import io
+
+    data = io.BytesIO()
+    picture.save(data, "PNG")
+    visit.upload("mine.png", "image/png", data.getvalue())
+    page.wait_for_selector("#knows :text('This model knows 10 classes and nothing else')")
+    assert "cassette player" in page.inner_text("#knows")
+
+
+def test_what_is_stale_steps_back_and_says_so(visit: Visit) -> None:
+    page = visit.page
+    page.click("[data-sample=church]")
+    stale = page.locator("#stale .stale")
+    stale.wait_for()
+    assert re.search(
+        r"Still shown: .*golf ball.*Run does: .*church", stale.inner_text(), re.I | re.S
+    )
+    assert not page.is_visible("#lab-headline")
+    page.wait_for_function(
+        "getComputedStyle(document.querySelector('#lab-pair .lab-view > *')).opacity < 0.6"
+    )
+    page.click("#run")
+    visit.status("Finished: 10 steps")
+    page.wait_for_selector("#lab-headline :text('church')")
+    page.wait_for_function("!document.querySelector('#stale .stale')")
+
+
+def test_a_refused_run_does_not_pass_for_the_answer(visit: Visit) -> None:
+    page = visit.page
+    page.fill("#model input", "no_such_model")
+    page.press("#model input", "Enter")
+    page.click("#run")
+    visit.status("There is no model called")
+    page.wait_for_selector("#stale :text('Still shown')")
+
+
+def test_the_verdict_follows_the_scrubber(visit: Visit) -> None:
+    page = visit.page
+    page.click("#lab-scrubber [aria-label='First step']")
+    page.wait_for_selector("#lab-headline :text('before the attack')")
+    page.click("#lab-scrubber [aria-label='One stored step on']")
+    page.wait_for_selector("#lab-headline :text('after step 1')")
+    page.click("#lab-scrubber [aria-label='Last step']")
+    page.wait_for_selector("#lab-headline .lab-pill-yes")
+
+
+@SMALL
+def test_picture_button_and_verdict_are_on_the_first_screen(visit: Visit) -> None:
+    page = visit.page
+    for what in ("#run", "#lab-headline .lab-headline", "#lab-pair canvas", "#attack", "#knob-eps"):
+        box = page.locator(what).first.bounding_box()
+        assert box is not None, what
+        assert box["y"] + box["height"] <= 720, what
+    assert page.evaluate("scrollY") == 0
+
+
+@SMALL
+def test_run_stays_in_sight_with_many_knobs(visit: Visit) -> None:
+    page = visit.page
+    choose(page, "QuantAttack")
+    page.wait_for_selector("#knob-class_weight")
+    box = page.locator("#run").bounding_box()
+    assert box["y"] + box["height"] <= 720
+    over = page.evaluate(
+        "([x, y]) => document.elementFromPoint(x, y).closest('#run') !== null",
+        [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2],
+    )
+    assert over
+
+
+@PHONE
+def test_a_phone_is_taken_to_the_result(visit: Visit) -> None:
+    page = visit.page
+    page.click("#run")
+    visit.status("Finished: 10 steps")
+    page.wait_for_function(
+        "(b => b.top >= -2 && b.top < 200)("
+        "document.querySelector('#lab-headline').getBoundingClientRect())"
+    )
+
+
+def test_a_run_goes_on_while_the_visitor_looks_elsewhere(visit: Visit) -> None:
+    page = visit.page
+    page.click("[data-sample=church]")
+    choose(page, "PGD")
+    type_into(page, "steps", "120")
+    page.click("#run")
+    visit.status("of 120")
+    page.get_by_role("link", name="Why").click()
+    page.wait_for_selector("#why")
+    assert page.title().startswith("Why")
+    page.go_back()
+    visit.status("of 120", "Finished: 120 steps")
+    assert knob(page, "steps") == "120"
+    assert page.get_attribute("[data-sample=church]", "aria-pressed") == "true"
+    visit.status("Finished: 120 steps")
+    page.wait_for_selector("#lab-headline :text('church')")
+    page.reload()
+    visit.status("Finished: 120 steps")
+    page.wait_for_selector("#lab-headline :text('church')")
+
+
+def test_a_reload_joins_the_run_and_stop_ends_it(visit: Visit) -> None:
+    page = visit.page
+    type_into(page, "steps", "200")
+    page.click("#run")
+    visit.status("of 200")
+    page.reload()
+    visit.status("of 200")
+    page.wait_for_selector("#lab-headline .lab-pill:text('running')")
+    visit.stop()
+    visit.status("Stopped at step")
+
+
+def test_every_page_has_a_title_of_its_own(visit: Visit) -> None:
+    titles = []
+    for path in ("/", "/transfer", "/why", "/cost"):
+        visit.page.goto(visit.url + path)
+        visit.page.wait_for_function("document.title.includes('Lab')")
+        if path != "/":
+            visit.page.wait_for_function(
+                "name => document.title.toLowerCase().startsWith(name)", arg=path[1:]
+            )
+        titles.append(visit.page.title())
+    assert len(set(titles)) == 4
+
+
+def test_files_say_what_they_are_and_how_to_make_them_again(visit: Visit, tmp_path: Any) -> None:
+    page = visit.page
+    page.click("[data-sample=church]")
+    page.click("#run")
+    visit.status("Finished: 10 steps")
+    page.wait_for_selector("#lab-headline :text('church')")
+    page.wait_for_timeout(1000)
+    names = {}
+    for kind in ("png", "json"):
+        with page.expect_download() as caught:
+            page.click(f"#save-{kind}")
+        names[kind] = caught.value.suggested_filename
+        caught.value.save_as(tmp_path / kind)
+    assert names["png"] == "church-vit_imagenette-mifgsm-eps8-seed0.png"
+    assert Image.open(tmp_path / "png").info
+    report = json.loads((tmp_path / "json").read_text(encoding="utf-8"))
+    assert len(json.dumps(report)) > 100
+    page.click("#reproduce > button")
+    page.wait_for_selector("#reproduce-command :text('python')")
+    assert "sample:church" in page.inner_text("#reproduce-command").replace("\u200b", "")
