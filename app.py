@@ -13,10 +13,12 @@ arguments = start.arguments(__doc__)
 from demo.chrome import launch_settings
 from demo.page import build
 from engine.core.errors import EngineError
-from engine.model.zoo import weights_folder
+from engine.model.zoo import problems, weights_folder
 
 try:
-    demo = build(weights_folder(arguments.weights))
+    weights = weights_folder(arguments.weights)
+    start.tell(problems(weights))
+    demo = build(weights)
 except EngineError as problem:
     start.refuse(problem)
 

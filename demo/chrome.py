@@ -96,12 +96,13 @@ def theme() -> gr.themes.Base:
 
 
 def launch_settings() -> dict[str, Any]:
-    """What `launch` gets, the same from app.py and from the tests."""
+    """What `launch` gets, the same from app.py and from the tests; plain where the style is missing."""
+    look, icon = STYLE / "lab.css", STYLE / "icon.svg"
     return {
         "theme": theme(),
-        "css": (STYLE / "lab.css").read_text(encoding="utf-8"),
+        "css": look.read_text(encoding="utf-8") if look.is_file() else "",
         "head": views.HEAD,
-        "favicon_path": str(STYLE / "icon.svg"),
+        "favicon_path": str(icon) if icon.is_file() else None,
         "footer_links": ["api", "settings"],
         "run_history": False,
         "ssr_mode": False,

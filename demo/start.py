@@ -9,10 +9,12 @@ import os
 import socket
 import sys
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+ASSETS = Path(__file__).parents[1] / "assets"
 PORTS = range(1, 65536)
 
 
@@ -59,6 +61,18 @@ def refuse(problem: Exception) -> NoReturn:
     """Say what the caller can mend, and end."""
     print(f"app.py: {problem}", file=sys.stderr)
     sys.exit(2)
+
+
+def tell(problems: Iterable[str]) -> None:
+    """Say what the page has to do without: it starts all the same."""
+    folders = (ASSETS / name for name in ("samples", "style", "studies"))
+    gone = [
+        f"The folder {each.parent.name}/{each.name} is missing."
+        for each in folders
+        if not each.is_dir()
+    ]
+    for sentence in (*gone, *problems):
+        print(f"app.py: {sentence}", file=sys.stderr)
 
 
 _served = threading.Event()
