@@ -10,6 +10,11 @@
   const NOWHERE = -99; // a block left of every chart
   const BINS = 44;
   const LEAST_SHARE = 1 / 256;
+  const FILES = {
+    png: ["Adversarial PNG", "image/png"],
+    csv: ["Layers CSV", "text/csv;charset=utf-8"],
+    json: ["Report JSON", "application/json"],
+  };
   const COMMAND = "python -m engine claims quant FOLDER --model";
 
   let root = null;
@@ -17,13 +22,12 @@
   let t = 0; // the threshold looked at
   let layer = -1; // the layer looked at; -1 is all of them
   let order = "own"; // columns of the heat maps sorted by themselves or as in the clean picture
+  let chosen = null; // what the controls stand for now; null until one has been touched
+  let working = null; // what a run under way is of
+  let failed = false; // whether the last Run ended in an error
+  let awaited = false; // whether a Run was pressed here whose report has not come
   const parts = {};
 
-  // What LLM.int8 compares is float16: so is the threshold.
-  function toHalf(value) {
-    const unit = 2 ** (Math.floor(Math.log2(value)) - 10);
-    return Math.round(value / unit) * unit;
-  }
   const sum = (list) => list.reduce((a, b) => a + b, 0);
   const thousands = (n) => String(Math.round(n)).replace(/\B(?=(\d{3})+$)/g, "\u202f");
   const blockName = ({ block, slot }) => `block ${block + 1}, ${SLOTS[slot] || slot}`;
@@ -65,18 +69,64 @@
   const show = (value) => {
     if (!value || !root) return;
     const message = JSON.parse(JSON.stringify(value));
-    parts.board.dataset.old = message.kind === "working" ? "yes" : "";
+    working = message.kind === "working" ? message.choice : null;
+    if (message.kind !== "restore") failed = false;
+    const first = message.kind === "report" && (!data || data.run !== message.run);
     if (message.kind === "report") {
-      const same = data && data.run === message.run;
-      const moved = same ? t : null;
+      const moved = first ? null : t;
       data = prepare(message);
       t = moved ?? toHalf(data.threshold.value);
-      if (!same || layer >= data.layers.length) layer = -1;
+      if (first || layer >= data.layers.length) layer = -1;
       root.dataset.state = "run";
       parts.board.hidden = false;
     }
     draw();
+    if (first && awaited) {
+      awaited = false;
+      bring();
+    }
   };
+  // Where the result is below or above what is seen, the visitor who asked for it is taken there, once.
+  function bring() {
+    const { top, bottom } = parts.board.getBoundingClientRect();
+    const seen = top >= 0 && Math.min(bottom, top + 160) <= innerHeight;
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    if (!seen) parts.board.scrollIntoView({ behavior: calm ? "auto" : "smooth", block: "start" });
+  }
+
+  // Whether what stands there is what Run would give now.
+  const ORDER = ["picture", "model", "attack", "eps", "steps", "threshold"];
+  const take = (value) => {
+    chosen = value ? JSON.parse(JSON.stringify(value)) : null;
+    tell();
+  };
+  const inWords = (choice, keys = ORDER) =>
+    keys
+      .filter((key) => choice[key])
+      .map((key) => `<b>${escape(choice[key])}</b>`)
+      .join(", ");
+  function tell() {
+    if (!data || !root) return;
+    const parted = (other) =>
+      ORDER.filter((key) => data.choice[key] !== other[key] || (key === "picture" && data.choice.source !== other.source));
+    const ahead = working || chosen;
+    const apart = ahead ? parted(ahead) : [];
+    const twins = apart.includes("picture") && data.choice.picture === ahead.picture;
+    const next = ahead && inWords(ahead, apart) + (twins ? " (another picture of that name)" : "");
+    parts.board.dataset.old = working || failed || apart.length ? "yes" : "";
+    const now = inWords(data.choice, apart);
+    setHtml(
+      parts.note,
+      working
+        ? `At work on ${next || "the same again"}. Until it reports, this is of ${now || "the run before"}.`
+        : failed
+          ? `The last Run failed. What stands here is still of ${inWords(data.choice)}.`
+          : apart.length
+            ? `What stands here is of ${now || "less"}. Run will do ${next || "the rest alone"}.`
+            : "",
+    );
+    parts.note.hidden = !parts.board.dataset.old;
+  }
 
   const mount = (element) => {
     root = element.querySelector(".lab-view");
@@ -85,7 +135,13 @@
     root.dataset.state = "empty";
     root.innerHTML =
       `<p class="lab-empty">${EMPTY}</p><div class="cost-board" hidden>` +
+      `<p class="cost-note" role="status" hidden></p>` +
       `<p class="cost-finding"></p><p class="cost-second"></p>` +
+      `<div class="cost-files" role="group" aria-label="Downloads">` +
+      Object.entries(FILES)
+        .map(([kind, [words]]) => `<button type="button" class="lab-reset" data-file="${kind}">${words}</button>`)
+        .join("") +
+      `</div>` +
       `<div class="cost-threshold"><label class="lab-threshold"><span>Threshold <b></b></span>` +
       `<input type="range" min="0" max="${NOTCHES}" step="1" aria-label="Outlier threshold"></label>` +
       `<button type="button" class="lab-reset">As run</button><p class="lab-muted"></p></div>` +
@@ -108,7 +164,7 @@
         .join("") +
       `</div>`;
     parts.board = root.querySelector(".cost-board");
-    for (const part of ["finding", "second"]) parts[part] = root.querySelector(`.cost-${part}`);
+    for (const part of ["note", "finding", "second"]) parts[part] = root.querySelector(`.cost-${part}`);
     for (const section of root.querySelectorAll("section")) parts[section.dataset.part] = section;
     parts.range = root.querySelector("input");
     parts.value = root.querySelector(".lab-threshold b");
@@ -117,7 +173,7 @@
       t = toHalf(data.floor * (data.top / data.floor) ** (Number(parts.range.value) / NOTCHES));
       draw();
     });
-    root.querySelector(".lab-reset").addEventListener("click", () => {
+    root.querySelector(".cost-threshold .lab-reset").addEventListener("click", () => {
       t = toHalf(data.threshold.value);
       draw();
     });
@@ -125,12 +181,54 @@
     mountLayers();
     mountHeat();
     root.addEventListener("click", (event) => {
-      const all = event.target.closest("[data-all]");
-      if (all) choose(-1);
+      if (event.target.closest("[data-all]")) choose(-1);
+      const file = event.target.closest("[data-file]");
+      if (file) download(file.dataset.file);
     });
+    watchControls();
     new ResizeObserver(() => requestAnimationFrame(draw)).observe(root);
     new MutationObserver(draw).observe(document.body, { attributes: true, attributeFilter: ["class"] });
   };
+  function download(kind) {
+    const { stem, [kind]: content } = data.files;
+    const bytes = kind === "png" ? Uint8Array.from(atob(content), (c) => c.charCodeAt(0)) : content;
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([bytes], { type: FILES[kind][1] }));
+    link.download = `${stem}.${kind}`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  }
+
+  // Run, and the line beside it; gradio may lay them out after the board.
+  function watchControls() {
+    const line = document.querySelector("#status");
+    if (!line || !document.querySelector("#run")) return void setTimeout(watchControls, 100);
+    document.querySelector("#run").addEventListener("click", () => (awaited = true));
+    new MutationObserver(() => {
+      if (!awaited || !line.querySelector('[data-kind="error"]')) return;
+      awaited = false;
+      failed = true;
+      tell();
+    }).observe(line, { childList: true, subtree: true, characterData: true, attributes: true });
+    const recipe = document.querySelector("#cost #recipe");
+    recipe.addEventListener("blur", takenBack, true);
+    recipe.addEventListener("input", ({ target }) => target.closest(".block")?.querySelector(".cost-refused")?.remove());
+  }
+  // Gradio moves a number that is out of range into it without a word.
+  function takenBack({ target: box }) {
+    const typed = box.type === "number" && box.dataset.testid === "number-input" ? box.value : "";
+    const name = typed && box.closest(".block").querySelector("[data-testid=block-info]").textContent;
+    setTimeout(() => {
+      if (!typed || Number(box.value) === Number(typed)) return;
+      const said = document.createElement("p");
+      said.className = "cost-refused";
+      said.setAttribute("role", "status");
+      said.textContent = `${name.trim()}: ${typed} is not from ${box.min} to ${box.max}, so it is ${box.value} now.`;
+      box.closest(".block").querySelector(".cost-refused")?.remove();
+      box.closest(".block").append(said);
+    }, 50);
+  }
+
   const choose = (index) => {
     layer = index < 0 ? -1 : clamp(index, 0, data.layers.length - 1);
     draw();
@@ -139,6 +237,7 @@
   function draw() {
     if (!data || !root.offsetWidth) return;
     const counts = Object.fromEntries(ROLES.map((role) => [role, countsOf(role)]));
+    tell();
     words(counts);
     drawTokens();
     drawLayers(counts);
@@ -164,16 +263,18 @@
         : `The int8 model’s answer changes from “${escape(clean.answer)}” to “${escape(adversarial.answer)}”.`;
     setHtml(
       parts.finding,
-      `Of ${thousands(data.total)} input columns, ${say("clean", n.clean)} leave int8 on the clean picture and ` +
+      `Of the int8 model’s ${thousands(data.total)} input columns, ${say("clean", n.clean)} leave int8 on the clean picture and ` +
         `${say("adversarial", n.adversarial)} under attack${ratio}; with noise of the same size ${n.noise}. ${kept}`,
     );
     const share = (role) => percent(shareOf(counts[role]), 1);
     setHtml(
       parts.second,
-      `That is ${share("adversarial")} of all multiplications in high precision instead of ${share("clean")}, ` +
+      !data.asked
+        ? `Nothing may change at a budget of 0: the control. That is ${share("clean")} of all multiplications in high precision, with or without.`
+        : `That is ${share("adversarial")} of all multiplications in high precision instead of ${share("clean")}, ` +
         `by a change of at most ${data.linf}/255 (${escape(data.attack.title)}` +
         (data.attack.name === "universal"
-          ? `, made once for any picture: ${data.attack.pictures} pictures, ${data.attack.epochs} epochs, threshold ${short(data.attack.threshold)}).`
+          ? `, made once for any picture: ${data.attack.pictures} pictures, ${data.attack.epochs} epochs, threshold ${naming(data.attack.threshold)}).`
           : `, ${data.steps === data.asked ? plural(data.steps, "step") : `stopped at step ${data.steps} of ${data.asked}`}).`),
     );
     parts.range.value = Math.round(
@@ -182,11 +283,11 @@
     parts.value.textContent = naming(t);
     parts.range.setAttribute("aria-valuetext", `threshold ${naming(t)}`);
     const { share: at, at_published, pictures, calibrated } = data.threshold;
-    const others = `the columns of ${pictures} other clean pictures`;
+    const others = `the float model’s columns on ${pictures} clean sample pictures`;
     parts.words.textContent = !atRun()
       ? `Moved by you: columns, shares, maps and batches follow. The attack, the times and the countermeasures are of ${naming(data.threshold.value)}.`
       : calibrated
-        ? `Calibrated: ${percent(at, 2)} of ${others} reach ${naming(t)}. At 6.0, as published, ${at_published ? `only ${percent(at_published, 2)} would` : "none would"}: small networks have few outliers.`
+        ? `Calibrated: ${percent(at, 2)} of ${others} reach ${naming(t)}. At the published 6.0 ${at_published ? `only ${percent(at_published, 2)} would` : "none would"}: small networks have few outliers.`
         : `${t === 6 ? "6.0 as published for LLM.int8" : "Chosen as a number"}: ${at ? percent(at, 2) : "none"} of ${others} reach it.`;
   }
   const macsOf = (list) => sum(list.map((c, i) => c * data.layers[i].column));
@@ -450,7 +551,7 @@
   const row = (name, values, note = "") =>
     `<tr><th scope="row">${name}${note ? `<br><em>${note}</em>` : ""}</th>${values.map((v) => `<td>${v}</td>`).join("")}</tr>`;
   const head = (names) =>
-    `<thead><tr>${names.map((name) => `<th scope="col">${name}</th>`).join("")}</tr></thead>`;
+    `<thead><tr>${names.map((name) => (name ? `<th scope="col">${name}</th>` : "<td></td>")).join("")}</tr></thead>`;
 
   function drawPrice(counts) {
     const { prepared, energy, memory, metered, meter } = data;
@@ -460,7 +561,8 @@
     const kilo = (n) => (n < 1e6 ? `${(n / 1e3).toFixed(0)} kB` : `${(n / 1e6).toFixed(1)} MB`);
     const where = `at the run’s ${naming(data.threshold.value)}`;
     const rows = [
-      row("Outlier columns", each((r) => thousands(sum(counts[r]))), `at ${naming(t)}`),
+      row("Outlier columns, int8 model", each((r) => thousands(sum(counts[r]))), `at ${naming(t)}`),
+      row("Outlier columns, float model", each((r) => thousands(prepared[r].float_columns)), `${where}; what the Lab counts`),
       row("The same as Hugging Face counts", each((r) => thousands(hfOf(counts[r]))), "q, k and v are three layers there"),
       row("Share of multiplications outside int8", each((r) => percent(shareOf(counts[r]), 2)), "weighted by what a column multiplies"),
       row("Multiplications in int8", each((r) => mega(prepared[r].cost.int8)), `${where}; bitsandbytes: over all columns`),
@@ -477,7 +579,7 @@
       );
     setHtml(
       parts.price,
-      `<h2>What a pass multiplies: the attack adds work, it replaces none</h2><div class="cost-scroll"><table>${head(["", "clean", "noise", "attacked"])}<tbody>${rows.join("")}</tbody></table></div>` +
+      `<h2>What a pass multiplies: the attack adds work, it replaces none</h2><div class="cost-scroll" tabindex="0" role="region" aria-label="What a pass multiplies"><table>${head(["", "clean", "noise", "attacked"])}<tbody>${rows.join("")}</tbody></table></div>` +
         (energy && !metered ? `<p class="lab-muted">${escape(meter)} So energy is modelled.</p>` : ""),
     );
   }
@@ -489,8 +591,10 @@
   const widthOf = (section) => Math.max(240, Math.min(560, section.clientWidth));
 
   function drawTime() {
-    const { times: found, device } = data;
-    const title = "<h2>What a pass takes: measured, one picture at a time</h2>";
+    const { times: found, machine, earlier } = data;
+    const title = earlier
+      ? "<h2>What a pass took where this report was made: another day, perhaps another machine</h2>"
+      : "<h2>What a pass takes on this machine: measured, one picture at a time</h2>";
     if (!found) {
       setHtml(parts.time, `${title}<p class="lab-muted">The times follow when the run has come to its end.</p>`);
       return;
@@ -526,8 +630,11 @@
       parts.time,
       `${title}<div class="lab-chart" role="img" aria-label="${bars.map(([name, words]) => `${words} ${found[name].median} ms`).join(", ")}">${svg(width, 180, out.join(""))}</div>` +
         `<p>Attacked over clean: ×${ratio.toFixed(2)}; int8 over float, clean: ×${(found.clean.median / found.float.median).toFixed(2)}.</p>` +
-        `<p class="lab-muted">Median and quartiles of ${plural(found.float.rounds, "round")}, the four taken in turn, on ${escape(device)}, batch of one, eager PyTorch; ` +
-        `the product over all columns in int8, outliers in float32 beside it. A busy machine widens the quartiles. GPU times of the paper cannot be had from a CPU.</p>`,
+        `<p class="lab-muted">Median and quartiles of ${plural(found.float.rounds, "round")}, the four taken in turn, on ${escape(machine.device)} of ${escape(machine.processor)} with ${plural(machine.cores, "core")}, batch of one, eager PyTorch; ` +
+        `the product over all columns in int8, outliers in float32 beside it. ` +
+        (machine.others === null ? "" : `Other programs kept ${machine.others.toFixed(1)} of the cores busy meanwhile. `) +
+        (earlier ? "Press Run to measure the machine that serves this page. " : "") +
+        `GPU times of the paper cannot be had from a CPU.</p>`,
     );
   }
 
@@ -591,6 +698,10 @@
   function drawPath() {
     const { path, threshold, asked } = data;
     const title = "<h2>How the columns grow while the attack works</h2>";
+    if (!asked) {
+      setHtml(parts.path, `${title}<p class="lab-muted">Nothing may change at a budget of 0, so no step is taken.</p>`);
+      return;
+    }
     if (path.length < 2) {
       const measured = data.attack.measured;
       setHtml(
@@ -622,12 +733,21 @@
   }
 
   const span = ({ value, low, high }, digits = 1) =>
-    `${value.toFixed(digits)} <small>${low.toFixed(digits)} to ${high.toFixed(digits)}</small>`;
+    value.toFixed(digits) + (high - low < 1e-9 ? "" : ` <small>${low.toFixed(digits)} to ${high.toFixed(digits)}</small>`);
+
+  // Where all pictures agree an interval from resampling has no width: the exact bound is said instead.
+  const price = (rate) =>
+    rate.agreed
+      ? `0 of ${rate.pictures} <small>at most ${rate.high.toFixed(0)} points</small>`
+      : span(rate, 1);
+  const rated = ({ value, low, high }) => `${value.toFixed(0)} % [${low.toFixed(0)}, ${high.toFixed(0)}]`;
 
   function about({ about: a }) {
-    const set = a.share ? ` (set by ${percent(a.share, 1)} of clean columns)` : "";
+    const set = a.share
+      ? ` (set for the study: ${percent(a.share, 1)} of the columns of ${a.calibration} photographs reach it)`
+      : "";
     return (
-      `Measured on ${a.pictures} labelled pictures that calibrated nothing, threshold ${short(a.threshold)}${set}, ` +
+      `The study: ${a.pictures} labelled pictures that calibrated nothing, threshold ${naming(a.threshold)}${set}, ` +
       `QuantAttack (${escape(a.form)}) at ${short(a.eps * 255)}/255 in ${a.steps} steps, on ${escape(a.device)}; ` +
       `accuracy ${a.float_accuracy.toFixed(1)} % float, ${a.int8_accuracy.toFixed(1)} % int8. 95 % intervals.`
     );
@@ -660,17 +780,17 @@
       if (has)
         cells.push(
           ...(there
-            ? [span({ ...there.left, value: there.left.value * 100, low: there.left.low * 100, high: there.left.high * 100 }), span(there.price, 2), span(there.attacked)]
-            : ["100", "0", "–"]),
+            ? [span({ ...there.left, value: there.left.value * 100, low: there.left.low * 100, high: there.left.high * 100 }), price(there.price), span(there.attacked)]
+            : ["100", "–", "–"]),
         );
       return row(name === "none" ? "none: plain int8" : escape(name), cells);
     });
     const columns = ["", "outside int8, clean → attacked", "left of the attack’s cost", "answer", "error of logits"];
-    if (has) columns.push("left, %, in the study", "price in accuracy, points", "accuracy under attack, %");
+    if (has) columns.push("left, %, in the study", "answers it costs or gains", "accuracy under attack, %");
     setHtml(
       parts.defence,
-      `${title}<div class="cost-scroll"><table>${head(columns)}<tbody>${rows.join("")}</tbody></table></div>` +
-        `<p class="lab-muted">First columns: this picture, at ${naming(data.threshold.value)}; error: |logits − float logits| / |float logits|, mean over the ${data.threshold.pictures} other pictures. ` +
+      `${title}<div class="cost-scroll" tabindex="0" role="region" aria-label="Countermeasures"><table>${head(columns)}<tbody>${rows.join("")}</tbody></table></div>` +
+        `<p class="lab-muted">First columns: this picture, at ${naming(data.threshold.value)}; error: |logits − float logits| / |float logits|, mean over the ${data.others} other samples. ` +
         `The attack does not know of the countermeasure; an attacker who does may do better. ${has ? about(study) : ""}</p>` +
         (has ? "" : missing(study)),
     );
@@ -691,6 +811,7 @@
       return;
     }
     const { detected } = study;
+    const apart = detected.area.high - detected.area.low < 1e-9;
     const width = Math.min(420, widthOf(parts.detect));
     const chart = lines({
       width,
@@ -706,11 +827,11 @@
     setHtml(
       parts.detect,
       `${title}<div class="lab-chart" role="img" aria-label="ROC curve, area ${detected.area.value.toFixed(2)}">${chart}</div>` +
-        `<p>Area under the curve ${detected.area.value.toFixed(3)} [${detected.area.low.toFixed(3)}, ${detected.area.high.toFixed(3)}]. ` +
-        `Calibrated to ${percent(detected.alarm)} false alarms (flag above ${short(detected.limit)} columns) it caught ${detected.caught.value.toFixed(0)} % of attacks and flagged ${detected.flagged.value.toFixed(0)} % of clean pictures.</p>` +
+        `<p>Area under the curve ${detected.area.value.toFixed(3)}${apart ? `: each of ${study.about.pictures} attacked pictures lies above each clean one` : ` [${detected.area.low.toFixed(3)}, ${detected.area.high.toFixed(3)}]`}. ` +
+        `Calibrated to ${percent(detected.alarm)} false alarms (flag above ${short(detected.limit)} columns) it caught ${rated(detected.caught)} of attacks and flagged ${rated(detected.flagged)} of clean pictures.</p>` +
         `<p class="lab-muted">${about(study)}</p>`,
     );
   }
 
-  lab.cost = { mount, show };
+  lab.cost = { mount, show, chosen: take };
 }

@@ -1,6 +1,7 @@
 """The report that stands on the page before anyone presses Run: `python -m demo.cost.first`.
 
-It is the page's default run. Its times are of the machine that made it, which the chart names.
+It is the page's default run. Its times are of the machine that made it, not of the one that shows
+it: the page says so, and gives that machine's name.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from demo import pictures
 from demo import stored as files
 from demo.cost.message import message, study
 from demo.cost.trial import EPS, STEPS, Trial, drive, trial
-from engine.evaluate import quant_report
-from engine.evaluate.quant_report import PUBLISHED, SHARE
+from engine.core.errors import EngineError
+from engine.evaluate import quant_export, quant_report, quant_threshold
+from engine.evaluate.quant_threshold import PUBLISHED, SHARE
 from engine.model import zoo
 
 FILE = "first_cost.json"
@@ -23,12 +25,11 @@ FILE = "first_cost.json"
 
 def question(weights: Path | None = None) -> Trial | None:
     """The first sample, attacked on the first bundled model at its calibrated threshold."""
-    shown = pictures.listed()
     here = [each.name for each in zoo.cards(weights) if each.source == "bundled"]
-    if not shown or not here:
+    if not pictures.first() or not here:
         return None
     values = {
-        "source": pictures.SAMPLE + shown[0].id,
+        "source": pictures.first(),
         "model": here[0],
         "attack": "count",
         "eps": EPS,
@@ -41,16 +42,30 @@ def question(weights: Path | None = None) -> Trial | None:
 
 
 def stored(weights: Path | None = None) -> dict[str, Any] | None:
-    """What was computed earlier, if it was with the very model and code that are here."""
+    """What was computed earlier, if it was with the very model, pictures and code that are here.
+
+    Raises StoredDamaged where the file is no such thing: the page starts without it, and says so.
+    """
     asked = question(weights)
-    found = None if asked is None else files.read(FILE, made_of(asked))
-    return found and found | {"study": study(found["model"]["name"])}
+    if asked is None:
+        return None
+    found = files.read(FILE, made_of(asked))
+    if FILE in files.problems:
+        raise StoredDamaged(files.problems[FILE])
+    return found and found | {"study": study(found["model"]["name"]), "earlier": True}
+
+
+class StoredDamaged(EngineError):
+    """A stored report that is cut or is something else."""
 
 
 def made_of(asked: Trial) -> str:
-    """A hash of the model's weights and of what measures and packs the report."""
-    code = (quant_report.__file__, Path(__file__).with_name("message.py"))
-    return files.made_of([asked.model], code, asked.weights)
+    """A hash of the model's weights, the sample pictures, and what measures and packs the report."""
+    modules = (quant_report, quant_threshold, quant_export)
+    code = [Path(str(each.__file__)) for each in modules]
+    code += [Path(__file__).with_name(name) for name in ("message.py", "trial.py")]
+    shown = [each.path for each in pictures.listed()]
+    return files.made_of([asked.model], [*code, *shown], asked.weights)
 
 
 def main() -> int:

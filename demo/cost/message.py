@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
 from typing import Any
 
 import torch
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from demo.cost.trial import UNIVERSAL, Trial, attack_of
@@ -15,24 +20,33 @@ from demo.views.packing import number, pack, png, shown
 from engine.alter.quantize.cost import Cost
 from engine.attack.universal import Universal
 from engine.core.errors import EngineError
-from engine.evaluate import quant_file
-from engine.evaluate.quant_report import Report, Seen, Timing
+from engine.evaluate import quant_export, quant_file
+from engine.evaluate.quant_report import ATTACKED, Report, Seen, Timing
 from engine.model import zoo
 
 RESTORE: dict[str, Any] = {"kind": "restore"}
 
 
-def working(trial: Trial, what: str) -> dict[str, Any]:
+def working(trial: Trial) -> dict[str, Any]:
     """A run is under way: what stands there is of the one before."""
-    return {"kind": "working", "run": trial.id, "what": what}
+    return {"kind": "working", "run": trial.id, "choice": trial.choice}
 
 
 def message(trial: Trial, found: Report) -> dict[str, Any]:
     """All that is known so far of a run."""
     card = zoo.card(trial.model, trial.weights)
+    assert trial.made is not None
+    exported = quant_export.summary(found, trial.made)
     return {
         "kind": "report",
         "run": trial.id,
+        "choice": trial.choice,
+        "files": {
+            "stem": quant_export.stem(trial.made),
+            "json": json.dumps(exported, indent=1, ensure_ascii=False) + "\n",
+            "csv": quant_export.table(exported),
+            "png": _saved(found, exported),
+        },
         "model": {"name": trial.model, "title": card.title},
         "attack": {"name": trial.attack, "title": trial.title, **_universal(trial)},
         "eps": trial.eps,
@@ -55,7 +69,8 @@ def message(trial: Trial, found: Report) -> dict[str, Any]:
         "seen": {name: _seen(found, each) for name, each in found.seen.items()},
         "merged": {str(size): _packed(peaks) for size, peaks in found.merged.items()},
         "path": [list(each) for each in found.path],
-        "device": found.device,
+        "others": found.others,
+        "machine": found.machine and asdict(found.machine),
         "defences": [
             {
                 "name": each.name,
@@ -96,9 +111,21 @@ def _seen(found: Report, each: Seen) -> dict[str, Any]:
         "tokens": _packed(each.tokens) if each.tokens else None,
         "answer": shown(found.classes[each.answer]),
         "p": number(each.probability),
+        "float_columns": each.float_columns,
         "cost": _cost(each.cost),
         "compact": _cost(each.compact),
     }
+
+
+def _saved(found: Report, exported: dict[str, Any]) -> str:
+    """The attacked picture as a base64 PNG that holds what it was made of as text."""
+    about = PngInfo()
+    for key in ("picture", "model", "attack", "seed", "steps", "threshold", "linf_255"):
+        about.add_itxt(key, json.dumps(exported[key], ensure_ascii=False))
+    pixels = found.seen[ATTACKED].pixels.permute(1, 2, 0).contiguous()
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.numpy()).save(buffer, "PNG", pnginfo=about)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def _cost(each: Cost) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from demo.cost.trial import (
     Ended,
     Trial,
     attacks,
+    chosen,
     drive,
     trial,
 )
@@ -29,8 +30,9 @@ from demo.launch import QUICK, SECONDS_BETWEEN_UPDATES, launch
 from demo.running import TORCH, Loading
 from demo.wiring import Lab, picture
 from engine.core.errors import EngineError
-from engine.evaluate.quant_report import PUBLISHED, SHARE, Report, Working
+from engine.evaluate.quant_report import Report, Working
 from engine.evaluate.quant_study import Doing
+from engine.evaluate.quant_threshold import PUBLISHED, SHARE, is_calibrated
 from engine.model import zoo
 
 LEAD = "An int8 model runs outliers in 16 bits. An attack makes outliers: the answer stays, the bill grows."
@@ -66,19 +68,29 @@ class Panel:
 def page(lab: Lab) -> None:
     """The Cost page, in the current Blocks context."""
     gr.HTML(f"<header><h1>Cost</h1><p>{LEAD}</p></header>", elem_id="title")
-    earlier = first.stored(lab.weights)
+    earlier, said = at_first(lab.weights)
     with gr.Row(elem_id="cost"):
         with gr.Column(elem_id="recipe"):
-            panel = _controls(lab, earlier is not None)
+            panel = _controls(lab, said)
         with gr.Column(elem_id="bill"):
             board = _board(earlier)
     picture(panel)
     _choices(lab, panel)
+    _chosen(lab, panel)
     make, follow = partial(_make, lab), partial(_follow, lab)
     launch(lab.store, panel, board, make, follow, lambda _: RESTORE, TORCH)
 
 
-def _controls(lab: Lab, ran: bool) -> Panel:
+def at_first(weights: Path | None) -> tuple[dict[str, Any] | None, str]:
+    """What stands there before anyone presses Run, and what the line beside the button says of it."""
+    try:
+        earlier = first.stored(weights)
+    except EngineError as problem:
+        return None, status.error(problem)
+    return earlier, status.line(status.EARLIER if earlier else status.EMPTY)
+
+
+def _controls(lab: Lab, said: str) -> Panel:
     weights = lab.weights
     here = {each.name for each in zoo.cards(weights) if zoo.available(each) == "here"}
     offered = [(title, name) for title, name in models.choices(weights) if name in here]
@@ -94,11 +106,20 @@ def _controls(lab: Lab, ran: bool) -> Panel:
     parts["attack"] = gr.Dropdown(
         attacks(first), value="count", label="Attack", interactive=True, elem_id="attack"
     )
-    parts["eps"] = gr.Slider(
-        1, 32, EPS, step=1, label="Budget eps (n/255)", interactive=True, elem_id="knob-eps"
-    )
-    parts["steps"] = gr.Slider(
-        1, 300, STEPS, step=1, label="Steps", interactive=True, elem_id="knob-steps"
+    with gr.Row(elem_id="budget"):
+        parts["eps"] = gr.Slider(
+            0, 32, EPS, step=1, label="Eps (n/255)", interactive=True, elem_id="knob-eps"
+        )
+        parts["steps"] = gr.Slider(
+            1, 300, STEPS, step=1, label="Steps", interactive=True, elem_id="knob-steps"
+        )
+    with gr.Row(elem_id="actions"):
+        parts["run"] = gr.Button("Run", variant="primary", elem_id="run", min_width=64, scale=2)
+        parts["stop"] = gr.Button("Stop", elem_id="stop", min_width=64)
+    parts["status"] = gr.HTML(
+        said,
+        html_template='<div role="status" aria-live="polite">${value}</div>',
+        elem_id="status",
     )
     by_share = _by_share(first, weights)
     parts["calibrate"] = gr.Radio(
@@ -125,20 +146,12 @@ def _controls(lab: Lab, ran: bool) -> Panel:
         interactive=True,
         elem_id="knob-threshold",
     )
-    with gr.Row(elem_id="actions"):
-        parts["run"] = gr.Button("Run", variant="primary", elem_id="run", min_width=64, scale=2)
-        parts["stop"] = gr.Button("Stop", elem_id="stop", min_width=64)
-    parts["status"] = gr.HTML(
-        status.line(status.EARLIER if ran else status.EMPTY),
-        html_template='<div role="status" aria-live="polite">${value}</div>',
-        elem_id="status",
-    )
     return Panel(**parts)
 
 
 def _by_share(model: str, weights: Path | None) -> bool:
-    """Small networks trained from scratch, as the bundled ones, are calibrated (spec C6)."""
-    return not model or zoo.card(model, weights).source == "bundled"
+    """Where no model is here the page still opens."""
+    return not model or is_calibrated(zoo.card(model, weights))
 
 
 def _board(first: dict[str, Any] | None) -> gr.HTML:
@@ -191,10 +204,39 @@ def _choices(lab: Lab, panel: Panel) -> None:
     )
 
 
-def _make(lab: Lab, session: str, values: Sequence[Any]) -> Trial:
+def _chosen(lab: Lab, panel: Panel) -> None:
+    """Tell the board what Run would do now, so that an older report does not pass for its answer."""
+    carrier = gr.HTML(
+        None,
+        html_template="<i hidden></i>",
+        css_template="",
+        js_on_load="watch('value', () => lab.cost.chosen(props.value));",
+        apply_default_css=False,
+        visible="hidden",
+        elem_id="lab-cost-chosen",
+    )
+
+    def say(*values: Any) -> dict[str, str]:
+        return chosen(_named(values), lab.weights)
+
+    gr.on(
+        [each.change for each in panel.asked],
+        say,
+        panel.asked,
+        carrier,
+        preprocess=False,
+        trigger_mode="always_last",
+        **QUICK,
+    )
+
+
+def _named(values: Sequence[Any]) -> dict[str, Any]:
     named = dict(zip(ASKED, values, strict=True))
-    named["calibrate"] = named["calibrate"] == CALIBRATE
-    return trial(named, lab.weights, session)
+    return named | {"calibrate": named["calibrate"] == CALIBRATE}
+
+
+def _make(lab: Lab, session: str, values: Sequence[Any]) -> Trial:
+    return trial(_named(values), lab.weights, session)
 
 
 def _follow(lab: Lab, asked: Trial) -> Iterator[Any]:
@@ -205,7 +247,7 @@ def _follow(lab: Lab, asked: Trial) -> Iterator[Any]:
             return
         now = time.monotonic()
         if isinstance(event, Loading):
-            yield working(asked, event.title), status.loading(event)
+            yield working(asked), status.loading(event)
         elif isinstance(event, Report):
             lab.store.grown(asked)
             yield message(asked, event), gr.skip()
@@ -230,6 +272,8 @@ def _ended(asked: Trial, seconds: float) -> str:
     found = asked.report
     if found is None:
         return status.line("Stopped before it began.", "done")
+    if not found.asked:
+        return status.line(f"Finished in {seconds:.0f} s: nothing may change at eps 0.", "done")
     done = f"{found.steps} of {found.asked} steps"
     if asked.why == "finished":
         return status.line(f"Finished: all views in {seconds:.0f} s.", "done")

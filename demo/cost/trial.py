@@ -18,13 +18,17 @@ from engine.attack.recipe import Recipe
 from engine.attack.universal import Universal, load, shipped
 from engine.core.errors import BadImage, BadKnob, BadTask
 from engine.data.samples import load_sample
+from engine.evaluate.quant_export import Made, Source
 from engine.evaluate.quant_report import Asked, Report, Working, report
 from engine.evaluate.quant_study import Doing
+from engine.evaluate.quant_threshold import calibration
 from engine.model import zoo
 
 PATIENCE_SECONDS = 90.0  # everybody else on this machine waits for it
 EPS, STEPS = 8, 60  # of the default run
 UNIVERSAL = "universal"
+Choice = dict[str, str]
+"""What a run is of, part by part in words."""
 ATTACKS = {
     "count": ("QuantAttack, our soft count of columns", "quantattack", {"form": "count"}),
     "code": ("QuantAttack, loss of the published code", "quantattack", {"form": "code"}),
@@ -53,7 +57,9 @@ class Trial:
     share: float
     weights: Path | None = None
     session: str = ""
+    choice: Choice = field(default_factory=dict[str, str])
     id: str = field(default_factory=lambda: secrets.token_hex(8))
+    made: Made | None = None
     report: Report | None = None
     why: Ending | None = None
     stop: threading.Event = field(default_factory=threading.Event)
@@ -61,7 +67,7 @@ class Trial:
     @property
     def title(self) -> str:
         """The attack in words."""
-        return "Universal perturbation" if self.attack == UNIVERSAL else ATTACKS[self.attack][0]
+        return title_of(self.attack)
 
     @property
     def bytes(self) -> int:
@@ -81,6 +87,8 @@ def trial(values: dict[str, Any], weights: Path | None, session: str) -> Trial:
     if not values["source"]:
         raise BadImage("There is no picture.", "Choose one of the samples or bring your own.")
     eps, steps = (_number(name, values[name]) for name in ("eps", "steps"))
+    if eps < 0:
+        raise BadKnob("Eps", eps, "a whole number from 0 (nothing may change) to 32")
     share, threshold = values["share"], values["threshold"]
     if values["calibrate"]:
         threshold = 0.0
@@ -98,14 +106,51 @@ def trial(values: dict[str, Any], weights: Path | None, session: str) -> Trial:
         float(share or 0) / 100,
         weights,
         session,
+        chosen(values, weights),
     )
     zoo.card(made.model, weights)
     attack_of(made)
     return made
 
 
-def attack_of(asked: Trial) -> Recipe | Universal:
-    """The attack itself; raises UnknownName, BadKnob, BadTask."""
+def chosen(values: dict[str, Any], weights: Path | None) -> Choice:
+    """What the controls stand for, part by part in words: equal where a run would be the same."""
+    source, model, attack = (str(values[name] or "") for name in ("source", "model", "attack"))
+    cards = {each.name: each.title for each in zoo.cards(weights)}
+    found = {"picture": name_of(source), "source": source, "model": cards.get(model, model)}
+    found["attack"] = title_of(attack)
+    if attack != UNIVERSAL:
+        found |= {
+            "eps": f"{_plain(values['eps'])}/255",
+            "steps": f"{_plain(values['steps'])} steps",
+        }
+    found["threshold"] = (
+        f"threshold by {_plain(values['share'])} % of clean columns"
+        if values["calibrate"]
+        else f"threshold {_plain(values['threshold'])}"
+    )
+    return found
+
+
+def name_of(source: str) -> str:
+    """What a picture is called: the sample's title, or the name of the file."""
+    sample = pictures.sample(source)
+    return sample.title if sample else Path(source).name
+
+
+def title_of(attack: str) -> str:
+    """The attack in words."""
+    if attack == UNIVERSAL:
+        return "Universal perturbation"
+    return ATTACKS[attack][0] if attack in ATTACKS else attack
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+def attack_of(asked: Trial) -> Recipe | Universal | None:
+    """The attack itself, none where no pixel may change; raises UnknownName, BadKnob, BadTask."""
     if asked.attack == UNIVERSAL:
         path = shipped(asked.model)
         if path is None:
@@ -116,7 +161,8 @@ def attack_of(asked: Trial) -> Recipe | Universal:
     if asked.attack not in ATTACKS:
         raise BadTask("There is no attack.", "Choose one.")
     _, name, knobs = ATTACKS[asked.attack]
-    return recipe(name, eps=asked.eps / 255, steps=asked.steps, **knobs)
+    made = recipe(name, eps=(asked.eps or EPS) / 255, steps=asked.steps, **knobs)
+    return made if asked.eps else None
 
 
 def _number(name: str, value: Any) -> int:
@@ -131,19 +177,19 @@ def drive(
     """Work to the end, until it is stopped, or until patience ends; the latest report is kept."""
     yield Loading(zoo.card(asked.model, asked.weights).title)
     victim = zoo.load(asked.model, asked.weights)
+    picture = pictures.read(asked.source)
     others = [
         load_sample(each.id)
         for each in pictures.listed()
         if pictures.SAMPLE + each.id != asked.source
     ]
-    request = Asked.of(
-        victim,
-        pictures.read(asked.source),
-        others,
-        attack_of(asked),
-        asked.threshold,
-        asked.share,
-    )
+    yield Doing("measuring clean columns", 0, 1)
+    known = calibration(victim)
+    threshold = known.fixed(asked.threshold) if asked.threshold else known.set_by(asked.share)
+    request = Asked.of(victim, picture, others, attack_of(asked), threshold)
+    card = zoo.card(asked.model, asked.weights)
+    source = Source.of(pictures.name_of(asked.source), picture)
+    asked.made = Made(source, card, asked.attack, request.aimed, request.seed)
     until = time.monotonic() + patience
 
     def ends() -> bool:

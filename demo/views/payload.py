@@ -8,13 +8,12 @@ from typing import Any
 import torch
 
 from demo.views.packing import number, pack, pack_rows, png, png_change, shown, table
+from engine.evaluate import familiar, quant_threshold
+from engine.model import zoo
 from engine.model.victim import BlockShape
 from engine.probe.outliers import OutlierColumns
 from engine.studio import Frame, Result
 
-PUBLISHED_THRESHOLD = 6.0
-ENOUGH = 0.001
-CALIBRATED = 0.005
 SHIPPED = 0.05
 MOST_CLASSES = 8
 
@@ -51,6 +50,7 @@ def payload(result: Result, run_id: str) -> dict[str, Any]:
         "losses": [number(loss) for loss in result.losses],
         "final_loss": None if result.adversarial.loss is None else number(result.adversarial.loss),
         "verdict": _verdict(result),
+        "known": _known(result),
         "shapes": [
             {"heads": s.heads, "prefix": s.prefix, "grid": list(s.grid), "queries": s.queries}
             for s in result.spec.blocks
@@ -119,6 +119,7 @@ def _verdict(result: Result) -> dict[str, Any]:
     return {
         "success": result.success,
         "linf": size.linf,
+        "moved": number(result.moved * 255),
         "l2": number(size.l2),
         "psnr": number(size.psnr),
         "ssim": number(size.ssim),
@@ -129,6 +130,8 @@ def _verdict(result: Result) -> dict[str, Any]:
         "transfers": [
             {
                 "model": each.model,
+                "title": zoo.card(each.model, result.request.weights).title,
+                "comparable": each.comparable,
                 "clean": shown(each.clean),
                 "clean_p": number(each.clean_probability),
                 "adversarial": shown(each.adversarial),
@@ -137,6 +140,20 @@ def _verdict(result: Result) -> dict[str, Any]:
             }
             for each in result.transfers
         ],
+    }
+
+
+def _known(result: Result) -> dict[str, Any]:
+    """Whether the model can know the picture: its classes, and how sure it is of any of them."""
+    measured = familiar.of(result.card)
+    return {
+        "classes": len(result.spec.classes),
+        "stranger": result.request.stranger,
+        "unsure": result.unsure,
+        "logit": number(result.clean.logit),
+        "threshold": measured and number(measured.threshold),
+        "flags": measured and number(measured.flags),
+        "catches": measured and number(measured.catches),
     }
 
 
@@ -277,17 +294,21 @@ def _outliers(result: Result) -> dict[str, Any]:
     """Peaks from the lowest threshold on offer upwards, exact, so that any count can be made."""
     clean = result.clean.outliers
     assert clean is not None
-    published = clean.share(PUBLISHED_THRESHOLD) >= ENOUGH
-    default = PUBLISHED_THRESHOLD if published else clean.threshold_for(CALIBRATED)
-    floor = min(default, clean.threshold_for(SHIPPED))
+    set_by = quant_threshold.usual(result.card.name, result.request.weights)
+    default = set_by.value if set_by else quant_threshold.PUBLISHED
+    floor = min(default, clean.reached_by(SHIPPED))
     return {
         "layers": [{"block": block, "slot": slot} for block, slot in clean.layers],
         "widths": [peak.numel() for peak in clean.columns],
         "lengths": [peak.numel() for peak in clean.tokens],
         "floor": floor,
         "default": default,
-        "published": published,
-        "clean_share_at_6": number(clean.share(PUBLISHED_THRESHOLD)),
+        "set_by": set_by
+        and {
+            "pictures": set_by.pictures,
+            "share": number(set_by.share),
+            "at_published": number(set_by.at_published),
+        },
         "frames": [
             _peaks(frame.outliers, floor) for frame in _all(result) if frame.outliers is not None
         ],

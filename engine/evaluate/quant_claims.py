@@ -35,7 +35,7 @@ from engine.data.folder import batches, read_folder
 from engine.evaluate.bench import interleaved, most_memory
 from engine.evaluate.interval import Estimate, bootstrap
 from engine.evaluate.judge import predict, shown
-from engine.evaluate.quant_file import About, Defended, Detected, Finding, Measured
+from engine.evaluate.quant_file import About, Defended, Detected, Finding, Measured, Rate
 from engine.evaluate.quant_study import (
     Doing,
     Reading,
@@ -211,9 +211,9 @@ class Evidence:
         """(b): with the class term the int8 model's answer stays, without it fewer stay."""
         clean = self.readings["clean"].answers
         kept = {n: (r.answers == clean).double() * 100 for n, r in self.readings.items()}
-        measured = self._mean(kept["quantattack"])
+        measured = self._rate(kept["quantattack"])
         yield self._row("b", "labels kept under QuantAttack", measured, "%", 90)
-        fewer = self._mean(kept["quantattack"] - kept["no class term"])
+        fewer = self._change(kept["quantattack"] - kept["no class term"])
         yield self._row("b", "labels kept, with minus without class term", fewer, "points", 0)
 
     def costs(self) -> Iterator[Row]:
@@ -352,8 +352,8 @@ class Evidence:
                     verdict,
                     self.n,
                 )
-            price = self._mean((clean.answers == self.labels).double() * 100 - right)
-            under = self._mean((hit.answers == self.labels).double() * 100)
+            price = self._change((clean.answers == self.labels).double() * 100 - right)
+            under = self._rate((hit.answers == self.labels).double() * 100)
             yield Defended(name, left, price, under, bound)
             yield self._row(
                 "f", f"{name}: accuracy on clean pictures, against plain int8", price, "points"
@@ -367,11 +367,11 @@ class Evidence:
         yield self._row("f", "detector by count: area under its ROC curve", area, "area", 0.5)
         alarm = max(0.05, 1 / len(quiet))
         detector = Detector.calibrated(quiet, alarm)
-        caught = self._mean(detector.flags(hit).double() * 100)
+        caught = self._rate(detector.flags(hit).double() * 100)
         yield self._row(
             "f", f"detector calibrated at {alarm:.0%} false alarms: attacks caught", caught, "%"
         )
-        false = self._mean(detector.flags(clean).double() * 100)
+        false = self._rate(detector.flags(clean).double() * 100)
         yield self._row("f", "the same detector: clean pictures flagged", false, "%")
         curve = roc(clean, hit)
         alarms, hits = (tuple(each.tolist()) for each in (curve.false_alarms, curve.caught))
@@ -421,7 +421,7 @@ class Evidence:
     def _measured(self, name: str, reading: Reading) -> Measured:
         kept = (reading.answers == self.readings["clean"].answers).double() * 100
         return Measured(
-            name, self._mean(reading.columns), self._mean(reading.share * 100), self._mean(kept)
+            name, self._mean(reading.columns), self._mean(reading.share * 100), self._rate(kept)
         )
 
     def _ratio(self, upper: Tensor, lower: Tensor) -> Estimate:
@@ -430,6 +430,14 @@ class Evidence:
 
     def _mean(self, values: Tensor) -> Estimate:
         return bootstrap(partial(_average, values), len(values))
+
+    def _rate(self, values: Tensor) -> Rate:
+        """The mean of what is 0 or 100 for each picture."""
+        return Rate.of(self._mean(values), len(values))
+
+    def _change(self, values: Tensor) -> Rate:
+        """The mean of what is -100, 0 or 100 for each picture."""
+        return Rate.change(self._mean(values), len(values))
 
     def _row(
         self,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +39,40 @@ class About:
 
 
 @dataclass(frozen=True)
+class Rate(Estimate):
+    """A mean in % (or points) over `pictures`; `agreed` where all said the same.
+
+    Of pictures that all agree a bootstrap has no width, although the next one may differ. Then the
+    exact bound stands: if more than 1 - 0.05^(1/n) of all pictures differed, n that agree would be
+    drawn in fewer than 5 % of samples (Clopper and Pearson, one-sided).
+    """
+
+    pictures: int
+    agreed: bool
+
+    @staticmethod
+    def of(found: Estimate, pictures: int, low: float = 0.0, high: float = 100.0) -> Rate:
+        """The bootstrap where it has a width, else the exact bound; inside `low` to `high`."""
+        if found.low < found.high:
+            return Rate(found.value, found.low, found.high, pictures, agreed=False)
+        most = 100 * (1 - 0.05 ** (1 / pictures))
+        below, above = max(low, found.value - most), min(high, found.value + most)
+        return Rate(found.value, below, above, pictures, agreed=True)
+
+    @staticmethod
+    def change(found: Estimate, pictures: int) -> Rate:
+        """For a difference in points, which can go either way."""
+        return Rate.of(found, pictures, low=-100.0)
+
+
+@dataclass(frozen=True)
 class Measured:
     """One set of pictures: outlier columns, % of multiplications outside int8, % of answers kept."""
 
     name: str
     columns: Estimate
     share: Estimate
-    kept: Estimate
+    kept: Rate
 
 
 @dataclass(frozen=True)
@@ -56,8 +83,8 @@ class Defended:
 
     name: str
     left: Estimate
-    price: Estimate
-    attacked: Estimate
+    price: Rate
+    attacked: Rate
     bound: float | None
 
 
@@ -74,8 +101,8 @@ class Detected:
     area: Estimate
     alarm: float
     limit: float
-    caught: Estimate
-    flagged: Estimate
+    caught: Rate
+    flagged: Rate
 
 
 Finding = About | Measured | Defended | Detected
@@ -113,19 +140,18 @@ def read(path: Path) -> Study:
         found = json.loads(path.read_text(encoding="utf-8"))
         if found["schema"] != SCHEMA:
             raise ValueError(found["schema"])
-        detected = found["detected"]
+        about = About(**_numbers(found["about"], About))
+        pictures = about.pictures
+        curve: dict[str, Any] = {
+            k: tuple(map(float, found["detected"][k])) for k in ("false_alarms", "hits")
+        }
         return Study(
-            About(**found["about"]),
-            tuple(Measured(**_estimates(each)) for each in found["measured"]),
-            tuple(Defended(**_estimates(each)) for each in found["defended"]),
-            Detected(
-                **{key: tuple(detected[key]) for key in ("false_alarms", "hits")},
-                **_estimates(
-                    {k: v for k, v in detected.items() if k not in ("false_alarms", "hits")}
-                ),
-            ),
+            about,
+            tuple(Measured(**_estimates(each, Measured, pictures)) for each in found["measured"]),
+            tuple(Defended(**_estimates(each, Defended, pictures)) for each in found["defended"]),
+            Detected(**(_estimates(found["detected"], Detected, pictures) | curve)),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CorruptWeights(f"{path.name} holds no study of an int8 model.") from error
 
 
@@ -135,5 +161,24 @@ def shipped(model: str, folder: Path = STUDIES) -> Study | None:
     return read(path) if path.is_file() else None
 
 
-def _estimates(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: Estimate(**v) if isinstance(v, dict) else v for k, v in values.items()}
+def _estimates(values: Mapping[str, Any], kind: type, pictures: int) -> dict[str, Any]:
+    """The fields of `kind`; its rates of earlier files, which were plain bootstraps, get their bound."""
+    made = _numbers(values, kind)
+    for each in fields(kind):
+        if each.type in ("Estimate", "Rate"):
+            known = made[each.name]
+            made[each.name] = found = Estimate(*(float(known[k]) for k in ("value", "low", "high")))
+            if each.type == "Rate":
+                of = Rate.change if each.name == "price" else Rate.of
+                made[each.name] = (
+                    Rate(**known) if isinstance(known.get("agreed"), bool) else of(found, pictures)
+                )
+    return made
+
+
+def _numbers(values: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    """The values, if those that `kind` declares as numbers are."""
+    for each in fields(kind):
+        if each.type in ("int", "float"):
+            float(values[each.name])
+    return dict(values)

@@ -15,27 +15,26 @@ from torch import Tensor
 from engine.alter.quantize.cost import Cost, Prices, cost
 from engine.alter.quantize.int8 import Int8, collect
 from engine.alter.quantize.linear import Work
-from engine.alter.quantize.peaks import Peaks, Shape
+from engine.alter.quantize.peaks import SLOTS, Peaks, Shape
 from engine.attack.attack import run
 from engine.attack.constraint import to_8bit
 from engine.attack.recipe import Recipe
 from engine.attack.recipes.quantattack import QuantAttack
 from engine.attack.universal import Universal
 from engine.core.errors import EngineError
-from engine.core.placement import describe
 from engine.core.shapes import Images
 from engine.core.streams import Streams
 from engine.data.decode import fit
 from engine.evaluate.bench import most_memory, turns
 from engine.evaluate.energy import joules
 from engine.evaluate.judge import shown
+from engine.evaluate.quant_machine import Clock, Machine
 from engine.evaluate.quant_study import Doing, countermeasures, noisy
+from engine.evaluate.quant_threshold import Threshold
 from engine.model.sites import Site
 from engine.model.task import Task
 from engine.model.victim import Victim
 
-PUBLISHED = 6.0
-SHARE = 0.005
 BATCHES = (1, 2, 4, 8)
 ROUNDS, LEAST_ROUNDS, TIMING_SECONDS = 30, 5, 10.0
 """A visitor waits: on a slow machine fewer rounds are taken, and the report says how many."""
@@ -48,43 +47,36 @@ CLEAN, ATTACKED, NOISE = "clean", "adversarial", "noise"
 class Asked:
     """One run: a picture (3, y, x) and other clean ones (n, 3, y, x), both 8 bits at the input size.
 
-    The others calibrate (threshold and countermeasures) and are the attacked picture's batch-mates.
-    A `threshold` of 0 is set where `share` of their columns are outliers.
+    The others calibrate countermeasures and are the attacked picture's batch-mates. Without an
+    attack (a budget of 0) nothing is changed: the control.
     """
 
     picture: Tensor
     others: Tensor
-    attack: Recipe | Universal
-    threshold: float = 0.0
-    share: float = SHARE
+    attack: Recipe | Universal | None
+    threshold: Threshold
     rounds: int = ROUNDS
     seed: int = 0
+
+    @property
+    def aimed(self) -> Recipe | Universal | None:
+        """The attack, which aims at the run's own threshold if it aims at one."""
+        if isinstance(self.attack, QuantAttack):
+            return replace(self.attack, threshold=self.threshold.value)
+        return self.attack
 
     @staticmethod
     def of(
         victim: Victim,
         picture: Image.Image,
         others: Sequence[Image.Image],
-        attack: Recipe | Universal,
-        threshold: float = 0.0,
-        share: float = SHARE,
+        attack: Recipe | Universal | None,
+        threshold: Threshold,
     ) -> Asked:
         """For decoded pictures, fitted to the victim's input."""
         size = victim.spec.input_size
         clean = torch.stack([fit(each, size) for each in others])
-        return Asked(fit(picture, size), clean, attack, threshold, share)
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """The int8 victim's threshold: which share of the columns of `pictures` clean pictures reaches
-    it, which reaches the published 6.0, and whether it was set by such a share."""
-
-    value: float
-    share: float
-    at_published: float
-    pictures: int
-    calibrated: bool
+        return Asked(fit(picture, size), clean, attack, threshold)
 
 
 @dataclass(frozen=True)
@@ -111,7 +103,8 @@ class Seen:
 
     By layer: `columns` (k,) is max over tokens of |input|, `tokens` (n,) max over columns; none
     where a model folds its tokens into windows. `cost` is what bitsandbytes' product would multiply,
-    `compact` what the idealised one would, at the run's threshold.
+    `compact` what the idealised one would, at the run's threshold; `float_columns` is how many
+    columns reach it in the float model, which is what the Lab counts: rounding moves a few.
     """
 
     pixels: Tensor
@@ -121,6 +114,7 @@ class Seen:
     probability: float
     cost: Cost
     compact: Cost
+    float_columns: int
 
 
 @dataclass(frozen=True)
@@ -151,7 +145,8 @@ class Report:
     """What is known so far; parts that follow later are empty until then.
 
     `merged[b]` holds the column peaks of b - 1 batch-mates together, by layer. `steps` of `asked`
-    are done; `path` is how the columns grew, as (step, columns). `energy` is joules of a pass:
+    are done; `path` is how the columns grew, as (step, columns). `others` clean pictures calibrated
+    the countermeasures; `machine` is where the times are of. `energy` is joules of a pass:
     measured if `metered`, else MODELLED from multiplications; `meter` says why.
     """
 
@@ -167,7 +162,8 @@ class Report:
     steps: int
     asked: int
     linf: int
-    device: str
+    others: int
+    machine: Machine | None = None
     defences: tuple[Defence, ...] = ()
     times: Mapping[str, Timing] | None = None
     memory: Mapping[str, int] | None = None
@@ -212,31 +208,30 @@ def report(
     attack there, whose picture is then still counted, and leaves out what would follow. Raises
     what the model or the attack raise.
     """
-    threshold = _threshold(victim, asked)
+    threshold = asked.threshold
     yield Doing("quantizing", 0, 1)
     int8 = Int8(threshold.value)(victim)
-    attack = asked.attack
-    if isinstance(attack, QuantAttack):
-        attack = replace(attack, threshold=threshold.value)
+    attack = asked.aimed
     clean = shown(asked.picture[None], victim)
-    x, path, steps = clean, [(0, _count(int8, clean))], 0
-    total = attack.steps if isinstance(attack, Recipe) else 1
+    x, path, steps, total = clean, [(0, _count(int8, clean))], 0, 0
+    eps = attack.eps if attack else 0.0
     if isinstance(attack, Universal):
-        x, steps = attack.apply(clean), 1
-    else:
+        x, steps, total = attack.apply(clean), 1, 1
+    elif attack is not None:
+        total = attack.steps
         with torch.no_grad():
             task = Task(clean, victim.logits(clean).argmax(1))
         every = max(1, total // POINTS)
         for state, _ in run(attack.build(victim.spec), victim, task, Streams(asked.seed)):
             x, steps = state.x, state.step
             if steps % every == 0 or steps == total:
-                path.append((steps, _count(int8, to_8bit(x, clean, attack.eps) / 255)))
+                path.append((steps, _count(int8, to_8bit(x, clean, eps) / 255)))
             yield Working(steps, total, path[-1][1])
             if stopped():
                 break
-    saved = to_8bit(x, clean, attack.eps)[0].cpu()
+    saved = to_8bit(x, clean, eps)[0].cpu()
     yield Doing("counting", 0, 1)
-    found = _counted(victim, int8, asked, threshold, saved)
+    found = _counted(victim, int8, asked, saved)
     found = replace(found, path=tuple(path), steps=steps, asked=total)
     yield found
     if stopped():
@@ -253,25 +248,13 @@ def report(
             return
 
 
-def _threshold(victim: Victim, asked: Asked) -> Threshold:
-    peaks = Peaks.of(victim, shown(asked.others, victim))
-    value = asked.threshold or peaks.threshold_for(asked.share)
-
-    def share(t: float) -> float:
-        return float(peaks.total(t).float().mean()) / sum(s.k for s in peaks.shapes.values())
-
-    return Threshold(value, share(value), share(PUBLISHED), len(asked.others), not asked.threshold)
-
-
 def _count(int8: Victim, x: Images) -> int:
     with torch.no_grad(), collect(int8) as done:
         int8.logits(x.to(int8.device))
     return sum(len(work.columns) for work in done.values())
 
 
-def _counted(
-    victim: Victim, int8: Victim, asked: Asked, threshold: Threshold, saved: Tensor
-) -> Report:
+def _counted(victim: Victim, int8: Victim, asked: Asked, saved: Tensor) -> Report:
     """All that follows from one pass of each picture."""
     linf = int((saved.int() - asked.picture.int()).abs().max())
     noise = noisy(asked.picture[None], linf / 255, asked.seed)[0]
@@ -284,11 +267,14 @@ def _counted(
     return Report(
         model=victim.spec.name,
         classes=victim.spec.classes,
-        threshold=threshold,
+        threshold=asked.threshold,
         layers=layers(mates[0].shapes),
         grid=first.grid if even else None,
         prefix=first.prefix,
-        seen={name: _seen(int8, pixels, even) for name, pixels in pictures.items()},
+        seen={
+            name: _seen(victim, int8, pixels, asked.threshold.value, with_tokens=even)
+            for name, pixels in pictures.items()
+        },
         merged={
             size: _merged(mates, size - 1) for size in BATCHES if size - 1 <= len(asked.others)
         },
@@ -296,7 +282,7 @@ def _counted(
         steps=0,
         asked=0,
         linf=linf,
-        device=describe(victim.device),
+        others=len(asked.others),
     )
 
 
@@ -313,14 +299,15 @@ def layers(shapes: Mapping[str, Shape]) -> tuple[Layer, ...]:
     blocks: dict[str, int] = {}
     found: list[Layer] = []
     for path, shape in shapes.items():
-        head, _, rest = path.rpartition("blocks.")
-        number, _, inner = rest.partition(".")
-        block = blocks.setdefault(f"{head}{number}", len(blocks))
-        found.append(Layer(block, inner.rpartition(".")[2], shape))
+        owner, _, name = path.rpartition(".")
+        block = blocks.setdefault(owner.rpartition(".")[0], len(blocks))
+        found.append(Layer(block, SLOTS[name], shape))
     return tuple(found)
 
 
-def _seen(int8: Victim, pixels: Tensor, with_tokens: bool) -> Seen:
+def _seen(
+    victim: Victim, int8: Victim, pixels: Tensor, threshold: float, *, with_tokens: bool
+) -> Seen:
     """One picture's pass: peaks by column, by token, the answer, and what it multiplied."""
     x = shown(pixels[None], int8)
     columns = tuple(each[0].cpu() for each in Peaks.of(int8, x).columns.values())
@@ -330,6 +317,7 @@ def _seen(int8: Victim, pixels: Tensor, with_tokens: bool) -> Seen:
     tokens = tuple(seen[0].abs().amax(-1).half().float().cpu() for seen in out.seen.values())
     probabilities = out.logits[0].softmax(0)
     works: list[Work] = list(done.values())
+    float_columns = int(Peaks.of(victim, x).total(threshold)[0])
     return Seen(
         pixels,
         columns,
@@ -338,6 +326,7 @@ def _seen(int8: Victim, pixels: Tensor, with_tokens: bool) -> Seen:
         float(probabilities.max()),
         cost(works),
         cost(works, compact=True),
+        float_columns,
     )
 
 
@@ -378,24 +367,33 @@ def _timed(victim: Victim, int8: Victim, found: Report, rounds: int) -> Iterator
     jobs = {"float": partial(_pass, victim, pictures[CLEAN])}
     jobs |= {name: partial(_pass, int8, x) for name, x in pictures.items()}
     times: Mapping[str, Sequence[float]] = {}
-    began = time.perf_counter()
+    began, clock = time.perf_counter(), Clock()
     for done, spent in enumerate(turns(jobs, rounds, where), 1):
         times = spent
         yield Doing("timing", done, rounds)
         if done >= LEAST_ROUNDS and time.perf_counter() - began > TIMING_SECONDS:
             break
+    machine = clock.machine(where)
     summed = {name: _quartiles(spent) for name, spent in times.items()}
     memory = None
     if where.type == "cuda":
         memory = {name: most_memory(job, where) for name, job in jobs.items()}
     try:
         energy = {name: joules(job, where) for name, job in jobs.items()}
-        metered, meter = True, f"NVML on {found.device}"
+        metered, meter = True, f"NVML on {machine.device}"
     except EngineError as why:
         prices = Prices()
         energy = {name: seen.cost.energy(prices) for name, seen in found.seen.items()}
         metered, meter = False, why.sentence
-    yield replace(found, times=summed, memory=memory, energy=energy, metered=metered, meter=meter)
+    yield replace(
+        found,
+        times=summed,
+        machine=machine,
+        memory=memory,
+        energy=energy,
+        metered=metered,
+        meter=meter,
+    )
 
 
 def _quartiles(spent: Sequence[float]) -> Timing:

@@ -19,9 +19,10 @@ class OutlierColumns:
     """Peaks of the inputs of every linear layer of one picture, in the order of `layers`.
 
     `columns[i]` (k,) is max over tokens of |x| per input column, `tokens[i]` (n,) max over columns
-    per token. A column is an outlier at threshold t if its peak, rounded to float16, is >= t
-    (inclusive, as bitsandbytes; spec QuantAttack A1, A2), so counts at any threshold come from
-    here without another pass.
+    per token, both rounded to float16. A column is an outlier at threshold t if its peak is >= t as
+    float16 (inclusive, as bitsandbytes; spec QuantAttack A1, A2), so counts at any threshold come
+    from here without another pass. They are of the victim that was seen: the float model, of which
+    an int8 one differs by a few columns. Which threshold is usual is `quant_threshold`'s to say.
     """
 
     layers: tuple[tuple[int, str], ...]
@@ -31,23 +32,17 @@ class OutlierColumns:
 
     def counts(self, threshold: float) -> Tensor:
         """Outlier columns per layer (layers,)."""
-        return torch.stack([(peak >= threshold).sum() for peak in self.columns])
+        limit = torch.tensor(threshold).half().float()
+        return torch.stack([(peak >= limit).sum() for peak in self.columns])
 
     def total(self, threshold: float) -> int:
+        """Outlier columns of the picture."""
         return int(self.counts(threshold).sum())
 
-    def share(self, threshold: float) -> float:
-        """Outlier columns as a share of all columns."""
-        return self.total(threshold) / sum(peak.numel() for peak in self.columns)
-
-    def hf_equivalent(self, threshold: float) -> int:
-        """The count with q, k, v as three layers, as Hugging Face's ViT has them."""
-        weights = torch.tensor([3 if slot == "qkv" else 1 for _, slot in self.layers])
-        return int((self.counts(threshold) * weights).sum())
-
-    def threshold_for(self, share: float) -> float:
-        """The threshold at which this share of columns is an outlier."""
-        return float(torch.quantile(torch.cat(self.columns), 1 - share))
+    def reached_by(self, share: float) -> float:
+        """The threshold that this share of the picture's columns reaches."""
+        peaks = torch.cat(self.columns).sort().values
+        return float(peaks[min(int((1 - share) * len(peaks)), len(peaks) - 1)])
 
 
 def read(out: Forward, shapes: tuple[BlockShape, ...], index: int = 0) -> OutlierColumns:

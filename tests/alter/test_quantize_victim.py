@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from engine.alter.quantize.cost import Prices, cost
 from engine.alter.quantize.detect import Detector, roc
 from engine.alter.quantize.int8 import Int8, NetBudget, StaticInt8, collect
-from engine.alter.quantize.linear import Int8Linear
+from engine.alter.quantize.linear import Int8Linear, Int8Pointwise
 from engine.alter.quantize.peaks import Peaks, projections
 from engine.alter.quantize.rescale import Magnify, SmoothQuant
+from engine.alter.quantize.schemes import Mixed
 from engine.core.errors import BadKnob, EngineError, UnsupportedModel
 from engine.model.sites import Site
 from engine.model.victim import Victim
@@ -29,6 +31,7 @@ TRANSFORMERS = (
     "pit",
     "cait",
     "swin",
+    "visformer",
 )
 everywhere = pytest.mark.parametrize("model", TRANSFORMERS)
 IMAGES = task(4).images
@@ -154,7 +157,7 @@ def test_8_a_batch_mate_changes_ones_logits_within_the_int8_error():
     assert float((alone - beside).abs().max()) < 3 * off  # both are about `off` from the truth
 
 
-@everywhere
+@pytest.mark.parametrize("model", [each for each in TRANSFORMERS if each != "visformer"])
 def test_11_rescaling_keeps_the_float_function_and_moves_the_threshold(model: str):
     source = victim(model)
     big = Magnify(4.0)(source)
@@ -294,6 +297,29 @@ def test_clipping_leaves_no_column_outside():
 def test_models_that_cannot_run_in_int8_say_so(model: str):
     with pytest.raises(UnsupportedModel):
         Int8()(victim(model))
+
+
+def test_a_1x1_convolution_is_the_linear_layer_that_it_is():
+    gen = torch.Generator().manual_seed(0)
+    conv, linear = nn.Conv2d(6, 5, 1), nn.Linear(6, 5)
+    linear.load_state_dict({"weight": conv.weight[:, :, 0, 0].clone(), "bias": conv.bias})
+    x = 3 * torch.randn(2, 6, 4, 3, generator=gen)
+    for compact in (False, True):
+        mapped = Int8Pointwise(conv, Mixed(4.0), compact=compact)
+        flat = Int8Linear(linear, Mixed(4.0), compact=compact)
+        with torch.no_grad():
+            rows = flat(x.permute(0, 2, 3, 1).reshape(-1, 6)).view(2, 4, 3, 5)
+            assert torch.equal(mapped(x), rows.permute(0, 3, 1, 2))
+
+
+def test_the_columns_of_visformer_are_those_that_the_lab_sees():
+    source = victim("visformer")
+    found = Peaks.of(source, IMAGES).columns
+    with torch.no_grad(), source.session(observe={Site.LINEAR_IN}) as forward:
+        seen = forward(IMAGES).seen
+    assert [len(peak[0]) for peak in found.values()] == [x.shape[-1] for x in seen.values()]
+    for peak, x in zip(found.values(), seen.values(), strict=True):
+        assert torch.equal(peak, x.abs().amax(1).half().float())
 
 
 def test_int8_twice_counting_in_float_and_bad_knobs_are_refused():

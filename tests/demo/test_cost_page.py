@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,9 @@ from demo.cost import first
 
 CHURCH = Path("assets/samples/church.png").read_bytes()
 FINDING = "#lab-cost .cost-finding"
+NOTE = "#lab-cost .cost-note"
+SMALL = pytest.mark.parametrize("cost", [(1280, 720, "light")], indirect=True)
+PHONE = pytest.mark.parametrize("cost", [(390, 844, "light")], indirect=True)
 
 
 @pytest.fixture
@@ -62,7 +69,9 @@ def test_a_run_draws_every_view_and_the_threshold_moves_them(cost: Visit) -> Non
     assert len(drawn) == 6
     assert min(drawn) > 8
     assert "modelled" in page.inner_text("#lab-cost [data-part=price]")
-    assert "CPU" in page.inner_text("#lab-cost [data-part=time]")
+    timed = page.inner_text("#lab-cost [data-part=time]")
+    assert "What a pass takes on this machine" in timed
+    assert re.search(r"on CPU, \d+ threads? of .+ with \d+ cores?", timed)
     assert page.locator("#lab-cost [data-part=defence] tbody tr").count() == 7
     page.click("#lab-cost [data-slot=fc1] [data-block='2']")
     page.wait_for_selector("#lab-cost :text('block 3, MLP first')")
@@ -119,7 +128,8 @@ def test_an_upload_runs_and_what_cannot_be_asked_is_one_sentence(cost: Visit) ->
     page.click("#run")
     cost.status("has no linear layers inside blocks")
     assert page.inner_text(FINDING) == before
-    assert page.get_attribute(".cost-board", "data-old") == ""
+    page.wait_for_selector(f"{NOTE}:has-text('The last Run failed')")
+    assert page.get_attribute(".cost-board", "data-old") == "yes"
 
 
 @pytest.mark.parametrize(
@@ -132,3 +142,137 @@ def test_nothing_overflows(cost: Visit) -> None:
     assert cost.overflow() <= 0
     cost.page.click("#lab-cost [role=radio]:has-text('clean picture’s order')")
     assert cost.overflow() <= 0
+
+
+def number(cost: Visit, knob: str, value: str) -> str:
+    """Type a number beside a slider, as a visitor does; what the box holds afterwards."""
+    box = cost.page.locator(f"#{knob} input[type=number]")
+    box.click()
+    box.press("Control+a")
+    box.type(value)
+    box.press("Tab")
+    cost.page.wait_for_timeout(200)
+    return box.input_value()
+
+
+@SMALL
+def test_run_and_verdict_are_seen_at_once_on_a_small_screen(cost: Visit) -> None:
+    for place in ("#run", "#stop", FINDING):
+        box = cost.page.locator(place).bounding_box()
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= 720, place
+    assert cost.page.evaluate("scrollY") == 0
+
+
+@PHONE
+def test_a_phone_is_taken_to_the_result_once(cost: Visit) -> None:
+    page = cost.page
+    steps(cost, 1)
+    page.click("#run")
+    page.wait_for_function(
+        "() => { const r = document.querySelector('.cost-finding').getBoundingClientRect();"
+        " return r.top >= 0 && r.bottom <= innerHeight; }"
+    )
+    cost.status("Finished")
+    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_timeout(1000)
+    assert page.evaluate("scrollY") == 0  # the later reports of the run leave the visitor alone
+
+
+@PHONE
+def test_no_slider_is_cut_off_on_a_phone(cost: Visit) -> None:
+    """A thumb is 16 px; what clips is any ancestor that does not let its content stand out."""
+    cut = cost.page.evaluate(
+        """() => [...document.querySelectorAll('#recipe input[type=range]')]
+          .filter(e => e.offsetWidth).filter(e => {
+            const own = e.getBoundingClientRect();
+            const middle = own.top + own.height / 2;
+            for (let at = e.parentElement; at.id !== 'recipe'; at = at.parentElement) {
+              const box = at.getBoundingClientRect();
+              const clips = getComputedStyle(at).overflowY !== 'visible';
+              if (clips && (middle - 8 < box.top || middle + 8 > box.bottom)) return true;
+            }
+          }).map(e => e.ariaLabel)"""
+    )
+    assert cut == []
+
+
+def test_a_budget_of_zero_is_the_control(cost: Visit) -> None:
+    assert number(cost, "knob-eps", "0") == "0"
+    cost.page.click("#run")
+    cost.status("nothing may change at eps 0")
+    clean, attacked, noise = columns(cost)
+    assert clean == attacked == noise > 0
+    assert "the control" in cost.page.inner_text(".cost-second")
+
+
+@pytest.mark.parametrize(
+    ("knob", "typed", "kept"), [("knob-steps", "500", "300"), ("knob-eps", "64", "32")]
+)
+def test_a_number_that_is_taken_back_is_said(cost: Visit, knob: str, typed: str, kept: str) -> None:
+    assert number(cost, knob, typed) == kept
+    said = cost.page.inner_text(f"#{knob} .cost-refused")
+    assert typed in said
+    assert f"so it is {kept} now" in said
+    number(cost, knob, "5")
+    assert cost.page.locator(f"#{knob} .cost-refused").count() == 0
+
+
+def test_what_stands_there_says_so_when_it_is_not_what_run_would_do(cost: Visit) -> None:
+    page = cost.page
+    assert page.is_hidden(NOTE)
+    name = page.inner_text(f"{FINDING} >> xpath=..").split("still answers “")[1].split("”")[0]
+    page.click("#strip [data-sample=church]")
+    page.wait_for_selector(f"{NOTE}:has-text('Run will do Church')")
+    assert page.get_attribute(".cost-board", "data-old") == "yes"
+    opacity = page.evaluate("getComputedStyle(document.querySelector('.cost-finding')).opacity")
+    assert float(opacity) < 0.6
+    assert name in page.inner_text(FINDING)
+    number(cost, "knob-eps", "4")
+    page.wait_for_selector(f"{NOTE}:has-text('4/255')")
+    first_sample = page.locator("#strip [data-sample]").first
+    first_sample.click()
+    page.wait_for_function(f"!document.querySelector('{NOTE}').innerText.includes('Church')")
+    number(cost, "knob-eps", "8")
+    page.wait_for_selector(NOTE, state="hidden")
+    assert page.get_attribute(".cost-board", "data-old") == ""
+    page.click("#attack input")
+    page.click("[role=option]:has-text('Sponge')")
+    steps(cost, 1)
+    page.wait_for_selector(f"{NOTE}:has-text('Sponge')")
+    page.click("#run")
+    cost.status("Finished")
+    assert page.is_hidden(NOTE)
+    assert "Sponge" in page.inner_text(".cost-second")
+
+
+def test_times_of_another_day_are_not_passed_off_as_of_this_machine(cost: Visit) -> None:
+    said = cost.page.inner_text("#lab-cost [data-part=time]")
+    assert "on this machine" not in said
+    assert "where this report was made" in said
+    assert "Press Run to measure" in said
+
+
+def test_no_countermeasure_is_said_to_cost_exactly_nothing(cost: Visit) -> None:
+    said = cost.page.inner_text("#lab-cost [data-part=defence]")
+    assert "at most 9 points" in said
+    assert "0 of 32" in said
+    assert "0.00" not in said
+
+
+def test_the_report_can_be_taken_away(cost: Visit) -> None:
+    page = cost.page
+    files: dict[str, bytes] = {}
+    for kind in ("png", "csv", "json"):
+        with page.expect_download() as waiting:
+            page.click(f"#lab-cost [data-file={kind}]")
+        name = waiting.value.suggested_filename
+        assert re.fullmatch(rf"\w+-vit_imagenette-count-eps8-seed0\.{kind}", name)
+        files[kind] = Path(waiting.value.path()).read_bytes()
+    data = json.loads(files["json"])
+    clean, attacked, noise = columns(cost)
+    counts = {k: v["outlier_columns_int8_model"] for k, v in data["pictures"].items()}
+    assert counts == {"clean": clean, "attacked": attacked, "noise": noise}
+    lines = list(csv.DictReader(io.StringIO(files["csv"].decode())))
+    assert sum(int(line["outlier_columns_attacked"]) for line in lines) == attacked
+    assert files["png"].startswith(b"\x89PNG")

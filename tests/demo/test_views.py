@@ -25,6 +25,7 @@ from engine import studio
 from engine.attack.catalog import recipe
 from engine.core.streams import Streams
 from engine.data.samples import load_sample
+from engine.evaluate import quant_threshold
 from engine.model import zoo
 from engine.model.victim import Victim
 
@@ -180,22 +181,18 @@ def test_outlier_counts_are_exact_at_every_threshold_on_offer(
         peaks = unpack(packed["peaks"]).float().split(packed["counts"])
         top = packed["largest"]
         for part in (0.0, 0.1, 0.5, 0.9):
-            threshold = data["floor"] * (top / data["floor"]) ** part
+            threshold = float(torch.tensor(data["floor"] * (top / data["floor"]) ** part).half())
             counted = [int((each >= threshold).sum()) for each in peaks]
             assert counted == frame.outliers.counts(threshold).tolist()
 
 
-def test_the_outlier_threshold_is_calibrated_where_six_would_show_nothing(
+def test_the_outlier_threshold_is_the_one_that_the_model_has_everywhere(
     result: studio.Result, sent: dict[str, Any]
 ) -> None:
-    clean = result.clean.outliers
-    assert clean is not None
-    share = clean.share(6.0)
-    assert sent["outliers"]["published"] == (share >= 0.001)
-    if not sent["outliers"]["published"]:
-        columns = sum(sent["outliers"]["widths"])
-        # the share moves in steps of one column
-        assert abs(clean.share(sent["outliers"]["default"]) - 0.005) <= 1 / columns
+    usual = quant_threshold.usual(result.card.name)
+    assert usual is not None
+    assert sent["outliers"]["default"] == usual.value
+    assert sent["outliers"]["set_by"]["pictures"] == usual.pictures
 
 
 def test_masks_gradients_and_divergence_are_those_measured(
@@ -409,8 +406,13 @@ def test_the_threshold_counts_as_the_engine_does(drawn: Any, result: studio.Resu
         drawn.evaluate("lab.select({step: 1e9})")
         settle(drawn)
         text = drawn.locator("[data-view=outliers] .lab-finding").inner_text()
-        assert f"Outlier columns: {clean.total(threshold)} clean" in text
-        assert f": {clean.hf_equivalent(threshold)}," in text
+        assert f"Outlier columns in the float model: {clean.total(threshold)} clean" in text
+        counts = clean.counts(threshold).tolist()
+        triple = sum(
+            n * (3 if slot == "qkv" else 1)
+            for n, (_, slot) in zip(counts, clean.layers, strict=True)
+        )
+        assert f": {triple}," in text
 
 
 def test_live_messages_and_failures_leave_the_last_good_run(

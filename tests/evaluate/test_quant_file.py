@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
 from engine.core.errors import CorruptWeights
+from engine.evaluate.interval import Estimate
 from engine.evaluate.quant_claims import Row, Settings, measure
-from engine.evaluate.quant_file import Study, data, read, shipped
+from engine.evaluate.quant_file import STUDIES, Rate, Study, data, read, shipped
 from engine.evaluate.quant_study import Doing, countermeasures
 from tests.tiny import CLASSES, SIZE, victim
 
@@ -47,6 +49,48 @@ def test_a_study_holds_every_set_countermeasure_and_the_curve_and_survives_its_f
 
 @pytest.mark.parametrize("text", ["", "{}", '{"schema": "another/1"}', "[1]"])
 def test_a_file_that_is_no_study_is_refused(text: str, tmp_path: Path):
+    (tmp_path / "quant_x.json").write_text(text, encoding="utf-8")
+    with pytest.raises(CorruptWeights):
+        shipped("x", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("count", "most"),
+    [(10, 25.89), (16, 17.07), (32, 8.94), (300, 0.99)],
+)
+def test_pictures_that_all_agree_bound_the_rest_exactly(count: int, most: float):
+    """Clopper-Pearson: were `most` % of all pictures otherwise, 5 % of samples would all agree."""
+    kept = Rate.of(Estimate(100, 100, 100), count)
+    assert (kept.value, kept.high, kept.agreed) == (100, 100, True)
+    assert 100 - kept.low == pytest.approx(most, abs=0.005)
+    assert (kept.low / 100) ** count == pytest.approx(0.05)
+    price = Rate.change(Estimate(0, 0, 0), count)
+    assert (price.low, price.high) == (pytest.approx(-most, abs=0.005), -price.low)
+    wide = Rate.change(Estimate(-10, -30, 0), count)
+    assert (wide.low, wide.high, wide.agreed) == (-30, 0, False)
+
+
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("quant_*.json")), ids=lambda path: path.stem)
+def test_no_shipped_rate_claims_to_be_certain(path: Path):
+    found = read(path)
+    rates = [rate for each in found.defended for rate in (each.price, each.attacked)]
+    rates += [each.kept for each in found.measured]
+    rates += [found.detected.caught, found.detected.flagged]
+    assert all(each.low < each.high for each in rates)
+    assert all(each.pictures == found.about.pictures for each in rates)
+
+
+@pytest.mark.parametrize("cut", [0.3, 0.9, "low", "float_accuracy", "hits"])
+def test_a_damaged_study_is_one_sentence(cut: float | str, tmp_path: Path):
+    text = (STUDIES / "quant_vit_imagenette.json").read_text(encoding="utf-8")
+    if isinstance(cut, str):
+        text = (
+            re.sub(rf'"{cut}": ?[^,}}]+', f'"{cut}": ["x"', text, count=1)
+            if cut == "hits"
+            else (re.sub(rf'"{cut}": ?[^,}}]+', f'"{cut}": "x"', text, count=1))
+        )
+    else:
+        text = text[: int(len(text) * cut)]
     (tmp_path / "quant_x.json").write_text(text, encoding="utf-8")
     with pytest.raises(CorruptWeights):
         shipped("x", tmp_path)

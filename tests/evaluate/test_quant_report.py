@@ -26,6 +26,7 @@ from engine.evaluate.quant_report import (
     report,
 )
 from engine.evaluate.quant_study import noisy, read
+from engine.evaluate.quant_threshold import Calibration
 from tests.tiny import SIZE, victim
 
 EPS = 8 / 255
@@ -33,7 +34,8 @@ SOURCE = victim()
 GEN = torch.Generator().manual_seed(0)
 PIXELS = torch.randint(0, 256, (9, 3, SIZE, SIZE), generator=GEN, dtype=torch.uint8)
 QUANT = QuantAttack(eps=EPS, steps=6, form="count", class_weight=0.1)
-ASKED = Asked(PIXELS[0], PIXELS[1:], QUANT, share=0.05, rounds=2)
+CALIBRATION = Calibration.of(SOURCE, shown(PIXELS[1:], SOURCE))
+ASKED = Asked(PIXELS[0], PIXELS[1:], QUANT, CALIBRATION.set_by(0.05), rounds=2)
 
 
 def last(asked: Asked) -> Report:
@@ -89,14 +91,26 @@ def test_nothing_leaves_int8_at_infinity_and_everything_used_at_almost_nothing(f
         assert few <= many
 
 
-def test_the_threshold_is_the_share_that_was_asked_for(found: Report):
-    columns = sum(layer.shape.k for layer in found.layers)
-    # Ties and one column of a picture are all that can lie between.
-    assert found.threshold.share == pytest.approx(0.05, abs=8 / columns)
-    peaks = Peaks.of(SOURCE, shown(PIXELS[1:], SOURCE))
-    assert found.threshold.value == peaks.threshold_for(0.05)
-    fixed = last(replace(ASKED, threshold=3.0, rounds=1))
+def test_the_report_runs_at_the_threshold_it_was_given(found: Report):
+    assert found.threshold == ASKED.threshold
+    fixed = last(replace(ASKED, threshold=CALIBRATION.fixed(3.0), rounds=1))
     assert (fixed.threshold.value, fixed.threshold.calibrated) == (3.0, False)
+
+
+def test_columns_of_the_float_model_are_counted_beside_those_of_the_int8_one(found: Report):
+    for seen in found.seen.values():
+        peaks = Peaks.of(SOURCE, shown(seen.pixels[None], SOURCE))
+        assert seen.float_columns == int(peaks.total(found.threshold.value)[0])
+
+
+def test_without_an_attack_nothing_changes():
+    found = last(replace(ASKED, attack=None, rounds=1))
+    clean = found.seen[CLEAN]
+    for name in (ATTACKED, NOISE):
+        assert torch.equal(found.seen[name].pixels, PIXELS[0])
+        assert found.columns(name) == found.columns(CLEAN)
+        assert (found.seen[name].answer, found.seen[name].cost) == (clean.answer, clean.cost)
+    assert (found.linf, found.steps, found.asked, len(found.path)) == (0, 0, 0, 1)
 
 
 def test_the_attack_beats_noise_of_its_own_size_and_stays_in_its_budget(found: Report):
@@ -170,10 +184,10 @@ def test_other_attacks_and_a_universal_perturbation_are_reported_alike():
 
 def test_a_model_without_linear_layers_in_blocks_is_refused_in_one_sentence():
     with pytest.raises(UnsupportedModel):
-        next(report(victim("resnet"), ASKED))
+        list(report(victim("resnet"), ASKED))
 
 
-@pytest.mark.parametrize("name", ["pit", "swin", "cait"])
+@pytest.mark.parametrize("name", ["pit", "swin", "cait", "visformer"])
 def test_stages_windows_and_class_attention_are_counted_without_a_map(name: str):
     other = victim(name)
     asked = replace(ASKED, attack=PGD(eps=EPS, steps=1), rounds=1)

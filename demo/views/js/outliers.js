@@ -7,6 +7,11 @@ const SLOT_WORDS = {
   fc2: "MLP second (fc2)",
 };
 const NOTCHES = 400;
+// What LLM.int8 compares is float16: so is the threshold.
+function toHalf(value) {
+  const unit = 2 ** (Math.floor(Math.log2(value)) - 10);
+  return Math.round(value / unit) * unit;
+}
 
 VIEWS.outliers = insideView({
   empty: "Press Run to see which columns an int8 model would have to compute in 16 bits.",
@@ -60,7 +65,7 @@ VIEWS.outliers = insideView({
     }
     const t = view.threshold ?? data.default;
     view.range.value = notchOf(view, t);
-    const shown = thresholdName(data, t);
+    const shown = thresholdName(t);
     view.value.textContent = shown;
     view.range.setAttribute("aria-valuetext", `threshold ${shown}`);
     view.words.textContent = thresholdWords(view, data, t);
@@ -162,12 +167,16 @@ VIEWS.outliers = insideView({
     setHtml(
       parts.finding,
       sel.step === 0
-        ? `On the clean picture ${sum(counts.clean)} of ${columns} columns (${percent(sum(counts.clean) / columns)}) reach ${shown}; random noise of equal size: ${sum(counts.noise)}.`
-        : `Outlier columns: ${sum(counts.clean)} clean, ${sum(counts.now)} ${escape(frameName(run, sel.step))}, ${sum(counts.noise)} under random noise, of ${columns}. ` +
+        ? `On the clean picture ${sum(counts.clean)} of the float model’s ${columns} columns (${percent(sum(counts.clean) / columns)}) reach ${shown}; random noise of equal size: ${sum(counts.noise)}.`
+        : `Outlier columns in the float model: ${sum(counts.clean)} clean, ${sum(counts.now)} ${escape(frameName(run, sel.step))}, ${sum(counts.noise)} under random noise, of ${columns}. ` +
             `Counted with q, k and v as three layers, as Hugging Face has them: ${hf(counts.clean)}, ${hf(counts.now)}, ${hf(counts.noise)}.`,
     );
     parts.method.textContent =
-      `LLM.int8 computes a column of a linear layer's input in 16 bits as soon as one token in it reaches the threshold. More such columns mean less of the work stays in int8. All four panels share one axis.` +
+      `LLM.int8 computes a column of a linear layer's input in 16 bits as soon as one token in it reaches the threshold. More such columns mean less of the work stays in int8. Counted in the float model that is attacked; ` +
+      `the Cost page runs the int8 model, whose rounding moves a few. All four panels share one axis.` +
+      (run.model.name.startsWith("visformer")
+        ? " This model’s linear layers are 1×1 convolutions, the same product at every place; LLM.int8 as published would leave them in float."
+        : "") +
       (run.attack.name === "quantattack"
         ? ""
         : ` ${attackName(run)} does not aim at this; QuantAttack does.`);
@@ -201,23 +210,26 @@ function panels(view, slots) {
   });
 }
 
-const thresholdName = (data, t) => (data.published && t === data.default ? "6.0" : t.toFixed(2));
+const thresholdName = (t) => (t === 6 ? "6.0" : t.toFixed(2));
 
 // The slider runs in equal ratios from the lowest threshold shipped to the largest input seen.
 const thresholdAt = (view, notch) =>
-  view.run.outliers.floor * (view.top / view.run.outliers.floor) ** (notch / NOTCHES);
+  Math.max(
+    view.run.outliers.floor,
+    toHalf(view.run.outliers.floor * (view.top / view.run.outliers.floor) ** (notch / NOTCHES)),
+  );
 function notchOf(view, t) {
   const { floor } = view.run.outliers;
   return Math.round((NOTCHES * Math.log(t / floor)) / Math.log(view.top / floor || 2)) || 0;
 }
 
 function thresholdWords(view, data, t) {
-  const few = data.clean_share_at_6
-    ? `Only ${percent(data.clean_share_at_6, 2)} of the clean picture’s columns are outliers`
-    : "None of the clean picture’s columns is an outlier";
   const ratio = `largest input in this run ${short(view.top)}`;
   if (Math.abs(t - data.default) > 1e-6) return `Chosen by you; ${ratio}.`;
-  return data.published
-    ? `6.0 as published for LLM.int8; ${ratio}.`
-    : `${few} at the published 6.0, so the threshold is set to ${t.toFixed(2)}, where 0.5 % are; ${ratio}.`;
+  const by = data.set_by;
+  if (!by) return `6.0 as published for LLM.int8; ${ratio}.`;
+  return (
+    `Set for this model, as on the Cost page: ${percent(by.share, 1)} of the columns of ${by.pictures} clean sample pictures reach ${t.toFixed(2)}. ` +
+    `${by.at_published ? `Only ${percent(by.at_published, 2)} reach` : "None reaches"} the published 6.0; ${ratio}.`
+  );
 }

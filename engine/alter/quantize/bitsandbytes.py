@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from engine.alter.quantize.linear import Int8Linear
+from engine.alter.quantize.linear import Int8Linear, Linear
 from engine.alter.quantize.peaks import projections
 from engine.core.errors import EngineError, UnsupportedModel
 from engine.core.knobs import Knobbed, knob
@@ -48,9 +48,14 @@ def swapped(victim: Victim, threshold: float) -> Victim:
             "The package bitsandbytes is not installed.", "Int8 has the same semantics without it."
         ) from missing
 
-    def layer(linear: nn.Linear | Int8Linear) -> nn.Module:
+    def layer(linear: Linear) -> nn.Module:
         if isinstance(linear, Int8Linear):
             raise UnsupportedModel("This model is int8 already.", "Quantise the float model.")
+        if isinstance(linear, nn.Conv2d):
+            raise UnsupportedModel(
+                f"{victim.spec.name}'s linear layers are 1x1 convolutions.",
+                "bitsandbytes replaces nn.Linear only; Int8 runs them as the same product.",
+            )
         made = bnb.nn.Linear8bitLt(
             linear.in_features,
             linear.out_features,

@@ -13,7 +13,7 @@ from math import floor
 import torch
 from torch import nn
 
-from engine.alter.quantize.linear import Int8Linear, Work
+from engine.alter.quantize.linear import Int8Linear, Int8Pointwise, Linear, Work, sizes
 from engine.alter.quantize.peaks import Peaks, projections
 from engine.alter.quantize.schemes import Clipped, Mixed, Scheme, Static
 from engine.core.errors import EngineError, UnsupportedModel
@@ -24,7 +24,7 @@ from engine.model.victim import Victim
 
 def quantize(
     victim: Victim,
-    scheme: Callable[[str, nn.Linear], Scheme],
+    scheme: Callable[[str, Linear], Scheme],
     *,
     compact: bool = False,
     name: str = "int8",
@@ -38,7 +38,7 @@ def quantize(
     """
     with victim.lock:
         memo: dict[int, object] = {
-            id(layer): Int8Linear(_float(layer), scheme(path, _float(layer)), compact=compact)
+            id(layer): _made(_float(layer), scheme(path, layer), compact)
             for path, layer in projections(victim.module).items()
         }
         module = copy.deepcopy(victim.module, memo)
@@ -63,7 +63,12 @@ def collect(victim: Victim) -> Generator[Mapping[str, Work]]:
                 layer.report = None
 
 
-def _float(layer: nn.Linear | Int8Linear) -> nn.Linear:
+def _made(layer: nn.Linear | nn.Conv2d, scheme: Scheme, compact: bool) -> Int8Linear:
+    kind = Int8Pointwise if isinstance(layer, nn.Conv2d) else Int8Linear
+    return kind(layer, scheme, compact=compact)
+
+
+def _float(layer: Linear) -> nn.Linear | nn.Conv2d:
     if isinstance(layer, Int8Linear):
         raise UnsupportedModel("This model is int8 already.", "Quantise the float model.")
     return layer
@@ -129,10 +134,10 @@ class Int8(Knobbed):
             name=f"int8 at {self.threshold:g}",
         )
 
-    def scheme(self, path: str, layer: nn.Linear) -> Scheme:
+    def scheme(self, path: str, layer: Linear) -> Scheme:
         """The split of one layer's input."""
         del path
-        cap = None if self.budget == 1 else floor(self.budget * layer.in_features)
+        cap = None if self.budget == 1 else floor(self.budget * sizes(layer)[0])
         mixed = Mixed(self.threshold, cap)
         return Clipped(self.clip, mixed) if self.clip else mixed
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,22 @@ class Work(NamedTuple):
     k: int
     n: int
     columns: Tensor
+
+
+Linear: TypeAlias = "nn.Linear | nn.Conv2d | Int8Linear"
+"""A layer that is linear in the channels of one place; a 1x1 convolution is one, too."""
+
+
+def sizes(layer: Linear) -> tuple[int, int]:
+    """Inputs k and outputs n."""
+    if isinstance(layer, nn.Conv2d):
+        return layer.in_channels, layer.out_channels
+    return layer.in_features, layer.out_features
+
+
+def places(x: Tensor) -> Tensor:
+    """A feature map (b, c, y, x) as the rows of a linear layer (b, y x, c)."""
+    return x.flatten(2).transpose(1, 2)
 
 
 class Int8Linear(nn.Module):
@@ -37,13 +53,14 @@ class Int8Linear(nn.Module):
     step: Tensor
     bias: Tensor | None
 
-    def __init__(self, linear: nn.Linear, scheme: Scheme, *, compact: bool = False) -> None:
+    def __init__(
+        self, linear: nn.Linear | nn.Conv2d, scheme: Scheme, *, compact: bool = False
+    ) -> None:
         super().__init__()
-        self.in_features = linear.in_features
-        self.out_features = linear.out_features
+        self.in_features, self.out_features = sizes(linear)
         self.scheme = scheme
         self.compact = compact
-        weight, step = quantise_weight(linear.weight)
+        weight, step = quantise_weight(linear.weight.flatten(1))
         self.register_buffer("weight", weight)
         self.register_buffer("step", step)
         bias = cast("Tensor | None", linear.bias)
@@ -81,6 +98,18 @@ class Int8Linear(nn.Module):
     def dequantised(self, columns: Tensor | slice, dtype: torch.dtype) -> Tensor:
         """The weight columns that the int8 numbers stand for (n, o)."""
         return (self.weight[:, columns] * self.step[:, None]).to(dtype)
+
+
+class Int8Pointwise(Int8Linear):
+    """A 1x1 convolution as the linear layer that it is, at every place of a map (b, k, y, x)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = super().forward(places(x))
+        return y.transpose(1, 2).reshape(len(x), self.out_features, *x.shape[2:])
+
+
+MAPPED = (nn.Conv2d, Int8Pointwise)
+"""Layers whose input is a map, channels before places."""
 
 
 class StraightThrough(torch.autograd.Function):

@@ -11,29 +11,41 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from engine.alter.quantize.linear import Int8Linear, Work
+from engine.alter.quantize.linear import (
+    MAPPED,
+    Int8Linear,
+    Int8Pointwise,
+    Linear,
+    Work,
+    places,
+    sizes,
+)
 from engine.alter.quantize.schemes import in_half
 from engine.core.errors import UnsupportedModel
 from engine.core.shapes import Images, PerExample
 from engine.model.hooking import on_input
 from engine.model.victim import Victim
 
-PROJECTIONS = frozenset({"qkv", "q", "k", "v", "proj", "fc1", "fc2"})
-"""timm's names of the linear layers of a transformer block."""
+SLOTS = {name: name for name in ("qkv", "q", "k", "v", "proj", "fc1", "fc2")} | {
+    "conv1": "fc1",
+    "conv3": "fc2",
+}
+"""timm's names of the linear layers of a transformer block, and the slots of Site.LINEAR_IN."""
+ONE = (1, 1)
 
 
-def projections(module: nn.Module) -> dict[str, nn.Linear | Int8Linear]:
-    """The linear layers of the blocks, by path: what LLM.int8() replaces, the head left out.
+def projections(module: nn.Module) -> dict[str, Linear]:
+    """The linear layers of blocks with attention, by path: what LLM.int8() replaces, no head.
 
-    These are the layers of Site.LINEAR_IN; patch merging between stages and CaiT's products over
-    heads are left out. Raises UnsupportedModel where there is none.
+    These are the layers of Site.LINEAR_IN, so that every count is of the same columns. Visformer's
+    are 1x1 convolutions, the same product over a map's places; published LLM.int8() would leave
+    them in float. Patch merging between stages and CaiT's products over heads are left out. Raises
+    UnsupportedModel where there is none.
     """
     found = {
         path: part
         for path, part in module.named_modules()
-        if isinstance(part, nn.Linear | Int8Linear)
-        and path.rpartition(".")[2] in PROJECTIONS
-        and "blocks" in path
+        if isinstance(part, nn.Linear | nn.Conv2d | Int8Linear) and _projects(module, path, part)
     }
     if not found:
         raise UnsupportedModel(
@@ -41,6 +53,22 @@ def projections(module: nn.Module) -> dict[str, nn.Linear | Int8Linear]:
             "Quantisation by columns is for transformers.",
         )
     return found
+
+
+def _projects(module: nn.Module, path: str, part: Linear) -> bool:
+    parent, _, name = path.rpartition(".")
+    if not isinstance(part, nn.Conv2d | Int8Pointwise):
+        return name in SLOTS and "blocks" in path
+    if isinstance(part, nn.Conv2d) and (part.kernel_size, part.stride, part.groups) != (
+        ONE,
+        ONE,
+        1,
+    ):
+        return False
+    owner, _, branch = parent.rpartition(".")
+    # A stage without attention is a CNN's: there a 1x1 convolution is not a transformer's layer.
+    attentive = getattr(module.get_submodule(owner), "attn", None) is not None
+    return name in SLOTS and branch in ("attn", "mlp") and attentive
 
 
 class Shape(NamedTuple):
@@ -81,11 +109,12 @@ class Peaks:
         shapes: dict[str, Shape] = {}
 
         def note(path: str, x: Tensor) -> Tensor:
-            layer = layers[path]
-            rows = x.reshape(len(images), -1, layer.in_features)
+            k, n = sizes(layers[path])
+            rows = places(x) if isinstance(layers[path], MAPPED) else x
+            rows = rows.reshape(len(images), -1, k)
             columns[path] = torch.maximum(rows.amax(1), -rows.amin(1)).half().float()
             hf = 3 if path.endswith("qkv") else 1
-            shapes[path] = Shape(rows.shape[1], layer.in_features, layer.out_features, hf)
+            shapes[path] = Shape(rows.shape[1], k, n, hf)
             return x
 
         with victim.lock, torch.no_grad(), ExitStack() as stack:
