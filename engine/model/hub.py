@@ -52,7 +52,10 @@ class Download(NamedTuple):
 
 def cached(repo: str) -> Path | None:
     """The weights of a hub repository if they are on this machine already; asks no network."""
-    found = try_to_load_from_cache(repo, FILE)
+    try:
+        found = try_to_load_from_cache(repo, FILE)
+    except (OSError, ValueError):  # A cache that cannot be read must not stop the listing.
+        return None
     return Path(found) if isinstance(found, str) else None
 
 

@@ -336,6 +336,16 @@ def test_a_file_that_was_cut_in_the_cache_is_a_sentence(server: Hub) -> None:
         zoo.load(TINY)
 
 
+def test_a_cache_that_cannot_be_read_stops_no_listing(cache: Path) -> None:
+    home = cache / "models--timm--test_vit.r160_in1k"
+    home.mkdir()
+    (home / "snapshots").write_text("no folder", encoding="utf-8")
+    assert zoo.available(zoo.card(TINY)) == "from the hub"
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_bytes(b"\xff\xfe\xff")
+    assert hub.cached(REPO) is None
+
+
 def test_the_hub_is_asked_whether_it_is_there_once_a_minute(
     server: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
