@@ -45,12 +45,20 @@ def _takes_the_locale(call: ast.Call) -> bool:
         return len(call.args) <= TEXT[name]
     if name == "open" and isinstance(function, ast.Name):
         return "b" not in _mode(given.get("mode"), call.args[1:])
+    if name == "open" and _is_mode(given.get("mode"), call.args):  # a path's: others take a name
+        return "b" not in _mode(given.get("mode"), call.args)
     return any(_is(given.get(word), True) for word in ("text", "universal_newlines"))
 
 
 def _mode(named: ast.expr | None, rest: list[ast.expr]) -> str:
     found = named or (rest[0] if rest else None)
     return str(found.value) if isinstance(found, ast.Constant) else "r"
+
+
+def _is_mode(named: ast.expr | None, rest: list[ast.expr]) -> bool:
+    if not rest or named is not None:
+        return True
+    return isinstance(rest[0], ast.Constant) and set(str(rest[0].value)) <= set("rwxabt+")
 
 
 def _is(found: ast.expr | None, value: object) -> bool:
@@ -66,6 +74,11 @@ def _is(found: ast.expr | None, value: object) -> bool:
         ("path.write_text(words, encoding='utf-8')", False),
         ("open(path)", True),
         ("open(path, 'rb')", False),
+        ("path.open()", True),
+        ("path.open('w')", True),
+        ("path.open('rb')", False),
+        ("Image.open(path)", False),
+        ("archive.open('labels.csv')", False),
         ("subprocess.run(words, text=True)", True),
         ("subprocess.run(words, encoding='utf-8')", False),
     ],

@@ -49,7 +49,7 @@ def test_good_pictures_pass_and_are_known_from_then_on(
 
 def test_the_first_bad_one_is_told_of_as_decode_does(photo: Path) -> None:
     notes = photo.with_name("notes.png")
-    notes.write_text("hello")
+    notes.write_text("hello", encoding="utf-8")
     assert refused(photo, notes) == "notes.png is not a picture that can be read."
     assert "no file gone.png" in refused(photo.with_name("gone.png"))
 

@@ -37,7 +37,9 @@ def another(ends: str) -> subprocess.Popen[str]:
         "from demo import scratch; import time; found = scratch.folder();"
         f"(found.path / 'file').write_bytes(b'x'); print(found.path, flush=True); {ends}"
     )
-    return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, encoding="utf-8"
+    )
 
 
 def said(child: subprocess.Popen[str]) -> Path:
@@ -92,7 +94,7 @@ def test_a_name_that_is_taken_is_not_used(
     if kind == "a link":
         taken.symlink_to(elsewhere)
     elif kind == "a file":
-        taken.write_text("")
+        taken.write_text("", encoding="utf-8")
     else:
         taken.mkdir()
     found = scratch.folder()

@@ -404,7 +404,7 @@ def test_the_whole_road_from_the_command_line(server: Hub, tmp_path: Path) -> No
     command = [sys.executable, "-m", "engine", "attack", str(SAMPLE), "--model", TINY]
     command += ["--attack", "fgsm", "--out", str(tmp_path / "out")]
     done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+        command, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", timeout=300
     )
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "home").rglob(f"snapshots/{COMMIT}/{FILE}"))
