@@ -40,6 +40,7 @@ from engine.core.knobs import knobs
 from engine.core.streams import Streams
 from engine.data.decode import fit
 from engine.data.labels import folded, spellings
+from engine.evaluate import familiar
 from engine.evaluate.distance import Distances, distances
 from engine.model import zoo
 from engine.model.sites import Rule, Site
@@ -78,6 +79,7 @@ class Request:
     `target` is the class a targeted attack aims at. `others` are models the result is also shown
     to. `views` records what the page's views need. `weights` is the local weights folder.
     `bfloat16` takes the attack's steps in that precision; all that is shown is still float32.
+    `stranger` says what the picture shows, where the model is known to have no class for it.
     """
 
     image: Image.Image
@@ -90,6 +92,8 @@ class Request:
     views: bool = True
     weights: Path | None = None
     bfloat16: bool = False
+    name: str = ""
+    stranger: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ class Frame:
     """One stored moment of a run: the picture after `step` steps and what happened inside.
 
     `pixels` (3, y, x) uint8; `loss` of the attack's objective at this picture (None for noise);
-    readings are None where the model lacks the site.
+    readings are None where the model lacks the site; `logit` is the model's largest.
     """
 
     step: int
@@ -124,6 +128,7 @@ class Frame:
     divergence: Divergence | None = None
     lens: Tensor | None = None
     tokens: TokenMasks | None = None
+    logit: float = float("nan")
 
     @property
     def top(self) -> int:
@@ -132,17 +137,21 @@ class Frame:
 
 @dataclass(frozen=True)
 class Transfer:
-    """What another model says to the clean and to the adversarial picture."""
+    """What another model says to the clean and to the adversarial picture.
+
+    `comparable` where it has a class for what the attacked model was to be fooled about.
+    """
 
     model: str
     clean: str
     clean_probability: float
     adversarial: str
     adversarial_probability: float
+    comparable: bool = True
 
     @property
     def changed(self) -> bool:
-        return self.clean != self.adversarial
+        return self.comparable and self.clean != self.adversarial
 
 
 @dataclass(frozen=True)
@@ -168,6 +177,7 @@ class Result:
     transfers: tuple[Transfer, ...]
     notes: tuple[str, ...] = ()
     pruner: str = ""
+    moved: float = 0.0
 
     @property
     def clean(self) -> Frame:
@@ -186,6 +196,12 @@ class Result:
         """Whether the saved picture has what the attack wanted, on the unaltered victim."""
         top = self.adversarial.top
         return top != self.label if self.request.target is None else top == self.request.target
+
+    @property
+    def unsure(self) -> bool:
+        """Whether the clean picture may be of no class that the model knows."""
+        measured = familiar.of(self.card)
+        return measured is not None and self.clean.logit < measured.threshold
 
     def name(self, index: int) -> str:
         return self.spec.classes[index]
@@ -304,6 +320,7 @@ class Run:
             transfers=transfers,
             notes=tuple(dict.fromkeys(self.notes)),
             pruner=self._pruner,
+            moved=float((self.state.x - self._x0).abs().max()),
         )
 
     def _saved(self, x: Tensor) -> Tensor:
@@ -330,7 +347,8 @@ class Run:
 
     def _frame(self, step: int, pixels: Tensor, out: Forward, loss: float | None) -> Frame:
         """What a recorded pass says, read by every probe whose sites it holds."""
-        frame = Frame(step, pixels, out.logits.detach()[0].softmax(0).cpu(), loss)
+        logits = out.logits.detach()[0]
+        frame = Frame(step, pixels, logits.softmax(0).cpu(), loss, logit=float(logits.max()))
         shapes, seen = self.victim.spec.blocks, {at.site for at in out.seen}
         if attention.SITES <= seen:
             frame = replace(frame, attention=attention.read(out, shapes))
@@ -387,7 +405,9 @@ class Run:
         with torch.no_grad():
             p = other.logits(pair).softmax(1).cpu()
         (pc, pa), (c, a) = (each.tolist() for each in p.max(1))
-        return Transfer(name, other.spec.classes[c], pc, other.spec.classes[a], pa)
+        known = folded(self.victim.spec.classes[self.label]) in spellings(other.spec.classes)
+        comparable = known and not self.request.stranger
+        return Transfer(name, other.spec.classes[c], pc, other.spec.classes[a], pa, comparable)
 
 
 def verdict(result: Result) -> str:
@@ -540,6 +560,7 @@ def summary(result: Result) -> dict[str, Any]:
                 "clean_probability": each.clean_probability,
                 "adversarial": each.adversarial,
                 "adversarial_probability": each.adversarial_probability,
+                "comparable": each.comparable,
                 "changed": each.changed,
             }
             for each in result.transfers
