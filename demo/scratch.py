@@ -18,13 +18,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from engine.core.errors import EngineError
 
 MOST_BYTES = 2 << 30
 ALIVE = "alive"
-_held: list[Any] = []
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
@@ -72,8 +71,9 @@ def used() -> int:
 def home() -> Path:
     """This process's folder for all that is temporary, made at the first call."""
     made = Path(tempfile.mkdtemp(dir=_root()))
-    _held.append(_lock(made / ALIVE))
     atexit.register(shutil.rmtree, made, ignore_errors=True)
+    if (alive := _lock(made / ALIVE)) is not None:
+        atexit.register(alive.close)
     return made
 
 
