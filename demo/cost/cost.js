@@ -205,8 +205,7 @@
     if (!line || !document.querySelector("#run")) return void setTimeout(watchControls, 100);
     document.querySelector("#run").addEventListener("click", () => (awaited = true));
     new MutationObserver(() => {
-      if (!awaited || !line.querySelector('[data-kind="error"]')) return;
-      awaited = false;
+      if (!awaited || failed || !line.querySelector('[data-kind="error"]')) return;
       failed = true;
       tell();
     }).observe(line, { childList: true, subtree: true, characterData: true, attributes: true });
