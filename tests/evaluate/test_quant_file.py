@@ -94,3 +94,24 @@ def test_a_damaged_study_is_one_sentence(cut: float | str, tmp_path: Path):
     (tmp_path / "quant_x.json").write_text(text, encoding="utf-8")
     with pytest.raises(CorruptWeights):
         shipped("x", tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("quant_*.json")), ids=lambda path: path.stem)
+def test_the_readme_says_what_so_few_pictures_can_tell(path: Path):
+    found = read(path)
+    readme = (STUDIES.parents[1] / "README.md").read_text(encoding="utf-8")
+    n = found.about.pictures
+    prices = {each.name: each.price for each in found.defended}
+    clipped = prices.pop("clipping under the threshold")
+    assert all(price.agreed for price in prices.values())
+    most = f"{prices['SmoothQuant'].high:.0f}"
+    (row,) = re.findall(r"^\| f \| accuracy lost to each other .*$", readme, re.M)
+    assert f"0 of {n}, at most {most} points" in row
+    (row,) = re.findall(r"^\| f \| accuracy lost to clipping .*$", readme, re.M)
+    lost = round(-clipped.value * n / 100)
+    words = f"at most {most} points" if clipped.agreed else f"[0, {-clipped.low:.0f} points]"
+    assert re.search(rf"{lost} of {n},? {re.escape(words)}", row)
+    (row,) = re.findall(r"^\| b \| labels kept .*$", readme, re.M)
+    kept = next(each.kept for each in found.measured if each.name == "quantattack")
+    verdict = "holds" if kept.low > 90 else "open"
+    assert f"{kept.value:.0f} % [{kept.low:.0f}, {kept.high:.0f}] {verdict}" in row
