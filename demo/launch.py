@@ -312,8 +312,8 @@ def reader(session: str) -> Callable[[], bool]:
     unread_since: list[float] = []
 
     def present() -> bool:
-        messages = queue and queue.pending_messages_per_session.get(session)
-        if not messages or messages.empty():
+        messages = None if queue is None else queue.pending_messages_per_session.get(session)
+        if messages is None or messages.empty():
             unread_since.clear()
             return True
         unread_since.append(time.monotonic())

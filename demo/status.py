@@ -49,7 +49,7 @@ def bug(problem: Exception) -> str:
 def fetching(event: Fetching) -> str:
     done, total = event.download
     share = done / total if total else 0.0
-    megabytes = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB"
+    megabytes = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else "asking how large it is"
     return line(
         f"Fetching {event.title} from the model hub.", "busy", detail=megabytes, share=share
     )
