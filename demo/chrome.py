@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from demo import views
+from demo.uploads import Uploads
 
 STYLE = Path(__file__).parents[1] / "assets" / "style"
 TITLE = "Adversarial Lab for Vision Transformers"
@@ -110,4 +112,5 @@ def launch_settings() -> dict[str, Any]:
         "max_file_size": "16mb",
         "max_threads": 512,
         "state_session_capacity": 128,
+        "app_kwargs": {"middleware": [Middleware(Uploads)]},
     }

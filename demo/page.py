@@ -5,12 +5,13 @@ Only layout stands here; `recipe` makes the controls, `views` what is drawn, `wi
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import gradio as gr
 
-from demo import endpoints, first_run, recipe, views, wiring
+from demo import endpoints, first_run, recipe, scratch, views, wiring
 from demo.chrome import TITLE
 from demo.cost.page import page as cost
 from demo.launch import Door
@@ -31,9 +32,11 @@ PAGES: tuple[tuple[str, str, Callable[[Lab], None]], ...] = (
 
 def build(weights: Path | None = None) -> gr.Blocks:
     """The whole application, not yet launched."""
+    scratch.sweep()
+    os.environ["GRADIO_TEMP_DIR"] = str(scratch.home() / "uploads")  # goes when the process does
     lab = Lab(Store(), first_run.Warm(weights), weights)
     with gr.Blocks(
-        title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)
+        title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)
     ) as demo:
         _navbar()
         page(demo, lab)
