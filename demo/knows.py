@@ -8,6 +8,7 @@ from pathlib import Path
 from demo import pictures
 from engine.core.errors import EngineError
 from engine.data.labels import folded, spellings
+from engine.evaluate import familiar
 from engine.model import zoo
 
 FEW = 20
@@ -16,11 +17,17 @@ FEW = 20
 def knows(source: str, model: str, weights: Path | None) -> str:
     """What is said beside the picture: one line, and the model's classes behind it."""
     try:
-        names = zoo.class_names(zoo.card(model, weights))
+        card = zoo.card(model, weights)
+        names = zoo.class_names(card)
     except EngineError:
         return ""
     sample = pictures.sample(source)
     listed = ", ".join(sorted(names, key=str.casefold)) if len(names) <= FEW else ""
+    if listed and (measured := familiar.of(card)) is not None:
+        listed += (
+            f". It says that it is not sure for {measured.flags:.0%} of {measured.known:,} pictures "
+            f"of these classes, and for {measured.catches:.0%} of {measured.strangers:,} of others."
+        )
     if sample is None:
         told = f"This model knows {len(names):,} classes"
         told += " and nothing else" if listed else ", those of ImageNet"

@@ -86,12 +86,12 @@ def card(name: str, weights: Path | None) -> str:
         return f'<p class="card-error">{escape(error.sentence)}</p>'
     size = f"{found.params / 1e6:.1f} M parameters" if found.params else ""
     bytes_ = megabytes(found.bytes) if found.bytes else ""
-    facts = [found.family.replace("_", " "), size, bytes_]
-    shape = [f"{found.input_size} px", f"{found.classes} classes", found.license]
-    lines = [" · ".join(filter(None, facts)), " · ".join(filter(None, shape)), *measured(found)]
+    facts = [size, bytes_, f"{found.input_size} px", f"{found.classes:,} classes"]
+    lines = [" · ".join(filter(None, facts)), *measured(found)]
     if not here:
         lines.append("Fetched from the model hub at the first run.")
-    return "".join(f"<p>{escape(line)}</p>" for line in lines)
+    told = escape(", ".join(filter(None, (found.family.replace("_", " "), found.license))))
+    return "".join(f'<p title="{told}">{escape(line)}</p>' for line in lines)
 
 
 def measured(found: Card) -> list[str]:
