@@ -35,7 +35,7 @@ from engine.model import zoo
 from engine.model.sites import Address, Rule, Site
 from engine.model.victim import Spec
 
-SCHEMA = "vit-adversarial-lab/ablation/1"
+SCHEMA = "vit-adversarial-lab/ablation/2"
 PUBLISHED = (0.25, 0.75, 0.5)
 NONE = (1.0, 1.0, 1.0)
 PLACES = ("nothing", "last mlp", "last block", "prefix")
@@ -110,13 +110,17 @@ def unzeroed(rule: Rule) -> Rule:
 
 @dataclass(frozen=True)
 class Entry:
-    """One setting: its mean success on the targets, and what it gains on MI-FGSM at equal budget."""
+    """One setting: its mean success on the targets, and what it gains on MI-FGSM at equal budget.
+
+    `images` were attacked; `pictures` of them had a right answer from at least one target.
+    """
 
     recipe: Recipe
     rate: Estimate
     gain: Estimate
     p: float
     pictures: int
+    images: int
 
 
 def settings(
@@ -174,7 +178,7 @@ def ablate(
             for each in chosen:
                 base = bases[each.eps]
                 rate, gain = panel.rate(each), panel.gain(each, base)
-                yield Entry(each, rate, gain, panel.p(each, base), panel.images)
+                yield Entry(each, rate, gain, panel.p(each, base), panel.images, len(pictures))
 
 
 def summary(entries: Sequence[Entry], **about: Any) -> dict[str, Any]:
@@ -195,6 +199,7 @@ def summary(entries: Sequence[Entry], **about: Any) -> dict[str, Any]:
                 "gain": [each.gain.value, each.gain.low, each.gain.high],
                 "p": each.p,
                 "pictures": each.pictures,
+                "images": each.images,
             }
             for each in entries
         ],

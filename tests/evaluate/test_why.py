@@ -199,7 +199,7 @@ def test_answers_are_judged_by_name():
 @pytest.fixture
 def entries() -> list[ablation.Entry]:
     rate, gain = Estimate(0.5, 0.4, 0.6), Estimate(0.1, -0.05, 0.25)
-    return [ablation.Entry(TGR(k=2), rate, gain, 0.25, 40)]
+    return [ablation.Entry(TGR(k=2), rate, gain, 0.25, 40, 44)]
 
 
 def test_a_studys_file_says_what_was_measured(entries: list[ablation.Entry]):
