@@ -33,8 +33,8 @@ def command(request: Request, taken: int | None = None) -> str:
     words += ["--seed", str(request.seed)]
     if request.others:
         words += ["--targets", *request.others]
-    if request.weights is not None:
-        words += ["--weights", request.weights.name]
+    if folder := _weights(request):
+        words += ["--weights", folder]
     if request.bfloat16:
         words += ["--bf16"]
     if taken is not None:
@@ -55,7 +55,7 @@ def code(request: Request, taken: int | None = None) -> str:
         "seed": str(request.seed),
         "others": repr(request.others) if request.others else "",
         "views": "" if request.views else "False",
-        "weights": f"Path({request.weights.name!r})" if request.weights else "",
+        "weights": f"Path({folder!r})" if (folder := _weights(request)) else "",
         "bfloat16": "True" if request.bfloat16 else "",
         "name": repr(request.name) if request.name else "",
     }
@@ -93,6 +93,13 @@ def _sample(request: Request) -> str:
 def _file(request: Request) -> str:
     name = PurePath(request.name).name or "picture.png"
     return f"./{name}" if name.startswith("-") else name
+
+
+def _weights(request: Request) -> str:
+    """The name of the weights folder, where a model of this run is from there."""
+    asked = (request.model, *request.others) if request.weights else ()
+    local = any(zoo.card(name, request.weights).source == "local" for name in asked)
+    return request.weights.resolve().name if request.weights and local else ""
 
 
 def _turned(recipe: Recipe) -> list[tuple[Knob, str]]:

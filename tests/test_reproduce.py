@@ -12,10 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from safetensors.torch import save_file
 
 from engine.attack.catalog import RECIPES, parse, recipe, spell
 from engine.core.errors import EngineError
@@ -118,13 +120,22 @@ def test_a_picture_that_only_shares_a_samples_name_is_not_taken_for_it() -> None
     assert "load_sample" not in code(request)
 
 
-def test_a_weights_folder_is_told_by_its_name() -> None:
-    request = Request(
-        load_sample("golf_ball"), MODEL, recipe("fgsm"), weights=Path("/somewhere/private/models")
-    )
-    assert "--weights models" in command(request)
-    assert "weights=Path('models')" in code(request)
-    assert "private" not in command(request) + code(request)
+def test_a_weights_folder_is_told_by_its_name_where_it_is_needed(tmp_path: Path) -> None:
+    folder = tmp_path / "private" / "models"
+    folder.mkdir(parents=True)
+    local = "vit_tiny_patch16_224"
+    save_file(timm.create_model(local).state_dict(), folder / f"{local}.safetensors")
+    golf = load_sample("golf_ball")
+    bundled = Request(golf, MODEL, recipe("fgsm"), weights=folder, name="golf_ball")
+    assert "weights" not in command(bundled)
+    assert "weights=" not in code(bundled)
+    for request in (replace(bundled, others=(local,)), replace(bundled, model=local)):
+        assert "--weights models" in command(request)
+        assert "weights=Path('models')" in code(request)
+        assert "private" not in command(request) + code(request)
+    expected = finish(request).adversarial.pixels.permute(1, 2, 0).numpy()
+    _, *words = shlex.split(command(request))
+    assert np.array_equal(again(words, folder.parent), expected)
 
 
 @pytest.mark.parametrize("kind", RECIPES, ids=lambda kind: kind.name)
