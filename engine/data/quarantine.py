@@ -106,4 +106,5 @@ if __name__ == "__main__":
     most_seconds, asked = json.load(sys.stdin)
     for each in asked:
         _limit(most_seconds)
-        print(json.dumps(_tried(Path(each))), flush=True)
+        sys.stdout.write(f"{json.dumps(_tried(Path(each)))}\n")
+        sys.stdout.flush()  # one by one: whoever waits sees how far this came

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
+import sys
 import time
 import zlib
 from pathlib import Path
@@ -82,3 +84,9 @@ def test_patience_ends_for_all_together(photo: Path) -> None:
 def test_a_crash_is_a_sentence(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONHOME", "nowhere")  # the child dies before its first word
     assert refused(photo) == "photo.png cannot be decoded."
+
+
+def test_the_process_starts_without_torch() -> None:
+    """It starts for every picture that is brought: torch would cost each two seconds."""
+    script = "import sys, engine.data.quarantine; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
