@@ -785,7 +785,7 @@
       return row(name === "none" ? "none: plain int8" : escape(name), cells);
     });
     const columns = ["", "outside int8, clean → attacked", "left of the attack’s cost", "answer", "error of logits"];
-    if (has) columns.push("left, %, in the study", "answers it costs or gains", "accuracy under attack, %");
+    if (has) columns.push("left, %, in the study", "change of accuracy, points", "accuracy under attack, %");
     setHtml(
       parts.defence,
       `${title}<div class="cost-scroll" tabindex="0" role="region" aria-label="Countermeasures"><table>${head(columns)}<tbody>${rows.join("")}</tbody></table></div>` +

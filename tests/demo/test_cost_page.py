@@ -164,9 +164,16 @@ def test_run_and_verdict_are_seen_at_once_on_a_small_screen(cost: Visit) -> None
     assert cost.page.evaluate("scrollY") == 0
 
 
+@pytest.mark.parametrize(("motion", "way"), [("reduce", "auto"), ("no-preference", "smooth")])
 @PHONE
-def test_a_phone_is_taken_to_the_result_once(cost: Visit) -> None:
+def test_a_phone_is_taken_to_the_result_once(cost: Visit, motion: Any, way: str) -> None:
     page = cost.page
+    page.emulate_media(reduced_motion=motion)
+    page.evaluate(
+        "() => { const own = Element.prototype.scrollIntoView; window.ways = [];"
+        " Element.prototype.scrollIntoView = function (how) {"
+        " if (this.matches('.cost-board')) ways.push(how.behavior); own.call(this, how); }; }"
+    )
     steps(cost, 1)
     page.click("#run")
     page.wait_for_function(
@@ -177,6 +184,7 @@ def test_a_phone_is_taken_to_the_result_once(cost: Visit) -> None:
     page.evaluate("scrollTo(0, 0)")
     page.wait_for_timeout(1000)
     assert page.evaluate("scrollY") == 0  # the later reports of the run leave the visitor alone
+    assert page.evaluate("ways") == [way]
 
 
 @PHONE
