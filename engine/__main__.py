@@ -430,7 +430,8 @@ class _Parser(argparse.ArgumentParser):
     """One that says what is wrong as everything else here does: in a sentence."""
 
     def error(self, message: str) -> NoReturn:
-        raise BadTask(f"{message[0].upper()}{message[1:]}", f"See {self.prog} --help.")
+        sentence = f"{message[0].upper()}{message[1:].removesuffix('.')}."
+        raise BadTask(sentence, f"See {self.prog} --help.")
 
 
 def _from(least: int, most: int | None = None) -> Callable[[str], int]:
