@@ -274,7 +274,10 @@
         `by a change of at most ${data.linf}/255 (${escape(data.attack.title)}` +
         (data.attack.name === "universal"
           ? `, made once for any picture: ${data.attack.pictures} pictures, ${data.attack.epochs} epochs, threshold ${naming(data.attack.threshold)}).`
-          : `, ${data.steps === data.asked ? plural(data.steps, "step") : `stopped at step ${data.steps} of ${data.asked}`}).`),
+          : `, ${data.steps === data.asked ? plural(data.steps, "step") : `stopped at step ${data.steps} of ${data.asked}`}).`) +
+        (data.model.name.startsWith("visformer")
+          ? " Its linear layers are 1×1 convolutions, the same product at every place; LLM.int8 as published would leave them in float."
+          : ""),
     );
     parts.range.value = Math.round(
       (NOTCHES * Math.log(t / data.floor)) / Math.log(data.top / data.floor || 2),

@@ -284,3 +284,15 @@ def test_the_report_can_be_taken_away(cost: Visit) -> None:
     lines = list(csv.DictReader(io.StringIO(files["csv"].decode())))
     assert sum(int(line["outlier_columns_attacked"]) for line in lines) == attacked
     assert files["png"].startswith(b"\x89PNG")
+
+
+def test_visformer_runs_in_int8_and_says_what_its_linear_layers_are(cost: Visit) -> None:
+    page = cost.page
+    page.click("#model input")
+    page.click("[role=option]:has-text('Visformer')")
+    page.wait_for_selector("#model-card :text('visformer')")
+    steps(cost, 1)
+    page.click("#run")
+    cost.status("Finished")
+    assert "8 064 input columns" in page.inner_text(FINDING).replace("\u202f", " ")
+    assert "1×1 convolutions" in page.inner_text(".cost-second")
