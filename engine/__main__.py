@@ -28,6 +28,7 @@ from engine.data.decode import decode
 from engine.data.samples import load_sample, samples
 from engine.evaluate import ablation, claims_tgr, quant_claims, quant_file
 from engine.evaluate import evaluate as measuring
+from engine.evaluate import familiar as knowing
 from engine.evaluate import universal as perturbing
 from engine.evaluate.bench import bench as measure_speed
 from engine.evaluate.parallel import place
@@ -84,7 +85,23 @@ def models(arguments: argparse.Namespace) -> None:
         f"  {row['input_size']} px  {row['title']}"
         for row in rows
     ]
-    _show(arguments, rows, [*lines, "Any other timm classifier can be named, too."])
+    rest = (*zoo.problems(arguments.weights), "Any other timm classifier can be named, too.")
+    _show(arguments, rows, [*lines, *rest])
+
+
+def familiar(arguments: argparse.Namespace) -> None:
+    """How well a model's largest logit tells pictures of its classes from others; onto its card."""
+    found = knowing.measure(
+        zoo.load(arguments.model, arguments.weights), arguments.known, arguments.strangers
+    )
+    card = zoo.card(arguments.model, arguments.weights)
+    if card.source == "bundled":
+        knowing.write(card, found)
+    told = (
+        f"{card.title} is not sure below {found.threshold:g}: {found.flags:.1%} of {found.known} "
+        f"pictures of its classes, {found.catches:.1%} of {found.strangers} others."
+    )
+    _show(arguments, asdict(found), [told])
 
 
 def attacks(arguments: argparse.Namespace) -> None:
@@ -538,6 +555,10 @@ def parser() -> argparse.ArgumentParser:
 
     for listing in (models, attacks, probes):
         command(listing)
+    knows = command(familiar)
+    knows.add_argument("known", type=Path, help="folder of pictures of the model's classes")
+    knows.add_argument("strangers", type=Path, help="folder of pictures of ImageNet's classes")
+    knows.add_argument("--model", required=True)
     one = command(attack)
     one.add_argument("image", metavar="IMAGE", help="a file, or sample:ID")
     crafting(one, many=False)

@@ -8,18 +8,22 @@ other classes fall below it is measured, and is far from all.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from engine.data.decode import fit
+from engine.data.decode import decode, fit
+from engine.data.folder import read_folder
+from engine.data.labels import folded, imagenet_names, spellings
 from engine.model.victim import Victim
-from engine.model.zoo import Card
+from engine.model.zoo import BUNDLED, Card
 
 FLAGGED = 0.1
 BATCH = 32
@@ -64,8 +68,29 @@ def largest_logits(victim: Victim, images: Iterable[Image.Image]) -> Tensor:
     return torch.cat(found)
 
 
-def as_data(found: Familiar) -> dict[str, Any]:
-    return asdict(found)
+def measure(victim: Victim, known: Path, strangers: Path) -> Familiar:
+    """Calibrated on a folder of pictures of the model's classes, and tried on one of ImageNet's.
+
+    Pictures of the second folder that show one of the model's classes are left out. Raises BadFolder.
+    """
+    names, own = imagenet_names(), spellings(victim.spec.classes)
+    others = [
+        each for each in read_folder(strangers, names) if folded(names[each.label]) not in own
+    ]
+    mine = read_folder(known, victim.spec.classes)
+    return calibrate(
+        largest_logits(victim, (decode(each.path) for each in mine)),
+        largest_logits(victim, (decode(each.path) for each in others)),
+    )
+
+
+def write(card: Card, found: Familiar) -> Path:
+    """Put what was measured on a bundled model's card."""
+    path = BUNDLED / f"{card.name}.json"
+    told = json.loads(path.read_text(encoding="utf-8"))
+    told["measured"]["familiar"] = asdict(found)
+    path.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    return path
 
 
 def _batches(pictures: Iterator[Tensor]) -> Iterator[list[Tensor]]:
