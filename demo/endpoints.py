@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 MOST_MODELS = 16
 MOST_ATTACKS = 16
 MOST_TEXT = 300
+MOST_LABELS = 1000
 ANSWER = "answer"
 
 
@@ -99,8 +100,8 @@ def declare(desk: Desk, weights: Path | None) -> None:
         seed: int = 0,
     ) -> AsyncIterator[dict[str, Any]]:
         """Attack a picture, step by step. Yields {"state": "running", "step", "steps", "loss", ...}
-        and last {"state": "finished", "result", "files"}: the versioned summary, and the exact
-        adversarial PNG, the perturbation NPZ and the result JSON. Knobs as in /attacks, a pixel
+        and last {"state": "finished", "result", "files"}: the versioned summary, and by "png",
+        "npz" and "json" the exact adversarial picture, the perturbation and the result. Knobs as in /attacks, a pixel
         distance in [0, 1] or as "8/255"; target and label are class names, empty for an untargeted
         attack and for what the model itself sees; others are models to show the result to."""
 
@@ -149,7 +150,7 @@ def declare(desk: Desk, weights: Path | None) -> None:
         """Make attacks on source models and show them to targets: the transfer matrix. Yields
         {"state": "running", "done", "total", "cells"} and last {"state": "finished", "result"}: the
         versioned summary of `python -m engine evaluate`, success with 95 % intervals, clean errors
-        left out and counted. Images: at most 64 files, or a zip with one folder per class; labels are
+        left out and counted. Images: at most 64 files, or a zip with one folder per class or a labels.csv; labels are
         their class names, in order; without them the names of files and folders say the class.
         Attacks: {"name": "tgr", "knobs": {"eps": "8/255"}}, by default MI-FGSM and TGR as published.
         Every source is a target, too."""
@@ -168,7 +169,7 @@ def declare(desk: Desk, weights: Path | None) -> None:
             ]
             files = labelled.uploads(images)
             if labels:
-                found = labelled.given(files, _listed("labels", labels, len(files)))
+                found = labelled.given(files, _listed("labels", labels, MOST_LABELS))
             else:
                 found = labelled.read(files, zoo.class_names(zoo.card(names[0], weights)))
             labelled.refuse_rest(found)
@@ -284,7 +285,7 @@ def _request(image: Any, model: Any, weights: Path | None) -> Request:
         pictures.read(path),
         _text("model", model),
         catalog.RECIPES[0](),
-        name=pictures.name_of(path),
+        name=pictures.file_of(path),
         weights=weights,
     )
 
@@ -362,5 +363,5 @@ def _told(event: Fetching | Loading | Began | Stepped | Ended) -> dict[str, Any]
 def _finished(job: Job) -> dict[str, Any]:
     """The summary and the files of a job that has ended."""
     assert job.result is not None
-    files = {path.name: FileData(path=str(path)).model_dump() for path in job.files()}
+    files = {path.suffix[1:]: FileData(path=str(path)).model_dump() for path in job.files()}
     return {"state": "finished", "result": studio.summary(job.result), "files": files}

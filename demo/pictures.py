@@ -54,6 +54,11 @@ def name_of(source: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-")[:MOST_LETTERS] or "picture"
 
 
+def file_of(source: str) -> str:
+    """A sample's id, or the name of the file that was uploaded."""
+    return source.removeprefix(SAMPLE) if source.startswith(SAMPLE) else Path(source).name
+
+
 def _vetted(path: Any) -> Path:
     """The path of an upload, wherever it is said to lie; raises BadImage where it is none."""
     if not isinstance(path, str) or not path:

@@ -21,7 +21,7 @@ from engine.studio import Request, class_index
 
 SELF = "What the model sees"
 ANY, ONE = "anything else", "a class I choose"
-MOST_SEED = 2**63
+MOST_SEED = 2**53
 # Constant template, driven by Python's value alone: gradio undoes what JS does to a template.
 PICK = """
 element.addEventListener('click', (event) => {
@@ -108,7 +108,7 @@ def request(weights: Path | None, names: Sequence[str], values: Sequence[Any]) -
         raise BadImage("There is no picture.", "Choose one of the samples or bring your own.")
     return Request(
         image=pictures.read(str(source)),
-        name=pictures.name_of(str(source)),
+        name=pictures.file_of(str(source)),
         model=str(model),
         recipe=controls.chosen(str(attack), dict(zip(names, knobs, strict=True))),
         label=None if label == SELF else class_index(classes, str(label)),

@@ -18,7 +18,7 @@ from typing import Any
 
 import gradio as gr
 
-from demo import charts, controls, first_run, models, pictures, recipe, status, views
+from demo import charts, controls, first_run, models, pictures, recipe, status, stored, views
 from demo.desk import Busy, Stage
 from demo.knows import few, knows, stranger
 from demo.launch import (
@@ -234,21 +234,21 @@ def opening(demo: gr.Blocks, lab: Lab, door: Door[Panel]) -> None:
         if found is None and (job := lab.warm.done()) is not None and job.result is not None:
             found = views.payload(job.result, job.id)
         if found is None:
-            return gr.skip(), gr.skip()
+            return gr.skip(), status.line(stored.problems.get(first_run.FILE, status.EMPTY))
         return found, status.line(status.EARLIER)
 
     def leave(visitor: gr.Request) -> None:
         lab.store.leave(str(visitor.session_hash))
 
-    def offer(model: str) -> Any:
+    def offer() -> Any:
         there = hub.reachable()
-        return gr.update(choices=models.choices(lab.weights, there)), models.hub_note(
-            lab.weights, there
-        )
+        notes = (models.hub_note(lab.weights, there), *zoo.problems(lab.weights))
+        told = "".join(f"<p>{escape(each)}</p>" for each in notes if each)
+        return gr.update(choices=models.choices(lab.weights, there)), told
 
     shown = [carrier, panel.status]
     demo.load(come, door.visit, shown, js=VISIT, concurrency_limit=None, **PRIVATE)
-    demo.load(offer, panel.model, [panel.model, panel.hub], concurrency_limit=None, **PRIVATE)
+    demo.load(offer, None, [panel.model, panel.hub], concurrency_limit=None, **PRIVATE)
     demo.load(None, panel.said, panel.sentence, js=_sentence(lab.weights), **PRIVATE)
     demo.unload(leave)
     panel.reset.click(None, js=RESET, **PRIVATE)

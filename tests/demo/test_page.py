@@ -46,7 +46,7 @@ def test_upload_run_tgr_all_tabs_and_downloads(visit: Visit, tmp_path: Path) -> 
     attacked = np.asarray(Image.open(tmp_path / "adversarial.png"))
     arrays = np.load(tmp_path / "perturbation.npz")
     assert np.array_equal(arrays["adversarial"], attacked.transpose(2, 0, 1))
-    assert abs(arrays["delta"]).max() <= 4
+    assert abs(arrays["delta"]).max() <= 8
 
 
 def test_stop_keeps_what_is_there_and_step_goes_on(visit: Visit) -> None:
@@ -93,7 +93,7 @@ def test_odd_pictures_are_taken_as_the_engine_decodes_them(visit: Visit) -> None
 
 def test_bad_settings_are_refused_and_the_result_stays(visit: Visit) -> None:
     page = visit.page
-    for typed, kept in (("999", "32"), ("0", "1"), ("", "1")):
+    for typed, kept in (("999", "32"), ("-3", "0"), ("", "0")):
         page.fill("#knob-eps input[type=number]", typed)
         page.press("#knob-eps input[type=number]", "Tab")
         page.wait_for_function(
