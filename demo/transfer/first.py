@@ -53,7 +53,7 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m demo.transfer.first", description=__doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("--limit", type=int, default=100, help="so many, even over the classes")
-    parser.add_argument("--name", default="Imagenette's val", help="what the folder is")
+    parser.add_argument("--name", default="Imagenette’s val", help="what the folder is")
     asked = parser.parse_args(words)
     try:
         pictures = folder_pictures(asked.folder, zoo.load(names()[0]), asked.limit, 0)
@@ -69,7 +69,11 @@ def main(words: list[str] | None = None) -> int:
         print(f"transfer.first: {problem}", file=sys.stderr)
         return 2
     made = message(trial, DONE)
-    made["measured"] = f"{asked.name}, earlier: {made['measured']}"
+    classes = len({each.label for each in pictures})
+    made["of"] = (
+        f"Measured earlier: {len(pictures)} photograph{'s' * (len(pictures) != 1)} of {asked.name}, "
+        f"{classes} class{'es' * (classes != 1)}"
+    )
     files.write(FILE, made_of(), made)
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,20 +25,24 @@ PAPERS_EPS = 16 / 255
 
 def message(trial: Trial, state: str = RUNNING) -> dict[str, Any]:
     """The trial as it stands. Rates come as [value, low, high, count, of]."""
-    made = frame(trial.experiment, trial.weights)
+    asked = trial.experiment
+    made = frame(asked, trial.weights)
     cells = {key: _cell(cell) for key, cell in trial.found.items()}
-    names = [
-        (source, recipe)
-        for source in trial.experiment.sources
-        for recipe in trial.experiment.recipes
-    ]
-    return made | {
+    names = [(source, recipe) for source in asked.sources for recipe in asked.recipes]
+    means = [mean for source in asked.sources for mean in _means(trial, source)]
+    made |= {
         "state": state,
         "run": trial.id,
-        "measured": measured(trial),
-        "cells": [[cells.get((*row, t)) for t in trial.experiment.targets] for row in names],
-        "findings": findings(trial) if state == DONE else [],
+        "of": f"Your run: {trial.labelled.words}",
+        "settings": settings(trial),
+        "file": trial.stem,
+        "judged": trial.judged,
+        "cells": [[cells.get((*row, t)) for t in asked.targets] for row in names],
     }
+    if state == DONE:
+        made["means"] = means
+        made["findings"] = findings(made)
+    return made
 
 
 def frame(asked: Experiment, weights: Path | None) -> dict[str, Any]:
@@ -63,32 +68,41 @@ def frame(asked: Experiment, weights: Path | None) -> dict[str, Any]:
         "columns": columns,
         "rows": rows,
         "cells": [[None] * len(columns) for _ in rows],
-        "measured": "",
+        "means": [None] * len(rows),
+        "of": "",
+        "settings": "",
         "findings": [],
     }
 
 
-def measured(trial: Trial) -> str:
-    """On what the numbers rest, in one line."""
+def settings(trial: Trial) -> str:
+    """The budget and the seed, in one line."""
     asked = trial.experiment
     eps = sorted({each.eps for each in asked.recipes})
     steps = sorted({each.steps for each in asked.recipes})
     return (
-        f"{trial.labelled.words}, eps {' and '.join(f'{255 * each:g}' for each in eps)}/255, "
-        f"{' and '.join(map(str, steps))} steps, seed {asked.seed}; "
-        "judged on the 8-bit pixels that a saved PNG holds"
+        f"eps {' and '.join(f'{255 * each:g}' for each in eps)}/255, "
+        f"{' and '.join(map(str, steps))} steps, seed {asked.seed}"
     )
 
 
-def findings(trial: Trial) -> list[str]:
-    """For each source: the mean over the other models, and each attack against MI-FGSM, paired."""
-    asked = trial.experiment
-    brief = shorts({name: zoo.card(name, trial.weights).title for name in asked.models})
+def findings(made: dict[str, Any]) -> list[str]:
+    """What the means say: one source in full; of several, where each attack gains on MI-FGSM."""
+    rows = [
+        (row, mean)
+        for row, mean in zip(made["rows"], made["means"], strict=True)
+        if mean is not None
+    ]
+    by_source: dict[str, list[Row]] = {}
+    for row in rows:
+        by_source.setdefault(row[0]["short"], []).append(row)
+    compared = [row for row in rows if row[1]["gain"] is not None]
+    if len(by_source) == 1 or not compared:
+        full = [_of_one(source, its, made) for source, its in by_source.items()]
+        return [said for some in full for said in some]
+    attacks = dict.fromkeys(row["attack"] for row, _ in compared)
     return [
-        said
-        for source in asked.sources
-        if (panel := _panel(trial, source)) is not None
-        for said in _said(panel, asked.recipes, joined(source, brief))
+        _of_many([each for each in compared if each[0]["attack"] == it], made) for it in attacks
     ]
 
 
@@ -103,14 +117,10 @@ def attack(recipe: Recipe) -> str:
 
 
 def shorts(titles: dict[str, str]) -> dict[str, str]:
-    """Model titles up to the first comma or “with”, where that still tells them apart."""
-    brief = {name: _brief(full) for name, full in titles.items()}
+    """Model titles up to a comma, bracket or “with”, where that still tells them apart."""
+    brief = {name: re.split(r",| with | \(", full)[0] for name, full in titles.items()}
     times = Counter(brief.values())
     return {name: short if times[short] == 1 else titles[name] for name, short in brief.items()}
-
-
-def _brief(full: str) -> str:
-    return full.partition(",")[0].partition(" with ")[0]
 
 
 def _panel(trial: Trial, source: str) -> Panel | None:
@@ -130,41 +140,109 @@ def _panel(trial: Trial, source: str) -> Panel | None:
     return Panel(Matrix(cells), source, targets) if targets else None
 
 
-def _said(panel: Panel, recipes: Sequence[Recipe], source: str) -> list[str]:
-    others = f"{len(panel.targets)} other model{'s' * (len(panel.targets) != 1)}"
-    if not any(bool(panel.fooled(each).any()) for each in recipes):
-        hint = " The transfer papers use 16/255." * (recipes[0].eps < PAPERS_EPS)
-        return [f"From {source} to {others}: no picture travels at this budget.{hint}"]
-    rates = [f"{attack(each)} {_percent(panel.rate(each))}" for each in recipes]
-    said = [f"From {source} to {others}, mean success: {', '.join(rates)}."]
+def _means(trial: Trial, source: str) -> list[dict[str, Any] | None]:
+    """For each attack made on a source: its mean over the other models, and its gain on MI-FGSM.
+
+    The one definition of both, for the map, its sentences and the studies: see `Panel`.
+    """
+    recipes, panel = trial.experiment.recipes, _panel(trial, source)
+    if panel is None:
+        return [None] * len(recipes)
     base = next((each for each in recipes if isinstance(each, MIFGSM)), None)
-    for each in recipes:
-        if base is not None and each is not base:
-            said.append(_compared(panel, each, base, source))
+    return [_mean(panel, each, None if each is base else base) for each in recipes]
+
+
+def _mean(panel: Panel, recipe: Recipe, base: Recipe | None) -> dict[str, Any]:
+    gain = None if base is None else panel.gain(recipe, base)
+    return {
+        "rate": _estimate(panel.rate(recipe)),
+        "gain": gain and _estimate(gain),
+        "p": None if base is None else panel.p(recipe, base),
+        "same": base is not None and bool((panel.fooled(recipe) == panel.fooled(base)).all()),
+        "on": base and attack(base),
+        "eps": recipe.eps,
+        "targets": len(panel.targets),
+        "known": panel.images,
+    }
+
+
+Row = tuple[dict[str, Any], dict[str, Any]]  # of the map, and its mean
+
+
+def _of_one(source: str, rows: Sequence[Row], made: dict[str, Any]) -> list[str]:
+    count, first = made["judged"], rows[0][1]
+    to = f"From {source} to {first['targets']} other model{'s' * (first['targets'] != 1)}"
+    if not any(mean["rate"][0] for _, mean in rows):
+        hint = " The transfer papers use 16/255." * (first["eps"] < PAPERS_EPS)
+        return [f"{to}: no picture travels at this budget.{hint}"]
+    rates = ", ".join(f"{row['attack']} {percent(mean['rate'])}" for row, mean in rows)
+    said = [f"{to}, mean success: {rates}."]
+    for row, mean in rows:
+        if mean["gain"] is not None:
+            pair = f"{row['attack']} against {mean['on']} from {source}"
+            unsure = f"; {count} pictures do not tell them apart" * (not apart(mean["gain"]))
+            said.append(
+                f"{pair}: the same models fooled on each of {count} pictures."
+                if mean["same"]
+                else f"{pair}: {points(mean['gain'])} points (McNemar p = {mean['p']:.2g}){unsure}."
+            )
     return said
 
 
-def _compared(panel: Panel, recipe: Recipe, base: Recipe, source: str) -> str:
-    gain, p = panel.gain(recipe, base), panel.p(recipe, base)
-    pair = f"{attack(recipe)} against {attack(base)} from {source}"
-    if bool((panel.fooled(recipe) == panel.fooled(base)).all()):
-        return f"{pair}: the same models fooled on each of {panel.images} pictures."
-    unsure = f"; {panel.images} pictures do not tell them apart" * (gain.low <= 0 <= gain.high)
-    return f"{pair}: {_points(gain)} (McNemar p = {p:.2g}){unsure}."
+def _of_many(rows: Sequence[Row], made: dict[str, Any]) -> str:
+    """Where one attack gains on MI-FGSM, where it loses, where the pictures do not say."""
+
+    def listed(words: str, kept: Sequence[Row]) -> str:
+        named = [f"{row['short']} ({signed(mean['gain'][0])})" for row, mean in kept]
+        return f"{words} {_and(named)}" if named else ""
+
+    told = [each for each in rows if apart(each[1]["gain"])]
+    kinds = (
+        listed("it fools more when made on", [each for each in told if each[1]["gain"][0] > 0]),
+        listed("it fools fewer when made on", [each for each in told if each[1]["gain"][0] < 0]),
+        listed(
+            "the two are not told apart when made on", [each for each in rows if each not in told]
+        ),
+    )
+    row, mean = rows[0]
+    counts = {each["targets"] for _, each in rows}
+    number = f"{mean['targets']} " * (len(counts) == 1)
+    return (
+        f"{row['attack']} against {mean['on']}, mean success on the {number}other models (points, "
+        f"{made['judged']} pictures): {'; '.join(filter(None, kinds))}."
+    )
 
 
-def _percent(found: Estimate) -> str:
-    value, low, high = (100 * each for each in (found.value, found.low, found.high))
+def _and(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+
+
+def apart(gain: Sequence[float]) -> bool:
+    """Whether an interval [value, low, high] leaves zero out."""
+    return not gain[1] <= 0 <= gain[2]
+
+
+def percent(found: Sequence[float]) -> str:
+    value, low, high = (100 * each for each in found)
     if low == high:  # all pictures alike: resampling them says nothing of others
         return f"{value:.0f} %"
     return f"{value:.0f} % [{low:.0f}, {high:.0f}]"
 
 
-def _points(found: Estimate) -> str:
-    value, low, high = (
-        f"{100 * each:+.0f}".replace("-", "−") for each in (found.value, found.low, found.high)
-    )
-    return f"{value} points [{low}, {high}]".replace("+0", "0").replace("−0", "0")
+def points(found: Sequence[float], digits: int = 0) -> str:
+    """Shares as points: the value, and its interval in brackets."""
+    value, low, high = (signed(each, digits) for each in found)
+    return f"{value} [{low}, {high}]"
+
+
+def signed(share: float, digits: int = 0) -> str:
+    """A share as points with their sign; what rounds to zero has none."""
+    rounded = f"{100 * share:+.{digits}f}"
+    return rounded.replace("-", "−") if float(rounded) else rounded[1:]
+
+
+def _estimate(found: Estimate) -> list[float]:
+    return [round(each, 5) for each in (found.value, found.low, found.high)]
 
 
 def _cell(cell: Cell) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from demo.transfer import first, labelled
 from demo.transfer.labelled import MOST_PICTURES, Labelled
 from demo.transfer.message import DONE, attack, frame, message, shorts
 from demo.transfer.trial import ATTACKS, SHARED, Ended, Trial, at_one_budget, drive, experiment
+from demo.why import studies
 from demo.wiring import Lab
 from engine.attack.recipes.mifgsm import MIFGSM
 from engine.attack.recipes.tgr import TGR
@@ -27,12 +28,6 @@ from engine.evaluate.transfer import Progress
 from engine.model import zoo
 from engine.model.zoo import Card
 
-# For which models and budgets the published setting helps: `assets/studies/tgr_ablation_*.json`.
-FINDING = (
-    "Measured: TGR beats MI-FGSM from the bundled ViT to three models (+5.5 points at 8/255, +6.0 at "
-    "16/255; 58 photographs). From ImageNet's ViT-Tiny to DeiT-Tiny it does at 16/255 (+6.8) but "
-    "costs 9.1 points at 8/255 (88 photographs); there “TGR, factors only” helps at both."
-)
 LEAD = "Attacks made on one model, shown to models that they never saw."
 BRING = (
     "The bundled samples; or your own: names that begin with their class, "
@@ -65,7 +60,6 @@ class Panel:
 def page(lab: Lab) -> None:
     """The Transfer page, in the current Blocks context."""
     gr.HTML(f"<header><h1>Transfer</h1><p>{LEAD}</p></header>", elem_id="title")
-    gr.HTML(f"<p>{escape(FINDING)}</p>", elem_id="transfer-finding")
     here = tuple(
         each
         for each in zoo.cards(lab.weights)
@@ -75,13 +69,16 @@ def page(lab: Lab) -> None:
         with gr.Column(elem_id="recipe"):
             panel = _controls(here)
         with gr.Column(elem_id="map"):
-            shown = _map(_first(here, lab.weights))
+            earlier = _earlier(lab.weights)
+            shown = _map(earlier, None if earlier else _frame(here, lab.weights))
             with gr.Row(elem_id="downloads"):
                 files = [
                     gr.DownloadButton(label, interactive=False, size="sm", elem_id=f"save-{name}")
                     for name, label in FILES[:2]
                 ]
-                picture = gr.Button(FILES[2][1], interactive=False, size="sm", elem_id="save-png")
+                picture = gr.Button(
+                    FILES[2][1], interactive=bool(earlier), size="sm", elem_id="save-png"
+                )
     _runs(lab, panel, shown, [*files, picture])
     picture.click(None, js="() => lab.transfer.save()", **PRIVATE)
 
@@ -119,13 +116,6 @@ def _controls(here: Sequence[Card]) -> Panel:
     for name, value in (("eps", first.EPS), ("steps", first.STEPS)):
         look = controls.appearance(MIFGSM, name) | {"value": value, "info": None}
         parts[name] = gr.Slider(**look, interactive=True, elem_id=f"knob-{name}")
-    parts["targets"] = gr.CheckboxGroup(
-        titles,
-        value=bundled[1:],
-        label="Show the results to",
-        info="The model attacked is always shown, too.",
-        elem_id="targets",
-    )
     with gr.Row(elem_id="actions"):
         parts["run"] = gr.Button("Run", variant="primary", elem_id="run", min_width=64, scale=2)
         parts["stop"] = gr.Button("Stop", elem_id="stop", min_width=64)
@@ -133,6 +123,13 @@ def _controls(here: Sequence[Card]) -> Panel:
         _told(labelled.samples()),
         html_template='<div role="status" aria-live="polite">${value}</div>',
         elem_id="status",
+    )
+    parts["targets"] = gr.CheckboxGroup(
+        titles,
+        value=bundled[1:],
+        label="Show the results to",
+        info="The model attacked is always shown, too.",
+        elem_id="targets",
     )
     with gr.Accordion("More", open=False, elem_id="more"):
         parts["together"] = gr.Checkbox(
@@ -150,10 +147,14 @@ def _titled(card: Card) -> str:
     return f"{card.title} (weights folder, {card.classes} classes)"
 
 
-def _first(here: Sequence[Card], weights: Path | None) -> dict[str, Any] | None:
-    """The map that was measured earlier; without it, the frame as the controls stand at first."""
-    if (earlier := first.stored()) is not None:
-        return earlier
+def _earlier(weights: Path | None) -> dict[str, Any] | None:
+    """The map that was measured earlier, with what the stored studies add to it."""
+    found = first.stored()
+    return found and found | {"findings": [*found["findings"], *studies.findings(weights)]}
+
+
+def _frame(here: Sequence[Card], weights: Path | None) -> dict[str, Any] | None:
+    """The empty map as the controls stand at first."""
     names = [each.name for each in here if each.source == "bundled"] or [e.name for e in here]
     samples = labelled.samples()
     if not names or not samples.pictures:
@@ -162,25 +163,29 @@ def _first(here: Sequence[Card], weights: Path | None) -> dict[str, Any] | None:
     return frame(experiment(samples, names[:1], recipes, names[1:], 0), weights)
 
 
-def _map(first: dict[str, Any] | None) -> gr.HTML:
-    """The heat map: a constant frame that `transfer.js` fills from each message."""
+def _map(earlier: dict[str, Any] | None, shown: dict[str, Any] | None) -> gr.HTML:
+    """The heat map: a constant frame that `transfer.js` fills from each message.
+
+    What was measured earlier is a part of it for good, so that it can be called back.
+    """
     return gr.HTML(
-        first,
+        shown,
         html_template='<section class="lab-view" data-view="transfer"></section>',
         css_template="",
         js_on_load=(
-            "lab.transfer.mount(element); lab.transfer.show(props.value);"
+            "lab.transfer.mount(element, props.earlier); lab.transfer.show(props.value);"
             "watch('value', () => lab.transfer.show(props.value));"
         ),
         apply_default_css=False,
         elem_id="lab-transfer",
+        earlier=earlier,
     )
 
 
 def _runs(lab: Lab, panel: Panel, shown: gr.HTML, files: list[Any]) -> None:
     make, follow = partial(_asked, lab), partial(_follow, lab)
     done = launch(lab.store, panel, shown, make, follow, _kept, SHARED)
-    done.then(_files(lab), None, files, concurrency_limit=4, **PRIVATE)
+    done.then(_files(lab), shown, files, preprocess=False, concurrency_limit=4, **PRIVATE)
 
     def take(data: Any, sources: Any) -> str:
         try:
@@ -270,12 +275,12 @@ def _ended(trial: Trial, seconds: float) -> str:
     )
 
 
-def _files(lab: Lab) -> Callable[[gr.Request], Any]:
-    """The latest trial's numbers as files behind the download buttons."""
+def _files(lab: Lab) -> Callable[[Any], Any]:
+    """The numbers of the trial that is on the map, as files behind the download buttons."""
 
-    def handle(visitor: gr.Request) -> Any:
-        trial = lab.store.current(str(visitor.session_hash))
-        if trial is None or not trial.found:
+    def handle(shown: Any) -> Any:
+        trial = lab.store.get(str(shown.get("run"))) if isinstance(shown, dict) else None
+        if not isinstance(trial, Trial) or not trial.found:
             return [gr.skip()] * len(FILES)
         made = [gr.update(value=str(path), interactive=True) for path in trial.files()]
         return [*made, gr.update(interactive=True)]

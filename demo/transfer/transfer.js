@@ -7,6 +7,7 @@
   const LIGHT = { ink: "#1b1f24", muted: "#57606a", hair: "#c9d0d8", paper: "#ffffff" };
   const DARK = { ink: "#e6e8eb", muted: "#9aa4af", hair: "#48515d", paper: "#14171b" };
   const PAPERS = "count clean errors as success, as the papers do";
+  const FEW = 32;
   const EMPTY =
     "Press Run. Each cell will say which share of the pictures that a model had right " +
     "it gets wrong after the attack.";
@@ -15,7 +16,10 @@
 
   let root = null;
   let data = null; // what is on screen
-  let good = null; // the last message of a finished or stopped experiment, or the first frame
+  let own = null; // the visitor's latest message, or the first frame
+  let good = null; // the last of them that is of a finished or stopped experiment
+  let earlier = null; // the map that was measured earlier, to be called back at any time
+  let aside = true; // whether that one is looked at
   let papers = false;
   let at = null; // [row, column] of the cell that is read out
   let slim = false; // on a phone the means stand beside the attacks' names, not in a column
@@ -55,8 +59,12 @@
   // Whether the attack was made on this model, alone or as a member of an ensemble.
   const inside = (row, column) => data.rows[row].members.includes(column.name);
 
-  // Mean over the models that the attack was not made on: [value] or null while one is missing.
+  // Mean over the models that the attack was not made on, or null while one is missing. What was
+  // measured to the end comes with its interval; while cells fill, and in the papers' count, it is
+  // the plain mean of what the cells show.
+  const known = (row) => (papers ? null : data.means[row]);
   function mean(row) {
+    if (known(row)) return known(row).rate[0];
     const found = data.cells[row]
       .filter((_, c) => !inside(row, data.columns[c]))
       .map((cell) => rate(cell))
@@ -136,13 +144,18 @@
       const share = mean(r);
       const partly = data.state !== "frame" && n < data.pictures;
       const more = partly
-        ? `${n} of ${data.pictures}`
+        ? [`${n} of ${data.pictures}`]
         : slim && share !== null && othersOf(r) > 1
-          ? `mean ${whole(share)} %`
-          : "";
-      const high = lines.length * size * 1.25 + (more ? 14 : 0);
+          ? [`mean ${whole(share)} %`, lines.length > 1 ? "" : gainOf(r)].filter(Boolean)
+          : [];
+      const high = lines.length * size * 1.25 + 14 * more.length;
       lines.forEach((line, i) => text(line, 0, y + HIGH / 2 - high / 2 + size * (1 + 1.25 * i)));
-      if (more) text(more, 0, y + HIGH / 2 + high / 2, { size: 11, fill: paint.muted });
+      more.forEach((line, i) =>
+        text(line, 0, y + HIGH / 2 + high / 2 - 14 * (more.length - 1 - i), {
+          size: 11,
+          fill: paint.muted,
+        }),
+      );
       data.columns.forEach((column, c) => {
         const box = { row: r, column: c, x: x(c), y, w: one, h: HIGH };
         box.marks = cellMarks(box, data.cells[r][c], inside(r, column), paint);
@@ -150,23 +163,44 @@
       });
       if (averaged() && othersOf(r)) {
         const box = { row: r, column: data.columns.length, x: x(columns - 1), y, w: one, h: HIGH };
-        box.marks = [
-          {
-            kind: "text",
-            words: share === null ? "·" : `${whole(share)} %`,
-            x: box.x + one / 2,
-            y: y + HIGH / 2 + 5,
-            size: 15,
-            weight: 600,
-            fill: paint.ink,
-            anchor: "middle",
-          },
-        ];
+        box.marks = meanMarks(box, r, share, paint);
         cells.push(box);
       }
       y += HIGH + GAP;
     });
     return { width: x(columns) - GAP, height: y, marks, cells };
+  }
+
+  const points = (share) => {
+    const rounded = Math.round(100 * share);
+    return rounded ? `${rounded > 0 ? "+" : "−"}${Math.abs(rounded)}` : "0";
+  };
+  const gainOf = (row) => {
+    const gain = known(row)?.gain;
+    return gain ? `${points(gain[0])} [${points(gain[1])}, ${points(gain[2])}]` : "";
+  };
+
+  // A row's mean: with its interval, and the gain on MI-FGSM, in bold where zero lies outside.
+  function meanMarks(box, row, share, paint) {
+    if (share === null) return [];
+    const middle = { kind: "text", x: box.x + box.w / 2, anchor: "middle" };
+    const marks = [
+      { ...middle, words: `${whole(share)} %`, y: box.y + 20, size: 15, weight: 600, fill: paint.ink },
+    ];
+    const found = known(row);
+    if (!found) return marks;
+    marks.push({ ...middle, words: span(found.rate), y: box.y + 34, size: 11, fill: paint.muted });
+    if (!found.gain) return marks;
+    const apart = found.gain[1] > 0 || found.gain[2] < 0;
+    marks.push({
+      ...middle,
+      words: gainOf(row),
+      y: box.y + 48,
+      size: 11,
+      weight: apart ? 600 : 400,
+      fill: apart ? paint.ink : paint.muted,
+    });
+    return marks;
   }
 
   // A cell: its colour, rate, interval in numbers and as a line on an axis from 0 to 100 %.
@@ -278,19 +312,26 @@
       ? "wrong under attack, of all pictures (clean errors count as success)"
       : "fooled, of the pictures that the model had right";
 
+  // What is read aloud begins with what is to be seen, so that a voice can name the cell by it.
   function words(row, column) {
     const { title, attack } = data.rows[row];
-    if (column === data.columns.length)
-      return `${attack} made on ${title}: mean over ${othersOf(row)} other models ${whole(mean(row))} %`;
+    const made = `${attack} made on ${title}`;
+    if (column === data.columns.length) {
+      const share = mean(row);
+      const over = `${made}, mean over ${othersOf(row)} other models`;
+      if (share === null) return `${over}: not measured yet`;
+      const found = known(row);
+      const seen = [`${whole(share)} %`, found && span(found.rate), gainOf(row)].filter(Boolean);
+      return `${seen.join(" ")}: ${over}${found ? ", with 95 % interval" : ""}${found?.gain ? ` and gain on ${found.on} in points` : ""}`;
+    }
     const target = data.columns[column];
     const found = rate(data.cells[row][column]);
     const own = inside(row, target) ? ", the model attacked (white box)" : "";
-    const said = !found
-      ? "not measured yet"
-      : found[0] === null
-        ? "none right"
-        : `${whole(found[0])} %, 95 % interval ${span(found)} %`;
-    return `${attack} made on ${title}, shown to ${target.title}${own}: ${said}`;
+    const shown = `${made}, shown to ${target.title}${own}`;
+    if (!found) return `${shown}: not measured yet`;
+    return found[0] === null
+      ? `– none right: ${shown}`
+      : `${whole(found[0])} % ${span(found)}: ${shown}, with 95 % interval`;
   }
 
   function draw() {
@@ -309,7 +350,7 @@
             `<g class="transfer-cell" role="gridcell" data-row="${r}" data-column="${box.column}" ` +
             `tabindex="${box.row === home[0] && box.column === home[1] ? 0 : -1}" aria-label="${escape(words(r, box.column))}">` +
             `<rect class="transfer-hit" x="${box.x}" y="${box.y}" width="${box.w}" height="${box.h}" rx="3"/>` +
-            `${box.marks.map(toSvg).join("")}<rect class="transfer-ring" x="${box.x - 1.5}" y="${box.y - 1.5}" width="${box.w + 3}" height="${box.h + 3}" rx="4"/></g>`,
+            `${box.marks.map(toSvg).join(" ")}<rect class="transfer-ring" x="${box.x - 1.5}" y="${box.y - 1.5}" width="${box.w + 3}" height="${box.h + 3}" rx="4"/></g>`,
         )
         .join(""),
     );
@@ -318,6 +359,13 @@
       `aria-label="Success of each attack (rows) on each model (columns)"><g aria-hidden="true">${laid.marks.map(toSvg).join("")}</g>` +
       `${rows.map((cells) => `<g role="row">${cells}</g>`).join("")}</svg>`;
     root.dataset.state = data.state;
+    setHtml(part(".lab-of"), heading());
+    part(".lab-of").hidden = !data.of;
+    part(".transfer-back").hidden = !earlier || own === null || !own.run;
+    part(".transfer-back").textContent = aside ? "Show your map" : "Show the measured map";
+    // The files are of the visitor's own run: beside another map they would be taken for its.
+    const files = document.getElementById("downloads");
+    if (files) files.dataset.of = data === earlier ? "earlier" : "own";
     part(".transfer-findings").innerHTML = saying()
       .map((line) => `<p>${escape(line)}</p>`)
       .join("");
@@ -332,13 +380,15 @@
       return ["The map fills picture by picture; the intervals narrow as it does."];
     return data.findings.length ? data.findings : ["Too little was measured for a comparison."];
   }
+  const heading = () =>
+    data.of ? `<b>${escape(data.of)}.</b> <em>${escape(data.settings)}</em>` : "";
   const note = () =>
-    data.measured &&
-    `Success: ${counting()}. Measured on ${data.measured}. Intervals: 95 %, Wilson.` +
-      (data.findings.length
-        ? " The sentences above leave clean errors out; their intervals are bootstraps over pictures."
+    data.of &&
+    `Success: ${counting()}; judged on the 8-bit pixels that a saved PNG holds. Intervals: 95 %, Wilson.` +
+      (data.means.some(Boolean)
+        ? ` Means are over the models that the attack was not made on; below a mean stands the gain on ${data.means.find((each) => each?.on)?.on ?? "MI-FGSM"} in points, paired by picture. Clean errors are left out of both, and their intervals are bootstraps over pictures.`
         : "") +
-      (data.pictures < 32
+      (data.pictures < FEW
         ? ` ${plural(data.pictures, "picture")} settle little: mind the intervals.`
         : "");
 
@@ -356,7 +406,7 @@
     const [row, column] = at;
     const { title, attack } = data.rows[row];
     if (column === data.columns.length)
-      return `<p><b>${escape(attack)}</b> made on ${escape(title)}: the plain mean over ${othersOf(row)} models that it was not made on.</p>`;
+      return `<p><b>${escape(attack)}</b> made on ${escape(title)}: the mean over ${othersOf(row)} models that it was not made on.</p>${meanDetail(known(row))}`;
     const target = data.columns[column];
     const cell = data.cells[row][column];
     const own = inside(row, target);
@@ -371,6 +421,20 @@
       `${figure("success, clean errors counted", cell.papers)}${figure("accuracy, clean", cell.clean)}` +
       `${figure("accuracy under attack", cell.attacked)}` +
       `<div><dt>pictures</dt><dd>${cell.n}</dd></div><div><dt>time to make</dt><dd>${cell.seconds.toFixed(1)} s <em>${(cell.seconds / cell.n).toFixed(2)} s each</em></dd></div></dl>`
+    );
+  }
+
+  function meanDetail(found) {
+    if (!found) return "";
+    const figure = ([value, low, high], unit) =>
+      `${(100 * value).toFixed(1)}${unit} <em>[${(100 * low).toFixed(1)}, ${(100 * high).toFixed(1)}]</em>`;
+    const gain = found.gain
+      ? `<div><dt>gain on ${escape(found.on)}</dt><dd>${figure(found.gain, " points")}</dd></div>` +
+        `<div><dt>McNemar p</dt><dd>${short(found.p)}</dd></div>`
+      : "";
+    return (
+      `<dl><div><dt>success</dt><dd>${figure(found.rate, " %")}</dd></div>${gain}` +
+      `<div><dt>pictures</dt><dd>${data.judged} <em>${found.known} that at least one of them had right</em></dd></div></dl>`
     );
   }
 
@@ -407,7 +471,7 @@
     const edge = 28;
     const laid = plan(width - 2 * edge, LIGHT);
     draw(); // the page's own width again
-    const below = [...data.findings, note()].flatMap((line) =>
+    const below = [`${data.of}; ${data.settings}.`, ...data.findings, note()].flatMap((line) =>
       wrap(line, 13, width - 2 * edge, 12),
     );
     const height = laid.height + 130 + below.length * 19;
@@ -436,19 +500,21 @@
     const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
     const link = document.createElement("a");
     link.href = URL.createObjectURL(blob);
-    link.download = "transfer.png";
+    link.download = `${data.file}.png`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   }
 
-  function mount(element) {
+  function mount(element, measured) {
     root = element.querySelector(".lab-view");
     root.innerHTML =
+      `<div class="lab-above"><h2 class="lab-of"></h2><button type="button" class="lab-quiet transfer-back" hidden></button></div>` +
       `<div class="transfer-findings" aria-live="polite"></div>` +
       `<div class="lab-tools"><label class="transfer-switch"><input type="checkbox" role="switch">${PAPERS}</label>` +
       `<span class="transfer-legend">${ramp(sequential, 0, 1, ["0 %", "success", "100 %"])}` +
       `<span><i class="transfer-own"></i>white box</span></span></div>` +
       `<div class="transfer-map"></div><p class="transfer-note lab-method"></p><div class="transfer-detail"></div>`;
+    root.querySelector(".transfer-back").addEventListener("click", () => look(!aside));
     root.querySelector("input").addEventListener("change", (event) => {
       papers = event.target.checked;
       draw();
@@ -463,14 +529,29 @@
       attributes: true,
       attributeFilter: ["class"],
     });
+    earlier = measured ? plain(measured) : null;
+    if (earlier) look(true);
+  }
+
+  const plain = (value) => JSON.parse(JSON.stringify(value)); // where gradio hands out proxies
+
+  // Go to the map that was measured earlier, or back to the visitor's own.
+  function look(back) {
+    aside = back;
+    data = aside ? earlier : own;
+    draw();
   }
 
   function show(value) {
     if (!value) return;
-    const message = JSON.parse(JSON.stringify(value)); // plain, where gradio hands out proxies
-    data = message.state === "restore" ? good : message;
-    if (data.state !== "running") good = data;
-    draw();
+    const message = plain(value);
+    const before = own;
+    own = message.state === "restore" ? good : message;
+    if (own && own.state !== "running") good = own;
+    // A run that begins is looked at; what it finds later does not call anybody away.
+    if (message.run && message.run !== before?.run) aside = false;
+    look(own ? aside && !!earlier : true);
+    if (message.state === "done") lab.arrive(root);
   }
 
   lab.transfer = { mount, show, save };

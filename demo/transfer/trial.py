@@ -75,9 +75,21 @@ class Trial:
     def bytes(self) -> int:
         return sum(16 * len(cell.right) for cell in self.found.values())
 
+    @property
+    def stem(self) -> str:
+        """How files of it are called: pictures, sources, attacks, budget and seed."""
+        asked = self.experiment
+        sources = asked.sources if len(asked.sources) <= 2 else (f"{len(asked.sources)}-models",)
+        attacks = dict.fromkeys(each.name for each in asked.recipes)
+        eps = dict.fromkeys(f"{255 * each.eps:g}" for each in asked.recipes)
+        return (
+            f"transfer_{len(asked.pictures)}-pictures_{'-'.join(sources)}_{'-'.join(attacks)}"
+            f"_eps{'-'.join(eps)}_seed{asked.seed}"
+        )
+
     def files(self) -> tuple[Path, Path]:
-        """transfer.csv and transfer.json of what was found, written now."""
-        csv, report = (self.folder.path / f"transfer.{kind}" for kind in ("csv", "json"))
+        """CSV and JSON of what was found, written now."""
+        csv, report = (self.folder.path / f"{self.stem}.{kind}" for kind in ("csv", "json"))
         csv.write_text(table(self.cells), encoding="utf-8")
         report.write_text(json.dumps(self.report(), indent=2) + "\n", encoding="utf-8")
         return csv, report

@@ -12,6 +12,9 @@ import pytest
 from PIL import Image
 from visitor import Visit
 
+from demo.transfer import labelled
+
+COUNT = len(labelled.samples().pictures)
 CHURCH = Path("assets/samples/church.png").read_bytes()
 TENCH = Path("assets/samples/gas_pump.png").read_bytes()  # no tench: every model errs on it
 READY = "#lab-transfer .transfer-cell"
@@ -53,27 +56,31 @@ def test_fills_live_and_is_read_out_switched_and_exported(visit: Visit, tmp_path
     page = visit.page
     earlier = cells(visit)
     assert len(earlier) == 10 * (5 + 1)  # every bundled classifier against every other, two attacks
-    assert all("95 % interval" in each or "mean over 4" in each for each in earlier)
-    assert "Imagenette's val, earlier: 60 pictures" in page.inner_text(".transfer-note")
+    assert all("95 % interval" in each for each in earlier)
+    assert "60 photographs of Imagenette’s val" in page.inner_text(".lab-of")
     page.fill("#knob-steps input[type=number]", "4")
     page.press("#knob-steps input[type=number]", "Tab")
     page.click("#run")
     # The first batch is on the map while the second is under way.
-    page.wait_for_selector("#lab-transfer svg text:text-is('4 of 8')", state="attached")
+    page.wait_for_selector(f"#lab-transfer svg text:text-is('4 of {COUNT}')", state="attached")
     page.wait_for_selector("#status :text('left')")
-    assert "Finished: 8 bundled samples" in visit.status("Finished")
-    assert page.locator("#lab-transfer svg text:text-is('4 of 8')").count() == 0
+    assert f"Finished: {COUNT} bundled samples" in visit.status("Finished")
+    assert page.locator(f"#lab-transfer svg text:text-is('4 of {COUNT}')").count() == 0
     said = cells(visit)
     assert len(said) == 2 * (5 + 1)
-    assert all("95 % interval" in each or "mean over 4" in each for each in said)
+    assert all("95 % interval" in each for each in said)
+    assert sum("mean over 4 other models" in each for each in said) == 2
     assert sum("(white box)" in each for each in said) == 2
     assert "From ViT to 4 other models" in page.inner_text(".transfer-findings")
-    note = page.inner_text(".transfer-note")
-    assert all(word in note for word in ("8 bundled samples", "eps 16/255", "4 steps", "8-bit"))
+    of = page.inner_text(".lab-of")
+    assert all(
+        word in of for word in (f"Your run: {COUNT} bundled", "eps 16/255", "4 steps", "seed 0")
+    )
+    assert "8-bit" in page.inner_text(".transfer-note")
 
     page.hover(f"{READY}[data-row='1'][data-column='2']")
     page.wait_for_selector(".transfer-detail :text('accuracy under attack')")
-    assert "of 8" in page.inner_text(".transfer-detail")
+    assert f"of {COUNT}" in page.inner_text(".transfer-detail")
     page.click(f"{READY}[data-row='0'][data-column='0']")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowDown")
@@ -83,15 +90,18 @@ def test_fills_live_and_is_read_out_switched_and_exported(visit: Visit, tmp_path
 
     with page.expect_download() as caught:
         page.click("#save-csv")
+    named = f"transfer_{COUNT}-pictures_vit_imagenette_mifgsm-tgr_eps16_seed0"
+    assert caught.value.suggested_filename == f"{named}.csv"
     rows = list(csv.DictReader(Path(caught.value.path()).read_text(encoding="utf-8").splitlines()))
     assert len(rows) == 10
     assert {each["target"] for each in rows} >= {"vit_imagenette", "resnet_imagenette"}
     assert all(float(r["success_low"]) <= float(r["success"]) for r in rows if r["success"])
     with page.expect_download() as caught:
         page.click("#save-json")
-    assert json.loads(Path(caught.value.path()).read_text(encoding="utf-8"))["images"] == 8
+    assert json.loads(Path(caught.value.path()).read_text(encoding="utf-8"))["images"] == COUNT
     with page.expect_download() as caught:
         page.click("#save-png")
+    assert caught.value.suggested_filename == f"{named}.png"
     caught.value.save_as(tmp_path / "map.png")
     drawn = Image.open(tmp_path / "map.png").convert("RGB")
     assert drawn.width == 2000
@@ -109,7 +119,7 @@ def test_clean_errors_count_only_when_the_switch_says_so(visit: Visit) -> None:
     own = f"{READY}[data-row='0'][data-column='0']"
     page.hover(own)
     assert "of 1" in page.inner_text(".transfer-detail")
-    assert "clean errors count" not in page.inner_text(".transfer-note")
+    assert "clean errors count as" not in page.inner_text(".transfer-note")
     before = cells(visit)
     page.check(".transfer-switch input")
     assert "clean errors count as success" in page.inner_text(".transfer-note")
@@ -117,7 +127,7 @@ def test_clean_errors_count_only_when_the_switch_says_so(visit: Visit) -> None:
     assert before != after
     assert all("95 % interval" in each for each in after if "mean" not in each)
     # Half of the pictures are errors when clean, so no model is at less than half of success.
-    shares = [int(each.split(": ")[1].split(" %")[0]) for each in after if "shown to" in each]
+    shares = [int(each.split(" %")[0]) for each in after if "shown to" in each]
     assert min(shares) >= 50
     page.uncheck(".transfer-switch input")
     assert cells(visit) == before
@@ -129,9 +139,9 @@ def test_stop_keeps_what_was_found(visit: Visit) -> None:
     page.fill("#knob-steps input[type=number]", "200")
     page.press("#knob-steps input[type=number]", "Tab")
     page.click("#run")
-    page.wait_for_selector("#lab-transfer svg text:text-is('4 of 8')", state="attached")
+    page.wait_for_selector(f"#lab-transfer svg text:text-is('4 of {COUNT}')", state="attached")
     visit.stop()
-    assert "of 8 pictures through. What was found stays." in visit.status("Stopped")
+    assert f"of {COUNT} pictures through. What was found stays." in visit.status("Stopped")
     said = [each for each in cells(visit) if "shown to" in each]
     measured = sum("95 % interval" in each for each in said)
     assert 5 <= measured < 10
@@ -148,21 +158,16 @@ def test_errors_are_one_sentence_and_the_last_result_stays(visit: Visit) -> None
     visit.status("Finished: 1 picture")
     good = cells(visit)
     page.click("#files [aria-label='Clear']")
-    visit.status("8 bundled samples")
+    visit.status(f"{COUNT} bundled samples")
     upload(visit, holiday=CHURCH)
     assert "does not say which class" in visit.status("holiday.png")
     page.click("#run")
     visit.status("does not say which class")
     page.click("#files [aria-label='Clear']")
-    visit.status("8 bundled samples")
+    visit.status(f"{COUNT} bundled samples")
     upload(visit, church_2=b"no picture")
     visit.status("is not a picture")
-    page.evaluate(
-        "() => { window.shown = []; const show = lab.transfer.show;"
-        " lab.transfer.show = (value) => { show(value); window.shown.push(value.state); } }"
-    )
-    page.click("#run")  # found out again by the engine, after the map was laid out anew
-    page.wait_for_function("window.shown.includes('restore')")
+    page.click("#run")
     visit.status("is not a picture")
     assert cells(visit) == good
     page.click("#sources .remove-all")
@@ -190,3 +195,97 @@ def test_a_phone_shows_the_whole_map(visit: Visit) -> None:
     assert drawn <= holder
     page.click(f"{READY}[data-column='1']")
     page.wait_for_selector(".transfer-detail :text('accuracy, clean')")
+
+
+def test_the_measured_map_is_called_back_at_any_time(visit: Visit) -> None:
+    page = visit.page
+    back = page.locator(".transfer-back")
+    earlier, of = cells(visit), page.inner_text(".lab-of")
+    assert of.startswith("Measured earlier: 60 photographs")
+    assert not back.is_visible()
+    assert not page.is_visible("#save-csv")  # these would be of a run
+    with page.expect_download() as caught:
+        page.click("#save-png")
+    assert caught.value.suggested_filename.startswith("transfer_60-pictures_5-models")
+    upload(visit, church_1=CHURCH)
+    visit.status("1 picture of 1 class")
+    choose(visit, "#attacks", "FGSM")
+    page.click("#run")
+    visit.status("Finished: 1 picture")
+    own = cells(visit)
+    assert own != earlier
+    assert page.inner_text(".lab-of").startswith("Your run: 1 picture of 1 class")
+    assert page.is_visible("#save-csv")
+    assert back.inner_text() == "Show the measured map"
+    back.focus()
+    page.keyboard.press("Enter")
+    assert (cells(visit), page.inner_text(".lab-of")) == (earlier, of)
+    assert not page.is_visible("#save-csv")
+    assert back.inner_text() == "Show your map"
+    page.click("#run")  # who runs again wants to see that run
+    page.wait_for_selector(".lab-of:has-text('Your run')")
+    visit.status("Finished: 1 picture")
+    assert cells(visit) == own
+
+
+def test_the_map_says_where_tgr_gains_and_from_which_pictures(visit: Visit) -> None:
+    """The means on the map and the sentences above it are the same numbers."""
+    page = visit.page
+    said = page.inner_text(".transfer-findings")
+    means = [each for each in cells(visit) if "gain on MI-FGSM" in each]
+    assert len(means) == 5
+    gains = [each.split(" ")[3] for each in means]  # "21 % 14–27 +4 [0, +8]: ..."
+    first = said.split("\n")[0]
+    assert "60 pictures" in first
+    assert all(f"({gain})" in first for gain in gains)
+    page.focus(f"{READY}[data-row='1'][data-column='5']")
+    detail = page.inner_text(".transfer-detail")
+    assert "gain on MI-FGSM" in detail
+    assert "60" in detail
+
+
+@pytest.mark.parametrize("visit", [(1280, 720, "light")], indirect=True)
+def test_run_is_in_sight_at_once(visit: Visit) -> None:
+    box = visit.page.locator("#run").bounding_box()
+    assert box["y"] + box["height"] <= 720
+
+
+@pytest.mark.parametrize("visit", [(390, 844, "light")], indirect=True)
+def test_a_phone_is_taken_to_the_result_once(visit: Visit) -> None:
+    page = visit.page
+    top = "document.querySelector('.lab-of').getBoundingClientRect().top"
+    assert page.evaluate(top) > 844
+    upload(visit, church_1=CHURCH)
+    visit.status("1 picture of 1 class")
+    choose(visit, "#attacks", "FGSM")
+    page.click("#run")
+    visit.status("Finished: 1 picture")
+    page.wait_for_function(f"() => {{ const at = {top}; return at >= 0 && at < 300 }}")
+    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_timeout(800)  # nothing more comes, and nothing calls away again
+    assert page.evaluate("scrollY") < 100
+
+
+@pytest.mark.parametrize("visit", [(390, 844, "light")], indirect=True)
+def test_a_slider_shows_its_whole_thumb(visit: Visit, tmp_path: Path) -> None:
+    """As far above its track's middle as below: nothing is cut off."""
+    page = visit.page
+    track = page.locator("#knob-eps input[type=range]")
+    track.scroll_into_view_if_needed()
+    page.fill("#knob-eps input[type=number]", "16")
+    box = track.bounding_box()
+    share = 16 / 32
+    reach = 14
+    page.screenshot(
+        path=tmp_path / "thumb.png",
+        clip={
+            "x": box["x"] + 8 + share * (box["width"] - 16),
+            "y": box["y"] + box["height"] / 2 - reach,
+            "width": 1,
+            "height": 2 * reach,
+        },
+    )
+    dark = [each < 100 for each in Image.open(tmp_path / "thumb.png").convert("L").tobytes()]
+    above, below = sum(dark[:reach]), sum(dark[reach:])
+    assert above >= 6
+    assert abs(above - below) <= 1
