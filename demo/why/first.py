@@ -36,7 +36,7 @@ def question(weights: Path | None = None) -> Question | None:
     if not shown or not here:
         return None
     image = pictures.read(pictures.SAMPLE + shown[0].id)
-    return Question(image, here[0], tuple(here[1:]), TGR(), weights=weights)
+    return Question(image, shown[0].id, here[0], tuple(here[1:]), TGR(), weights=weights)
 
 
 def stored(weights: Path | None = None) -> dict[str, Any] | None:

@@ -27,6 +27,7 @@ class Question:
     """A picture, the model attacked, the models it is shown to, and TGR as it is set."""
 
     image: Image.Image
+    picture: str
     source: str
     targets: tuple[str, ...]
     tgr: TGR

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import torch
 
+from demo.transfer.message import shorts
 from demo.views.packing import number, pack, png, shown, table
-from demo.why.inquiry import VARIANTS, Ended, Inquiry
+from demo.why.inquiry import VARIANTS, Ended, Inquiry, Question
 from engine.attack.places import COMPONENTS
 from engine.evaluate import why
 from engine.evaluate.why import Case, Reading
@@ -26,19 +28,38 @@ def opened(inquiry: Inquiry, case: Case) -> dict[str, Any]:
     return {
         "kind": "open",
         "run": inquiry.id,
-        "source": {"name": asked.source, "title": card.title},
+        "source": {
+            "name": asked.source,
+            "short": shorts({asked.source: card.title})[asked.source],
+            "title": card.title,
+            "sha256": card.sha256,
+        },
         "label": shown(case.called),
         "label_given": asked.label is not None,
         "picture": png(case.pixels),
+        "original": _identity(asked),
+        "seed": asked.seed,
         "asked": tgr.steps,
         "eps": number(tgr.eps * 255),
         "k": tgr.k,
         "factors": [number(getattr(tgr, part)) for part in COMPONENTS],
         "site": tgr.site,
+        "mode": tgr.mode,
         "chosen": list(tgr.parts(spec)),
         "lacking": [part for part in COMPONENTS if part not in had],
         "convolutional": not any(shape.heads for shape in spec.blocks),
         "shapes": [{"prefix": each.prefix, "grid": list(each.grid)} for each in spec.blocks],
+    }
+
+
+def _identity(asked: Question) -> dict[str, Any]:
+    """What tells the picture from all others: its name, its size, SHA-256 of its 8-bit RGB rows."""
+    image = asked.image
+    return {
+        "name": asked.picture,
+        "width": image.width,
+        "height": image.height,
+        "sha256": hashlib.sha256(image.tobytes()).hexdigest(),
     }
 
 
@@ -50,6 +71,8 @@ def live(inquiry: Inquiry) -> dict[str, Any]:
 def ended(inquiry: Inquiry, event: Ended) -> dict[str, Any]:
     """All readings with maps, and what the models say to the saved pictures."""
     asked = inquiry.question
+    cards = {name: zoo.card(name, asked.weights) for name in event.answers}
+    brief = shorts({name: card.title for name, card in cards.items()})
     return {
         "kind": "ended",
         "run": inquiry.id,
@@ -58,7 +81,9 @@ def ended(inquiry: Inquiry, event: Ended) -> dict[str, Any]:
         "models": [
             {
                 "name": name,
-                "title": zoo.card(name, asked.weights).title,
+                "short": brief[name],
+                "title": cards[name].title,
+                "sha256": cards[name].sha256,
                 "source": name == asked.source,
                 "answers": [
                     {

@@ -41,13 +41,18 @@ ASKED = ("eps", "steps", "k", *COMPONENTS, "site", "mode")
 
 @dataclass(frozen=True)
 class Panel:
-    """The controls; `asked` is what a question is made of, in the order of `_question`'s values."""
+    """The controls; `asked` is what a question is made of, in the order of `_question`'s values.
 
-    source: gr.State
+    `wanted` are the models the visitor wants results shown to, the source and others that cannot be
+    offered now among them: what was chosen comes back.
+    """
+
+    source: gr.Textbox
     strip: gr.HTML
     picture: gr.Image
     model: gr.Dropdown
     targets: gr.Dropdown
+    wanted: gr.Textbox
     label: gr.Dropdown
     components: gr.CheckboxGroup
     knobs: dict[str, gr.components.Component]
@@ -59,7 +64,7 @@ class Panel:
     @property
     def asked(self) -> list[gr.components.Component]:
         aim = [self.source, self.model, self.targets, self.label, self.components, self.seed]
-        return [*aim, *(self.knobs[name] for name in ASKED)]
+        return [*aim, self.wanted, *(self.knobs[name] for name in ASKED)]
 
 
 def page(lab: Lab) -> None:
@@ -69,7 +74,7 @@ def page(lab: Lab) -> None:
         with gr.Column(elem_id="recipe"):
             panel = _controls(lab)
         with gr.Column(elem_id="why-see"):
-            view = _drawn("why", "see", first.stored(lab.weights))
+            view = _drawn("why", "see", None, earlier=first.stored(lab.weights))
             known = study(str(panel.model.value or ""), lab.weights)
             stored = _drawn("why-study", "study", known)
     wiring.picture(panel)
@@ -78,8 +83,8 @@ def page(lab: Lab) -> None:
     _switches(lab, panel, stored)
 
 
-def _drawn(name: str, mount: str, value: Any) -> gr.HTML:
-    """An empty frame that `why.js` fills from the component's value."""
+def _drawn(name: str, mount: str, value: Any, **constant: Any) -> gr.HTML:
+    """An empty frame that `why.js` fills from the component's value, and from what is constant."""
     return gr.HTML(
         value,
         html_template=f'<section class="lab-view" data-view="{name}"></section>',
@@ -87,6 +92,7 @@ def _drawn(name: str, mount: str, value: Any) -> gr.HTML:
         js_on_load=f"lab.why.{mount}(element, props, watch);",
         apply_default_css=False,
         elem_id=f"{name}-view",
+        **constant,
     )
 
 
@@ -110,13 +116,7 @@ def _controls(lab: Lab) -> Panel:
         label="Make attacks on",
         elem_id="model",
     )
-    parts["targets"] = gr.Dropdown(
-        models.others(source, weights),
-        value=_usual(source, weights),
-        multiselect=True,
-        label="Show the results to",
-        elem_id="others",
-    )
+    parts["wanted"] = recipe.hidden("wanted", " ".join(_usual(weights)))
     parts["knobs"] = {"eps": _slider("eps"), "steps": _slider("steps", maximum=MOST_STEPS)}
     with gr.Row(elem_id="actions"):
         parts["run"] = gr.Button("Run", variant="primary", elem_id="run", min_width=64, scale=2)
@@ -125,6 +125,13 @@ def _controls(lab: Lab) -> Panel:
         status.line(status.EMPTY if first.stored(weights) is None else status.EARLIER),
         html_template='<div role="status" aria-live="polite">${value}</div>',
         elem_id="status",
+    )
+    parts["targets"] = gr.Dropdown(
+        models.others(source, weights),
+        value=[name for _, name in models.others(source, weights) if name in _usual(weights)],
+        multiselect=True,
+        label="Show the results to",
+        elem_id="others",
     )
     parts["components"] = gr.CheckboxGroup(
         [("Attention", "attention"), ("QKV", "qkv"), ("MLP", "mlp")],
@@ -160,18 +167,14 @@ def _choice(name: str) -> gr.Radio:
     return gr.Radio(**controls.appearance(TGR, name), interactive=True, elem_id=f"knob-{name}")
 
 
-def _usual(source: str, weights: Path | None) -> list[str]:
-    """The bundled classifiers other than the source."""
-    return [
-        each.name
-        for each in zoo.cards(weights)
-        if each.source == "bundled" and each.task == "classify" and each.name != source
-    ]
+def _usual(weights: Path | None) -> list[str]:
+    """The classifiers on this machine."""
+    return [each.name for each in _sources(weights) if each.task == "classify"]
 
 
 def _question(weights: Path | None, values: Sequence[Any]) -> Question:
     """What is asked, as the controls stand; raises EngineError."""
-    source, model, targets, label, components, seed, *settings = values
+    source, model, targets, label, components, seed, _, *settings = values
     if not isinstance(seed, int | float) or not float(seed).is_integer() or seed < 0:
         raise BadTask("The seed must be a whole number from 0.", "Type, for instance, 0.")
     if not source:
@@ -188,6 +191,7 @@ def _question(weights: Path | None, values: Sequence[Any]) -> Question:
         raise BadKnob("Steps", own["steps"], f"a whole number from 1 to {MOST_STEPS}")
     return Question(
         image=pictures.read(str(source)),
+        picture=Path(str(source).removeprefix(pictures.SAMPLE)).stem,
         source=card.name,
         targets=tuple(str(each) for each in targets or () if each != card.name),
         tgr=TGR(components="all" if len(chosen) == 3 else "+".join(chosen), **own),
@@ -204,17 +208,23 @@ def _make(lab: Lab, session: str, values: Sequence[Any]) -> Inquiry:
 def _switches(lab: Lab, panel: Panel, stored: gr.HTML) -> None:
     """Another source has other classes, other targets and another stored study."""
 
-    def look(model: str, targets: list[str] | None) -> Any:
-        others = models.others(model, lab.weights)
-        kept = [name for _, name in others if name in (targets or ())]
+    def look(model: str, wanted: str) -> Any:
+        offered = models.others(model, lab.weights)
+        kept = [name for _, name in offered if name in wanted.split()]
         return (
-            gr.update(choices=others, value=kept),
+            gr.update(choices=offered, value=kept),
             gr.update(choices=[SELF, *models.classes(model, lab.weights)], value=SELF),
             study(model, lab.weights),
         )
 
-    asked, told = [panel.model, panel.targets], [panel.targets, panel.label, stored]
+    def want(model: str, targets: list[str] | None, wanted: str) -> str:
+        offered = {name for _, name in models.others(model, lab.weights)}
+        return " ".join([*(targets or ()), *(set(wanted.split()) - offered)])
+
+    asked, told = [panel.model, panel.wanted], [panel.targets, panel.label, stored]
     panel.model.change(look, asked, told, preprocess=False, **QUICK)
+    chosen = [panel.model, panel.targets, panel.wanted]
+    panel.targets.input(want, chosen, panel.wanted, preprocess=False, **QUICK)
 
 
 def _follow(lab: Lab, inquiry: Inquiry) -> Iterator[Any]:

@@ -21,10 +21,12 @@ lab.why = (() => {
 
   let root = null;
   let parts = {};
-  let shown = null; // the last comparison that ended
+  let shown = null; // the visitor's last comparison that ended
   let now = null; // the one under way
+  let earlier = null; // the one that was computed earlier, to be called back at any time
+  let aside = true; // whether that one is looked at
   const sel = { variant: "both", block: ALL, component: 0, step: ALL, white: "probabilities", free: "dispersion" };
-  const run = () => now || shown;
+  const run = () => (aside && earlier) || now || shown;
 
   const select = (change) => {
     const it = run();
@@ -53,21 +55,39 @@ lab.why = (() => {
     if (message.kind === "open") {
       now = { ...message, done: 0, clean: new Picture(message.picture) };
       now.clean.ready.then(redraw);
-    } else if (message.kind === "stored") {
-      if (now || shown) return;
-      shown = { ...message, clean: new Picture(message.picture) };
-      shown.offsets = offsets(shown.extremes.lengths);
-      shown.clean.ready.then(redraw);
+      aside = false;
     } else if (message.kind === "restore") {
       now = null;
+      aside = !shown;
     } else if (now && now.run === message.run) {
       Object.assign(now, message);
       if (message.kind === "ended") {
         shown = now;
         now = null;
         shown.offsets = offsets(shown.extremes.lengths);
+        draw();
+        lab.arrive(root);
       }
     }
+    fit();
+  };
+
+  const keep = (value) => {
+    if (!value) return;
+    const message = JSON.parse(JSON.stringify(value));
+    earlier = { ...message, clean: new Picture(message.picture) };
+    earlier.offsets = offsets(earlier.extremes.lengths);
+    earlier.clean.ready.then(redraw);
+    fit();
+  };
+
+  const look = (back) => {
+    aside = back;
+    fit();
+  };
+
+  // What is selected stays, as far as the comparison on screen has it.
+  function fit() {
     const it = run();
     if (it) {
       sel.block = clamp(sel.block, ALL, it.shapes.length - 1);
@@ -76,7 +96,7 @@ lab.why = (() => {
         sel.component = COMPONENTS.findIndex((each) => !it.lacking.includes(each.toLowerCase()));
     }
     redraw();
-  };
+  }
 
   function offsets(lengths) {
     let total = 0;
@@ -129,6 +149,7 @@ lab.why = (() => {
   function build(element) {
     root = element.querySelector(".lab-view");
     root.innerHTML =
+      `<div class="lab-above"><h2 class="lab-of"></h2><span class="lab-quiets"></span></div>` +
       `<div class="why-top"><figure class="why-time"><figcaption></figcaption><div class="lab-tools"></div>` +
       `<div class="why-track" tabindex="0" role="slider" aria-label="Step of the attacks" aria-valuemin="0"></div></figure>` +
       `<div class="why-answers"></div></div>` +
@@ -138,6 +159,8 @@ lab.why = (() => {
       `<p class="lab-empty">Press Run: five attacks on the same picture, step by step. MI-FGSM, TGR’s factors alone, its zeroing alone, both, and a control that zeroes random tokens.</p>`;
     const find = (name) => root.querySelector(name);
     parts = {
+      of: find(".lab-of"),
+      quiets: find(".lab-quiets"),
       time: find(".why-time figcaption"),
       timeTools: find(".why-time .lab-tools"),
       track: find(".why-track"),
@@ -158,6 +181,11 @@ lab.why = (() => {
       sel.white,
       (white) => select({ white }),
     );
+    parts.back = button("", () => look(!aside), "lab-quiet");
+    const files = ["csv", "json"].map((kind) =>
+      button(kind.toUpperCase(), () => save(kind), `lab-quiet why-save-${kind}`),
+    );
+    parts.quiets.append(parts.back, ...files);
     parts.steps = button("All steps", () => select({ step: ALL }));
     parts.steps.dataset.go = "all";
     parts.timeTools.append(parts.white.element, parts.steps);
@@ -195,11 +223,11 @@ lab.why = (() => {
     });
   }
 
-  function button(text, press) {
+  function button(text, press, className = "why-button") {
     const made = document.createElement("button");
     made.type = "button";
     made.textContent = text;
-    made.className = "why-button";
+    made.className = className;
     made.addEventListener("click", press);
     return made;
   }
@@ -210,7 +238,7 @@ lab.why = (() => {
     box.className = "why-column";
     box.dataset.component = component;
     box.innerHTML =
-      `<h3><button type="button" class="why-name">${title}</button></h3>` +
+      `<h2><button type="button" class="why-name">${title}</button></h2>` +
       `<p class="why-lacks" hidden></p><div class="why-holds"></div>`;
     const holds = box.querySelector(".why-holds");
     const charts = ["variance", "free"].map((row) => {
@@ -280,8 +308,12 @@ lab.why = (() => {
 
   function draw() {
     const it = run();
-    root.dataset.state = now ? "live" : it ? "run" : "empty";
+    root.dataset.state = !it ? "empty" : it === now ? "live" : "run";
     if (!it) return;
+    setHtml(parts.of, heading(it));
+    parts.back.hidden = !earlier || !(now || shown);
+    parts.back.textContent = aside ? "Show your run" : "Show the first one";
+    for (const each of parts.quiets.querySelectorAll("[class*=why-save]")) each.hidden = !it.models;
     root.dataset.variant = sel.variant;
     root.dataset.run = it.run;
     parts.white.set(sel.white);
@@ -301,6 +333,11 @@ lab.why = (() => {
     }
     parts.method.textContent = method(it);
   }
+
+  const nameOf = (it) => it.original.name.replaceAll("_", " ");
+  const heading = (it) =>
+    `<b>${it === earlier ? "Computed earlier" : "Your run"}: “${escape(nameOf(it))}”, attacked on ${escape(it.source.short)}.</b> ` +
+    `<em>One picture, eps ${it.eps}/255, ${plural(it.asked, "step")}, seed ${it.seed}</em>`;
 
   function drawTime(it) {
     const white = sel.white === "probabilities";
@@ -387,7 +424,7 @@ lab.why = (() => {
     const head = it.models
       .map(
         (each) =>
-          `<th scope="col">${escape(each.title)}<small>${each.source ? "white box" : "target"}</small></th>`,
+          `<th scope="col" title="${escape(each.title)}">${escape(each.short)}<small>${each.source ? "white box" : "target"}</small></th>`,
       )
       .join("");
     const rows = [{ name: "clean", title: "Clean picture" }, ...VARIANTS].map(
@@ -402,15 +439,27 @@ lab.why = (() => {
     setHtml(
       parts.answers,
       `<p class="why-caption"><b>Does it transfer?</b> <em>Probability of “${escape(it.label)}” on the saved pictures; below it what a fooled model says instead</em></p>` +
-        `<div class="why-scroll"><table>` +
+        `<div class="why-scroll" aria-label="What every model says to each picture"><table>` +
         `<thead><tr><th scope="col">attack</th>${head}</tr></thead><tbody>${rows.join("")}</tbody></table></div>` +
         `<p>${summary} <b>One picture is an anecdote, not evidence</b>: rates over many pictures, with intervals, are on the <a href="transfer">Transfer page</a>${study ? ` and in the <a href="#why-study-view">ablation below</a>` : ""}.</p>`,
     );
+    reachable(parts.answers.querySelector(".why-scroll"));
     for (const row of parts.answers.querySelectorAll("tr[data-variant]"))
       if (row.dataset.variant !== "clean") {
         row.onclick = () => select({ variant: row.dataset.variant });
         row.classList.toggle("why-chosen", row.dataset.variant === sel.variant);
       }
+  }
+
+  // What scrolls can be scrolled by keyboard; what does not is no stop on the way.
+  function reachable(box) {
+    const scrolls = box.scrollWidth > box.clientWidth + 1;
+    for (const [name, value] of [
+      ["tabindex", "0"],
+      ["role", "region"],
+    ])
+      if (scrolls) box.setAttribute(name, value);
+      else box.removeAttribute(name);
   }
 
   function cell({ answer, p, fooled }, v, i) {
@@ -593,8 +642,98 @@ lab.why = (() => {
     `Settings: ${plural(it.k, "extreme")} a side, factors ${it.factors.join(" / ")}, eps ${it.eps}/255; regularised: ${it.chosen.map((c) => COMPONENTS.find((each) => each.toLowerCase() === c)).join(", ")}. ` +
     `The control keeps the factors and zeroes as many tokens, drawn at random. After 0 steps all five stand at the same picture; later the variance also follows how far each has come. Lines have gaps where a gradient is exactly zero: on a model with a class token only that token has a gradient in the last block, so the rule wipes it out.`;
 
+  // The comparison on screen as files, with the numbers as they came: four significant figures.
+  const MEASURES = ["variance", "dispersion", "kurtosis"];
+  const called = (it) =>
+    `why_${it.original.name}_${it.source.name}_tgr_eps${it.eps}_seed${it.seed}`.replace(/[^\w.-]+/g, "-");
+
+  function csv(it) {
+    const rows = [["attack", "steps_taken", "block", "component", "model", "measure", "value"]];
+    for (const { name } of VARIANTS)
+      for (const step of range(it.done)) {
+        rows.push([name, step, "", "", it.source.name, "loss", it.losses[name][step]]);
+        rows.push([name, step, "", "", it.source.name, "probability", it.probabilities[name][step]]);
+        for (const measure of MEASURES)
+          it[measure][name][step].forEach((parts, block) =>
+            parts.forEach((value, c) => {
+              if (!it.lacking.includes(COMPONENTS[c].toLowerCase()))
+                rows.push([name, step, block + 1, COMPONENTS[c].toLowerCase(), it.source.name, measure, value]);
+            }),
+          );
+      }
+    for (const model of it.models)
+      ["clean", ...VARIANTS.map((v) => v.name)].forEach((name, i) => {
+        const { answer, p, fooled } = model.answers[i];
+        const taken = i ? it.done : 0;
+        rows.push([name, taken, "", "", model.name, "saved_probability", p]);
+        rows.push([name, taken, "", "", model.name, "saved_answer", answer]);
+        rows.push([name, taken, "", "", model.name, "saved_fooled", fooled]);
+      });
+    const field = (value) =>
+      /[",\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : String(value ?? "");
+    return rows.map((row) => row.map(field).join(",")).join("\n") + "\n";
+  }
+
+  function json(it) {
+    const named = (list) => Object.fromEntries(COMPONENTS.map((c, i) => [c.toLowerCase(), list[i]]));
+    const report = {
+      schema: "vit-adversarial-lab/why/1",
+      picture: it.original,
+      true_class: { name: it.label, given: it.label_given },
+      source: it.source,
+      settings: {
+        eps_255: it.eps,
+        steps: it.asked,
+        steps_taken: it.done,
+        k: it.k,
+        factors: named(it.factors),
+        components: it.chosen,
+        site: it.site,
+        mode: it.mode,
+        seed: it.seed,
+      },
+      read_as: "the value at step s is of the picture after s steps; measures are [step][block][attention, qkv, mlp]; four significant figures",
+      attacks: Object.fromEntries(
+        VARIANTS.map(({ name, title }) => [
+          name,
+          {
+            title,
+            loss: it.losses[name],
+            probability: it.probabilities[name],
+            ...Object.fromEntries(MEASURES.map((measure) => [measure, it[measure][name]])),
+          },
+        ]),
+      ),
+      transfer: it.models.map(({ name, title, sha256, source, answers }) => ({
+        model: name,
+        title,
+        sha256,
+        white_box: source,
+        answers: Object.fromEntries(
+          ["clean", ...VARIANTS.map((v) => v.name)].map((of, i) => [
+            of,
+            { answer: answers[i].answer, probability: answers[i].p, fooled: answers[i].fooled },
+          ]),
+        ),
+      })),
+    };
+    return JSON.stringify(report, null, 1) + "\n";
+  }
+
+  function save(kind) {
+    const it = run();
+    if (!it?.models) return;
+    const [text, type] = kind === "csv" ? [csv(it), "text/csv"] : [json(it), "application/json"];
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], { type }));
+    link.download = `${called(it)}.${kind}`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  }
+
   const see = (element, props, watch) => {
     build(element);
+    keep(props.earlier);
     receive(props.value);
     watch("value", () => receive(props.value));
     redraw();
@@ -634,8 +773,9 @@ lab.why = (() => {
     const most = Math.max(...study.panels.map((panel) => panel.rows.length));
     setHtml(
       studyRoot,
-      `<h3>Measured: which setting gains on MI-FGSM, attacked on ${escape(study.source)}</h3>` +
-        `<p class="lab-hint">Success on ${study.targets.length ? escape(study.targets.join(", ")) : "the targets"} minus that of MI-FGSM at the same budget, in points, with 95 % intervals over ${study.pictures} pictures, drawn in pairs. Right of the line helps.</p>` +
+      `<h2>Measured: which setting gains on MI-FGSM, attacked on ${escape(study.source)}</h2>` +
+        `<p>${escape(study.tokens)}</p>` +
+        `<p class="lab-hint">Mean success on ${escape(study.targets.join("; "))}, minus that of MI-FGSM at the same budget, in points. ${plural(study.pictures, "photograph")}, each model judged on those it had right (${study.known} ${study.targets.length > 1 ? "had at least one of them right" : "had it right"}); 95 % intervals over pictures drawn in pairs. Right of the line helps.</p>` +
         `<div class="why-panels">${study.panels.map((panel) => gains(panel, width, low, high)).join("")}</div>` +
         (most > FEW
           ? `<button type="button" class="why-button why-more">${open ? "Show the ends only" : `Show all ${most} settings`}</button>`

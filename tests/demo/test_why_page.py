@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import csv
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +28,9 @@ RUN = "[data-view=why][data-state=run]"
 
 def inquiry(source: str = "vit_imagenette", steps: int = 2) -> Inquiry:
     tgr = TGR(steps=steps)
-    return Inquiry(Question(load_sample("golf_ball"), source, ("deit_imagenette",), tgr))
+    return Inquiry(
+        Question(load_sample("golf_ball"), "golf_ball", source, ("deit_imagenette",), tgr)
+    )
 
 
 def sent(message: dict[str, Any]) -> dict[str, Any]:
@@ -107,7 +111,7 @@ def written(tmp_path: Path) -> Path:
     gains = {0.0: ablation.MIFGSM(), -0.1: TGR(), 0.2: TGR(k=0, components="mlp")}
     entries = [
         ablation.Entry(
-            recipe, Estimate(0.5, 0.4, 0.6), Estimate(gain, gain - 0.1, gain + 0.1), 0.5, 40
+            recipe, Estimate(0.5, 0.4, 0.6), Estimate(gain, gain - 0.1, gain + 0.1), 0.5, 40, 44
         )
         for gain, recipe in gains.items()
     ]
@@ -120,6 +124,7 @@ def test_a_study_is_shown_by_gain(written: Path) -> None:
     found = studies.study("vit_imagenette", None, written)
     assert found is not None
     assert found["targets"] == [zoo.card("pit_imagenette").title]
+    assert (found["pictures"], found["known"]) == (44, 40)
     (panel,) = found["panels"]
     assert panel["eps"] == 16
     told = [(row["role"], row["text"], row["gain"][0]) for row in panel["rows"]]
@@ -154,6 +159,36 @@ def test_of_no_study_nothing_is_said(written: Path) -> None:
         encoding="utf-8",
     )
     assert studies.study("vit_imagenette", None, written) is None
+
+
+@pytest.mark.parametrize(
+    ("own", "random", "words"),
+    [
+        ((0.06, 0.01, 0.11), (0.06, 0.02, 0.1), "the same, whichever tokens are zeroed"),
+        ((0.06, 0.01, 0.11), (0.02, -0.01, 0.05), "the intervals overlap"),
+        ((0.06, 0.05, 0.07), (0.02, 0.01, 0.03), "the extreme tokens help"),
+        ((-0.06, -0.07, -0.05), (0.02, 0.01, 0.03), "the extreme tokens hurt"),
+    ],
+)
+def test_whether_the_extreme_tokens_matter_is_read_off_the_study(
+    own: tuple[float, ...], random: tuple[float, ...], words: str
+) -> None:
+    recipes = {TGR(eps=16 / 255): own, ablation.RandomTokens(eps=16 / 255): random}
+    entries = [
+        ablation.Entry(recipe, Estimate(0.5, 0.4, 0.6), Estimate(*gain), 0.5, 40, 44)
+        for recipe, gain in recipes.items()
+    ]
+    said = studies.tokens(ablation.summary(entries)["entries"])
+    assert said.startswith(f"At 16/255 TGR gains {100 * own[0]:+.1f} [".replace("-", "−"))
+    assert words in said
+
+
+def test_what_each_study_found_is_a_sentence_of_its_own_numbers(written: Path) -> None:
+    (said,) = studies.findings(None, written)
+    assert (
+        said
+        == "Gain on MI-FGSM made on ViT, mean success on PiT (points, 44 photographs): TGR −10 [−20, 0] at 16/255."
+    )
 
 
 def test_what_stands_there_first_was_made_by_this_code_and_these_models() -> None:
@@ -192,6 +227,12 @@ def test_a_finished_comparison_stands_there_and_another_runs(why: Visit) -> None
     page.wait_for_selector(f"{RUN} .why-time :text('church')")
     assert page.locator(".why-answers tbody tr").count() == 6
     assert "anecdote" in page.inner_text(".why-answers")
+    assert page.inner_text(".lab-of").startswith("Your run: “church”, attacked on ViT.")
+    page.click("text=Show the first one")
+    page.wait_for_selector(".lab-of:has-text('Computed earlier: “golf ball”')")
+    page.wait_for_selector(".why-time :text('golf ball')")
+    page.click("text=Show your run")
+    page.wait_for_selector(".why-time :text('church')")
     assert page.get_attribute(".why-answers a", "href") == "transfer"
     for column in range(3):
         box = page.locator(f".why-column[data-component='{column}']")
@@ -263,7 +304,7 @@ def test_a_network_without_attention_says_so(why: Visit) -> None:
     why.status("Finished: 1 step of")
     page.wait_for_selector(".why-lacks:has-text('convolutional network: it has no Attention')")
     assert page.locator(".why-column[data-component='2'] svg").count() == 2
-    assert "Residual branch" in page.inner_text(".why-column[data-component='2'] h3")
+    assert "Residual branch" in page.inner_text(".why-column[data-component='2'] h2")
 
 
 @pytest.mark.parametrize(
@@ -276,3 +317,132 @@ def test_no_horizontal_overflow(why: Visit) -> None:
     why.page.click("#more > button")
     assert why.overflow() <= 0
     assert why.page.locator(".why-column canvas").count() == 3
+
+
+def saved(why: Visit, kind: str) -> tuple[str, str]:
+    with why.page.expect_download() as caught:
+        why.page.click(f".why-save-{kind}")
+    return caught.value.suggested_filename, Path(caught.value.path()).read_text(encoding="utf-8")
+
+
+def test_what_is_shown_is_saved(why: Visit) -> None:
+    shown = first.stored()
+    assert shown is not None
+    name, text = saved(why, "json")
+    assert name == "why_golf_ball_vit_imagenette_tgr_eps16_seed0.json"
+    report = json.loads(text)
+    image = load_sample("golf_ball")
+    assert report["picture"] == {
+        "name": "golf_ball",
+        "width": image.width,
+        "height": image.height,
+        "sha256": hashlib.sha256(image.convert("RGB").tobytes()).hexdigest(),
+    }
+    assert report["source"]["sha256"] == zoo.card("vit_imagenette").sha256
+    settings = report["settings"]
+    assert (settings["eps_255"], settings["steps"], settings["k"], settings["seed"]) == (
+        16,
+        10,
+        1,
+        0,
+    )
+    for each in VARIANTS:
+        assert report["attacks"][each]["dispersion"] == shown["dispersion"][each]
+    assert [each["model"] for each in report["transfer"]] == [m["name"] for m in shown["models"]]
+    answers = report["transfer"][0]["answers"]
+    assert list(answers) == ["clean", *VARIANTS]
+    assert [each["probability"] for each in answers.values()] == [
+        each["p"] for each in shown["models"][0]["answers"]
+    ]
+    name, text = saved(why, "csv")
+    assert name == "why_golf_ball_vit_imagenette_tgr_eps16_seed0.csv"
+    rows = list(csv.DictReader(text.splitlines()))
+    at = [
+        float(row["value"])
+        for row in rows
+        if (row["attack"], row["measure"], row["steps_taken"]) == ("both", "kurtosis", "3")
+        and (row["block"], row["component"]) == ("5", "mlp")
+    ]
+    assert at == [shown["kurtosis"]["both"][3][4][2]]
+    losses = [float(row["value"]) for row in rows if row["measure"] == "loss"]
+    assert losses == [loss for each in VARIANTS for loss in shown["losses"][each]]
+    assert sum(row["measure"] == "saved_answer" for row in rows) == 6 * len(shown["models"])
+
+
+def tokens(why: Visit) -> set[str]:
+    return set(why.page.locator("#others .token").all_inner_texts())
+
+
+def source(why: Visit, title: str) -> None:
+    why.page.click("#model input")
+    why.page.click(f"[role=option]:has-text('{title}')")
+
+
+def test_models_chosen_come_back_when_the_source_is_another_again(why: Visit) -> None:
+    page = why.page
+    before = tokens(why)
+    assert len(before) == 4
+    page.click("#others .token:has-text('DeiT') .token-remove")
+    page.wait_for_function("document.querySelectorAll('#others .token').length === 3")
+    for title in ("PiT", "Visformer", "ResNet"):
+        source(why, title)
+        page.wait_for_function(
+            "t => ![...document.querySelectorAll('#others .token')].some(e => e.innerText.includes(t))",
+            arg=title,
+        )
+        assert len(tokens(why)) == 3  # the source is left out, DeiT stays away
+    source(why, "ViT with a convolutional stem")
+    page.wait_for_function(
+        "![...document.querySelectorAll('#others .token')].some(e => e.innerText.startsWith('ViT'))"
+    )
+    assert tokens(why) == {each for each in before if not each.startswith("DeiT")}
+
+
+@pytest.mark.parametrize(
+    "why",
+    [(1280, 720, "light"), (1024, 768, "light"), (390, 844, "light")],
+    indirect=True,
+    ids=lambda value: "-".join(map(str, value)),
+)
+def test_every_column_of_the_answers_is_in_sight(why: Visit) -> None:
+    page = why.page
+    seen = page.evaluate(
+        "(() => { const box = document.querySelector('.why-scroll').getBoundingClientRect();"
+        " return [...document.querySelectorAll('.why-scroll thead th')]"
+        ".map(e => e.getBoundingClientRect().right - box.right); })()"
+    )
+    assert len(seen) == 6
+    assert max(seen) <= 1
+    assert page.get_attribute(".why-scroll", "tabindex") is None  # nothing to scroll, no stop
+
+
+@pytest.mark.parametrize("why", [(300, 700, "light")], indirect=True)
+def test_a_table_that_is_too_wide_is_scrolled_by_keyboard(why: Visit) -> None:
+    page = why.page
+    page.wait_for_selector(".why-scroll[tabindex='0'][role=region]")
+    page.focus(".why-scroll")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.querySelector('.why-scroll').scrollLeft > 0")
+
+
+@pytest.mark.parametrize("why", [(1280, 720, "light")], indirect=True)
+def test_run_is_in_sight_at_once(why: Visit) -> None:
+    box = why.page.locator("#run").bounding_box()
+    assert box["y"] + box["height"] <= 720
+
+
+@pytest.mark.parametrize("why", [(390, 844, "light")], indirect=True)
+def test_a_phone_is_taken_to_the_result(why: Visit) -> None:
+    page = why.page
+    steps(why, 1)
+    page.click("#run")
+    why.status("Finished: 1 step")
+    top = "document.querySelector('.lab-of').getBoundingClientRect().top"
+    page.wait_for_function(f"() => {{ const at = {top}; return at >= 0 && at < 300 }}")
+
+
+def test_the_study_says_whether_the_extreme_tokens_matter(why: Visit) -> None:
+    known = studies.study("vit_imagenette", None)
+    assert known is not None
+    assert known["tokens"].count("random tokens") == 2
+    assert known["tokens"] in why.page.inner_text("[data-view=why-study]")
