@@ -180,6 +180,9 @@
     return gain ? `${points(gain[0])} [${points(gain[1])}, ${points(gain[2])}]` : "";
   };
 
+  // Where all pictures are alike, resampling them says nothing of others: no interval.
+  const within = ({ rate }) => (rate[1] < rate[2] ? span(rate) : "");
+
   // A row's mean: with its interval, and the gain on MI-FGSM, in bold where zero lies outside.
   function meanMarks(box, row, share, paint) {
     if (share === null) return [];
@@ -189,7 +192,7 @@
     ];
     const found = known(row);
     if (!found) return marks;
-    marks.push({ ...middle, words: span(found.rate), y: box.y + 34, size: 11, fill: paint.muted });
+    marks.push({ ...middle, words: within(found), y: box.y + 34, size: 11, fill: paint.muted });
     if (!found.gain) return marks;
     const apart = found.gain[1] > 0 || found.gain[2] < 0;
     marks.push({
@@ -321,8 +324,8 @@
       const over = `${made}, mean over ${othersOf(row)} other models`;
       if (share === null) return `${over}: not measured yet`;
       const found = known(row);
-      const seen = [`${whole(share)} %`, found && span(found.rate), gainOf(row)].filter(Boolean);
-      return `${seen.join(" ")}: ${over}${found ? ", with 95 % interval" : ""}${found?.gain ? ` and gain on ${found.on} in points` : ""}`;
+      const seen = [`${whole(share)} %`, found && within(found), gainOf(row)].filter(Boolean);
+      return `${seen.join(" ")}: ${over}${found && within(found) ? ", with 95 % interval" : ""}${found?.gain ? ` and gain on ${found.on} in points` : ""}`;
     }
     const target = data.columns[column];
     const found = rate(data.cells[row][column]);
@@ -389,7 +392,7 @@
         ? ` Means are over the models that the attack was not made on; below a mean stands the gain on ${data.means.find((each) => each?.on)?.on ?? "MI-FGSM"} in points, paired by picture. Clean errors are left out of both, and their intervals are bootstraps over pictures.`
         : "") +
       (data.pictures < FEW
-        ? ` ${plural(data.pictures, "picture")} settle little: mind the intervals.`
+        ? ` ${plural(data.pictures, "picture")} settle little: mind the intervals${earlier ? `, or go to the map measured on ${earlier.pictures} photographs` : ""}.`
         : "");
 
   // The cell that is read out: a ring around it, its numbers below.
@@ -427,7 +430,8 @@
   function meanDetail(found) {
     if (!found) return "";
     const figure = ([value, low, high], unit) =>
-      `${(100 * value).toFixed(1)}${unit} <em>[${(100 * low).toFixed(1)}, ${(100 * high).toFixed(1)}]</em>`;
+      `${(100 * value).toFixed(1)}${unit}` +
+      (low < high ? ` <em>[${(100 * low).toFixed(1)}, ${(100 * high).toFixed(1)}]</em>` : "");
     const gain = found.gain
       ? `<div><dt>gain on ${escape(found.on)}</dt><dd>${figure(found.gain, " points")}</dd></div>` +
         `<div><dt>McNemar p</dt><dd>${short(found.p)}</dd></div>`
