@@ -1,19 +1,23 @@
-"""What visitors may bring: bounded by request, by visitor and hour, and in all."""
+"""What visitors bring: a request is bounded while it comes, and what is kept by visitor and in all.
+
+Nobody is refused because of others: where there is too much, the oldest of whoever brought most goes.
+"""
 
 from __future__ import annotations
 
-import time
-from collections import defaultdict, deque
+import json
+import shutil
+from collections import OrderedDict, defaultdict
+from pathlib import Path
 from typing import Any
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from demo import scratch
-
 MOST_OF_A_REQUEST = 64 << 20
-MOST_OF_AN_HOUR = 1 << 30  # a class shares one address
-HOUR = 3600.0
+MOST_OF_ONE = 256 << 20  # a class shares one address
+MOST_OF_ALL = 1 << 30
+OK = 200
 
 
 class TooMuch(Exception):
@@ -21,50 +25,62 @@ class TooMuch(Exception):
 
 
 class Uploads:
-    """Counts what is uploaded while it comes, and refuses the rest in one sentence."""
+    """Counts what is uploaded while it comes, and makes room for it afterwards."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self._brought: dict[str, deque[tuple[float, int]]] = defaultdict(deque)
+        self._kept: dict[str, OrderedDict[Path, int]] = defaultdict(OrderedDict)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].rstrip("/").endswith("/upload"):
             await self.app(scope, receive, send)
             return
-        brought = self._recent(_peer(scope))
-        before = sum(size for _, size in brought)
-        if scratch.used() >= scratch.MOST_BYTES:
-            await _refuse(507, "There is no room for more files here just now. Try again later.")(
-                scope, receive, send
-            )
-            return
-        came = 0
+        came, answer = 0, bytearray()
 
         async def counted() -> Message:
             nonlocal came
             message = await receive()
             came += len(message.get("body", b""))
-            if came > MOST_OF_A_REQUEST or before + came > MOST_OF_AN_HOUR:
+            if came > MOST_OF_A_REQUEST:
                 raise TooMuch
             return message
 
-        try:
-            await self.app(scope, counted, send)
-        except TooMuch:
-            much = f"{MOST_OF_A_REQUEST >> 20} MB at once, {MOST_OF_AN_HOUR >> 20} MB an hour"
-            await _refuse(413, f"This is more than may be uploaded: {much}.")(scope, receive, send)
-        finally:
-            brought.append((time.monotonic(), came))
+        async def heard(message: Message) -> None:
+            if message.get("status", OK) == OK:
+                answer.extend(message.get("body", b""))
+            await send(message)
 
-    def _recent(self, peer: str) -> deque[tuple[float, int]]:
-        """What a visitor has brought within the last hour; who brought nothing is forgotten."""
-        start = time.monotonic() - HOUR
-        for each in [p for p, found in self._brought.items() if found and found[-1][0] < start]:
-            del self._brought[each]
-        found = self._brought[peer]
-        while found and found[0][0] < start:
-            found.popleft()
-        return found
+        try:
+            await self.app(scope, counted, heard)
+        except TooMuch:
+            sentence = f"At most {MOST_OF_A_REQUEST >> 20} MB can be uploaded at once."
+            await JSONResponse({"detail": sentence}, 413)(scope, receive, send)
+        self._keep(_peer(scope), bytes(answer))
+
+    def _keep(self, peer: str, answer: bytes) -> None:
+        """Remember whose the files are that gradio says it has written, and make room."""
+        try:
+            paths = [Path(each) for each in json.loads(answer)]
+        except (ValueError, TypeError):
+            return
+        for path in paths:
+            if path.is_file():
+                self._kept[peer][path] = path.stat().st_size
+        while _size(self._kept[peer]) > MOST_OF_ONE:
+            self._drop(peer)
+        while sum(map(_size, self._kept.values())) > MOST_OF_ALL:
+            self._drop(max(self._kept, key=lambda each: _size(self._kept[each])))
+
+    def _drop(self, peer: str) -> None:
+        """The visitor's oldest file goes, with the folder that gradio made for it."""
+        path, _ = self._kept[peer].popitem(last=False)
+        shutil.rmtree(path.parent, ignore_errors=True)
+        if not self._kept[peer]:
+            del self._kept[peer]
+
+
+def _size(kept: OrderedDict[Path, int]) -> int:
+    return sum(kept.values())
 
 
 def _peer(scope: Scope) -> str:
@@ -72,7 +88,3 @@ def _peer(scope: Scope) -> str:
     forwarded = headers.get(b"x-forwarded-for", b"").split(b",")[0].strip().decode("latin-1")
     client: Any = scope.get("client")
     return forwarded or (client[0] if client else "")
-
-
-def _refuse(status: int, sentence: str) -> JSONResponse:
-    return JSONResponse({"detail": sentence}, status_code=status)

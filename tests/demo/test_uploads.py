@@ -1,28 +1,41 @@
-"""What may be brought is bounded while it comes, by request and by hour; nothing else is touched."""
+"""A request is bounded while it comes; what is kept is bounded, and honest visitors lose nothing."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from demo import scratch, uploads
+from demo import uploads
 from demo.uploads import Uploads
 
 MEGABYTE = 1 << 20
 
 
-async def taking(scope: Any, receive: Any, send: Any) -> None:
-    """An application that reads the whole body."""
-    while (await receive()).get("more_body"):
-        pass
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": b"taken"})
+def taking(folder: Path) -> Any:
+    """An application that writes the body into a folder of its own and says where, as gradio does."""
+    count = itertools.count()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message["body"], message["more_body"]
+        path = folder / str(next(count)) / "file"
+        path.parent.mkdir()
+        path.write_bytes(body)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": json.dumps([str(path)]).encode()})
+
+    return app
 
 
 def bring(app: Any, megabytes: int, path: str = "/gradio_api/upload", peer: str = "1.2.3.4") -> Any:
-    """(status, body) of a request of that size, in pieces of a megabyte."""
+    """(status, body, megabytes read) of a request of that size, in pieces of a megabyte."""
     left, sent = [megabytes], []
 
     async def receive() -> Any:
@@ -37,32 +50,40 @@ def bring(app: Any, megabytes: int, path: str = "/gradio_api/upload", peer: str 
     return sent[0]["status"], sent[1]["body"].decode(), megabytes - left[0]
 
 
-def test_a_request_is_cut_where_it_is_too_much() -> None:
-    app = Uploads(taking)
-    assert bring(app, 60)[:2] == (200, "taken")
+def kept(folder: Path) -> list[str]:
+    return sorted(each.name for each in folder.iterdir())
+
+
+def test_a_request_is_cut_where_it_is_too_much(tmp_path: Path) -> None:
+    app = Uploads(taking(tmp_path))
+    assert bring(app, 60)[0] == 200
     status, said, read = bring(app, 5000)
     assert status == 413
-    assert "64 MB at once" in said
+    assert "At most 64 MB" in said
     assert read == 65
+    assert kept(tmp_path) == ["0"]
 
 
-def test_an_hour_has_a_bound_for_each_visitor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "MOST_OF_AN_HOUR", 10 * MEGABYTE)
-    app = Uploads(taking)
-    assert bring(app, 8)[0] == 200
-    assert bring(app, 8)[0] == 413
-    assert bring(app, 8, peer="5.6.7.8")[0] == 200
-    now = uploads.time.monotonic()
-    monkeypatch.setattr(uploads.time, "monotonic", lambda: now + 2 * uploads.HOUR)
-    assert bring(app, 8)[0] == 200
+def test_who_brings_too_much_loses_their_own_oldest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "MOST_OF_ONE", 10 * MEGABYTE)
+    app = Uploads(taking(tmp_path))
+    bring(app, 4, peer="5.6.7.8")
+    for _ in range(3):
+        assert bring(app, 4)[0] == 200
+    assert kept(tmp_path) == ["0", "2", "3"]
 
 
-def test_where_there_is_no_room_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scratch, "used", lambda: scratch.MOST_BYTES)
-    status, said, read = bring(Uploads(taking), 1)
-    assert (status, read) == (507, 0)
-    assert "no room" in said
+def test_where_all_bring_too_much_the_greediest_loses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "MOST_OF_ALL", 10 * MEGABYTE)
+    app = Uploads(taking(tmp_path))
+    for peer, size in (("modest", 1), ("greedy", 4), ("greedy", 4), ("modest", 2)):
+        assert bring(app, size, peer=peer)[0] == 200
+    assert kept(tmp_path) == ["0", "2", "3"]
 
 
-def test_other_requests_pass() -> None:
-    assert bring(Uploads(taking), 100, path="/gradio_api/call/predict")[0] == 200
+def test_other_requests_pass(tmp_path: Path) -> None:
+    assert bring(Uploads(taking(tmp_path)), 100, path="/gradio_api/call/predict")[0] == 200

@@ -278,7 +278,7 @@ def test_a_run_without_views_still_has_its_pictures(picture: Image.Image) -> Non
 
 
 INSIDE = ("attention", "gradients", "tokens", "outliers", "depth")
-NAMES = ("pair", "scrubber", "bars", "verdict", *INSIDE)
+NAMES = ("pair", "scrubber", "bars", "headline", "verdict", *INSIDE)
 DOUBLE = """
 ({message, names}) => {
   for (const name of names) {
@@ -424,7 +424,7 @@ def test_live_messages_and_failures_leave_the_last_good_run(
     drawn.evaluate("(m) => lab.receive(m)", views.opened(run, "new"))
     drawn.evaluate("(m) => lab.receive(m)", views.live(run.advance(), run, "new"))
     settle(drawn)
-    assert "step 1 of 2" in drawn.locator("[data-view=verdict]").inner_text()
+    assert "step 1 of 2" in drawn.locator("[data-view=headline]").inner_text()
     drawn.evaluate("(m) => lab.receive(m)", views.RESTORE)
     settle(drawn)
     assert drawn.evaluate("[lab.live, lab.run.run]") == [None, "id"]
