@@ -70,20 +70,18 @@ def launch(
     follow: Callable[[Any], Iterator[Any]],
     restore: Callable[[Any], Any],
     slots: dict[str, Any],
-) -> Any:
+) -> list[Any]:
     """Run: `make(place, values)` gives a job, `follow(job)` yields (shown, status) as it goes on.
 
     `restore(job)` is what `shown` is told where the job fails; `slots` names the desk's lane. The
-    page is also given back as it was left: its controls, and its run. Gives the event that ends a run.
+    page is also given back as it was left: its controls, and its run. Gives the events that end a run.
     """
     door = Door(store, panel, shown)
 
     def stages(job: Kept) -> Iterator[Stage]:
         yield slots["concurrency_id"], partial(told, job, follow, restore, store)
 
-    done = door.pressed(panel.run, make, stages)
-    door.returns()
-    return done
+    return [door.pressed(panel.run, make, stages), door.returns()]
 
 
 class Door(Generic[Controls]):

@@ -184,8 +184,8 @@ def _map(earlier: dict[str, Any] | None, shown: dict[str, Any] | None) -> gr.HTM
 
 def _runs(lab: Lab, panel: Panel, shown: gr.HTML, files: list[Any]) -> None:
     make, follow = partial(_asked, lab), partial(_follow, lab)
-    done = launch(lab.store, panel, shown, make, follow, _kept, SHARED)
-    done.then(_files(lab), shown, files, preprocess=False, concurrency_limit=4, **PRIVATE)
+    for ended in launch(lab.store, panel, shown, make, follow, _kept, SHARED):
+        ended.then(_files(lab), shown, files, preprocess=False, concurrency_limit=4, **PRIVATE)
 
     def take(data: Any, sources: Any) -> str:
         try:
