@@ -66,17 +66,22 @@ class Uploads:
         for path in paths:
             if path.is_file():
                 self._kept[peer][path] = path.stat().st_size
+                self._kept[peer].move_to_end(path)
         while _size(self._kept[peer]) > MOST_OF_ONE:
             self._drop(peer)
         while sum(map(_size, self._kept.values())) > MOST_OF_ALL:
             self._drop(max(self._kept, key=lambda each: _size(self._kept[each])))
 
     def _drop(self, peer: str) -> None:
-        """The visitor's oldest file goes, with the folder that gradio made for it."""
+        """The visitor's oldest file goes, with the folder that gradio made for it.
+
+        Gradio names folders by content: who has brought the same file keeps it.
+        """
         path, _ = self._kept[peer].popitem(last=False)
-        shutil.rmtree(path.parent, ignore_errors=True)
         if not self._kept[peer]:
             del self._kept[peer]
+        if not any(path in kept for kept in self._kept.values()):
+            shutil.rmtree(path.parent, ignore_errors=True)
 
 
 def _size(kept: OrderedDict[Path, int]) -> int:

@@ -85,5 +85,25 @@ def test_where_all_bring_too_much_the_greediest_loses(
     assert kept(tmp_path) == ["0", "2", "3"]
 
 
+def test_a_file_that_another_has_brought_too_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "MOST_OF_ONE", 5 * MEGABYTE)
+    app = Uploads(taking(tmp_path))
+    same, more = (json.dumps([str(_written(tmp_path / n, 3))]).encode() for n in ("same", "more"))
+    for peer in ("one", "two"):
+        app._keep(peer, same)
+    app._keep("one", more)
+    assert kept(tmp_path) == ["more", "same"]
+    app._keep("two", more)
+    assert kept(tmp_path) == ["more"]
+
+
+def _written(folder: Path, megabytes: int) -> Path:
+    folder.mkdir()
+    (folder / "file").write_bytes(bytes(megabytes * MEGABYTE))
+    return folder / "file"
+
+
 def test_other_requests_pass(tmp_path: Path) -> None:
     assert bring(Uploads(taking(tmp_path)), 100, path="/gradio_api/call/predict")[0] == 200
