@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from visitor import Visit
+from visitor import FIRST_RUN, Visit
 
 SMALL = pytest.mark.parametrize("visit", [(1280, 720, "light")], indirect=True)
 PHONE = pytest.mark.parametrize("visit", [(390, 844, "light")], indirect=True)
@@ -282,3 +282,26 @@ def test_files_say_what_they_are_and_how_to_make_them_again(visit: Visit, tmp_pa
     page.click("#reproduce > button")
     page.wait_for_selector("#reproduce-command :text('python')")
     assert "sample:church" in page.inner_text("#reproduce-command").replace("\u200b", "")
+
+
+@pytest.mark.parametrize("path", ["/transfer", "/why", "/cost"])
+def test_other_pages_are_found_again_as_they_were_left(visit: Visit, path: str) -> None:
+    page = visit.page
+    page.goto(visit.url + path)
+    page.wait_for_selector("#run")
+    page.wait_for_timeout(1500)
+    type_into(page, "steps", "4")
+    if path != "/transfer":
+        page.click("[data-sample=church]")
+        page.wait_for_selector("[data-sample=church][aria-pressed=true]")
+    page.click("#run")
+    page.wait_for_selector("#status [data-kind=busy]")
+    page.get_by_role("link", name="Lab", exact=True).click()
+    page.wait_for_selector(FIRST_RUN)
+    page.go_back()
+    visit.status("Finished")
+    assert knob(page, "steps") == "4"
+    if path != "/transfer":
+        assert page.get_attribute("[data-sample=church]", "aria-pressed") == "true"
+    page.reload()
+    visit.status("Finished")

@@ -67,7 +67,7 @@ class Visit:
     def status(self, *words: str) -> str:
         """Wait until the line beside the Run button holds one of these words; give it back."""
         self.page.wait_for_function(
-            "words => words.some(w => document.querySelector('#status').innerText.includes(w))",
+            "words => words.some(w => document.querySelector('#status')?.innerText.includes(w))",
             arg=list(words),
         )
         return self.page.inner_text("#status")
