@@ -5,7 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from PIL import Image
+
 from engine.data.render.scenes import PICTURES
+
+MOST_BYTES = 236_000
 
 
 def main() -> None:
@@ -20,7 +24,14 @@ def main() -> None:
     chosen.out.mkdir(parents=True, exist_ok=True)
     for picture in PICTURES:
         if not chosen.ids or picture.id in chosen.ids:
-            picture.render().save(chosen.out / f"{picture.id}.png", optimize=True)
+            save(picture.render(), chosen.out / f"{picture.id}.png")
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """As PNG; a picture too busy for `MOST_BYTES` keeps 256 colours."""
+    picture.save(path, optimize=True)
+    if path.stat().st_size > MOST_BYTES:
+        picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from engine.data.render.film import aperture_blur, grid
+from engine.data.render.film import aperture_blur
 from engine.data.render.noise import fbm, noise, uniform
 from engine.data.render.trace import Environment, Surface
 from engine.data.render.vectors import Array, colour, dot, mix, smoothstep, unit, vec
@@ -26,6 +26,26 @@ def boards(point: Array, normal: Array, light: str = "#b5824e", dark: str = "#7a
     tint = tint * (1 - 0.85 * gap)
     bent = unit(normal + vec(0.0, 0, 0.03) * fibre + vec(0.010, 0, 0.010) * noise(point * 2.5, 5))
     return Surface(tint, roughness=0.34, gloss=0.045, normal=bent)
+
+
+def lawn(point: Array, normal: Array) -> Surface:
+    """Mown grass from above: blades as cells of a jittered grid, each turned its own way."""
+    place = point[[0, 2]]
+    patch = fbm(place * 0.8, 4, seed=81)
+    tint = mix(colour("#26381a"), colour("#4f6a2a"), np.clip(0.5 + 0.6 * patch, 0, 1))
+    for layer, pitch in enumerate((0.30, 0.21, 0.15, 0.11)):
+        shifted = place + 0.37 * layer
+        cell = np.floor(shifted / pitch).astype(np.int64)
+        draw = [uniform(cell, 82 + 5 * layer + k) for k in range(4)]
+        offset = shifted / pitch - cell - 0.5 - 0.3 * (np.stack(draw[:2]) - 0.5)
+        turn = draw[2] * np.float32(np.pi)
+        u = np.cos(turn) * offset[0] + np.sin(turn) * offset[1]
+        v = np.cos(turn) * offset[1] - np.sin(turn) * offset[0] + 0.35 * u * u
+        blade = smoothstep(0.05, 0.0, np.abs(v) - 0.09 * (1 - 2 * np.abs(u))) * (np.abs(u) < 0.5)
+        green = mix(colour("#4b6b26"), colour("#a3b856"), draw[3]) * (0.8 + 0.2 * layer)
+        tint = mix(tint, np.where(draw[3] > 0.95, colour("#c2ab6a"), green), 0.85 * blade)
+    bump = np.stack([noise(place * 12, 1), 0 * place[0], noise(place * 12, 2)])
+    return Surface(tint, roughness=0.9, normal=unit(normal + 0.4 * bump))
 
 
 def softboxes(
@@ -61,10 +81,9 @@ def sample(picture: Image.Image, u: Array, v: Array) -> Array:
 
 
 def blurred_room(
-    size: int, seed: int, wall: str, shade: str, spots: int, radius: float, horizon: float
+    x: Array, y: Array, seed: int, wall: str, shade: str, spots: int, radius: float, horizon: float
 ) -> Array:
     """A room far out of focus: a wall with a gradient, some furniture, a few lamps."""
-    x, y = grid(size)
     draw = np.random.default_rng(seed)
     light = mix(colour(shade)[:, :, None], colour(wall)[:, :, None], 0.5 + 0.32 * x + 0.2 * y)
     light = light * (1 + 0.12 * fbm(np.stack([x * 1.3, y * 1.3]), 3, seed=seed))

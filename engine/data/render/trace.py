@@ -89,35 +89,62 @@ class Scene:
 
 
 class Camera(NamedTuple):
-    """A pinhole at `eye` looking at `target`; `fov` is the full angle in degrees."""
+    """A pinhole at `eye` looking at `target`; `fov` is the full angle in degrees.
+
+    `roll` turns the picture clockwise by degrees; `aim` is where the target lands, in half
+    pictures to the right and up.
+    """
 
     eye: tuple[float, float, float]
     target: tuple[float, float, float]
     fov: float
+    roll: float = 0.0
+    aim: tuple[float, float] = (0.0, 0.0)
 
-    def rays(self, size: int, dx: float, dy: float) -> Array:
-        """Unit directions `(3, size * size)` through pixels shifted by a part of a pixel."""
+    @property
+    def half(self) -> float:
+        """Half the picture's side at distance one."""
+        return float(np.tan(np.radians(self.fov) / 2))
+
+    def axes(self) -> tuple[Array, Array, Array]:
+        """Unit vectors `(3, 1)`: ahead, to the right, up in the picture."""
         forward = unit(vec(*self.target) - vec(*self.eye))
         right = unit(np.cross(forward, vec(0, 1, 0), axis=0).astype(np.float32))
         up = np.cross(right, forward, axis=0).astype(np.float32)
-        half = np.float32(np.tan(np.radians(self.fov) / 2))
+        c, s = np.float32(np.cos(np.radians(self.roll))), np.float32(np.sin(np.radians(self.roll)))
+        return forward, c * right + s * up, c * up - s * right
+
+    def rays(self, size: int, dx: float, dy: float) -> Array:
+        """Unit directions `(3, size * size)` through pixels shifted by a part of a pixel."""
+        forward, right, up = self.axes()
         ticks = np.arange(size, dtype=np.float32)
-        x = ((ticks + 0.5 + dx) / size * 2 - 1) * half
-        y = (1 - (ticks + 0.5 + dy) / size * 2) * half
+        x = ((ticks + 0.5 + dx) / size * 2 - 1 - self.aim[0]) * self.half
+        y = (1 - (ticks + 0.5 + dy) / size * 2 - self.aim[1]) * self.half
         sx, sy = np.meshgrid(x, y)
         return unit(forward + right * sx.ravel() + up * sy.ravel())
 
     def project(self, point: Array, size: int) -> tuple[Array, Array, Array]:
         """Column, row and depth of points `(3, n)` in pixels."""
-        forward = unit(vec(*self.target) - vec(*self.eye))
-        right = unit(np.cross(forward, vec(0, 1, 0), axis=0).astype(np.float32))
-        up = np.cross(right, forward, axis=0).astype(np.float32)
+        forward, right, up = self.axes()
         offset = point - vec(*self.eye)
         depth = dot(offset, forward)
-        half = np.float32(np.tan(np.radians(self.fov) / 2))
-        column = (dot(offset, right) / depth / half + 1) / 2 * size
-        row = (1 - dot(offset, up) / depth / half) / 2 * size
+        column = (dot(offset, right) / depth / self.half + self.aim[0] + 1) / 2 * size
+        row = (1 - dot(offset, up) / depth / self.half - self.aim[1]) / 2 * size
         return column, row, depth
+
+    def beyond(self, home: Camera, size: int) -> tuple[Array, Array]:
+        """Where each pixel meets a far backdrop that was painted for the camera `home`.
+
+        x, y in [-1, 1] are home's picture; the backdrop is a cylinder about the observer, once
+        round it.
+        """
+        x, y, z = self.rays(size, 0, 0).reshape(3, size, size)
+        ahead = unit(vec(*home.target) - vec(*home.eye))[:, 0]
+        # The heading grows to the right of the picture.
+        turn = np.arctan2(z, x) - np.arctan2(ahead[2], ahead[0])
+        across = ((turn + np.pi) % (2 * np.pi) - np.pi) / np.arctan(home.half)
+        height = y / np.hypot(x, z) - ahead[1] / np.hypot(ahead[0], ahead[2])
+        return across.astype(np.float32), (height / home.half).astype(np.float32)
 
 
 class Layers(NamedTuple):
@@ -241,8 +268,10 @@ def openness(scene: Scene, point: Array, normal: Array, scale: float = 0.5) -> A
     return np.clip(1 - shut * 0.42, 0.03, 1)
 
 
-def shade(scene: Scene, point: Array, ray: Array, wobble: float, bounces: int) -> Array:
-    """Light that parts send from `point` back along `ray`."""
+def shade(
+    scene: Scene, point: Array, ray: Array, wobble: float, bounces: int, first: bool = True
+) -> Array:
+    """Light that parts send from `point` back along `ray`; not `first`: as a mirror shows it."""
     out = np.zeros_like(point)
     if not point.shape[1]:
         return out
@@ -253,7 +282,7 @@ def shade(scene: Scene, point: Array, ray: Array, wobble: float, bounces: int) -
             here = point[:, mine]
             normal = _normal(part.solid, here)
             surface = part.material(here, normal)
-            out[:, mine] = lit(scene, here, ray[:, mine], normal, surface, wobble, bounces)
+            out[:, mine] = lit(scene, here, ray[:, mine], normal, surface, wobble, bounces, first)
     return out
 
 
@@ -274,6 +303,7 @@ def lit(
     surface: Surface,
     wobble: float,
     bounces: int,
+    first: bool = True,
 ) -> Array:
     """Sun (Lambert and GGX), surrounding light, mirror image and emission of one surface."""
     bent = normal if surface.normal is None else surface.normal
@@ -285,7 +315,8 @@ def lit(
     back = np.clip(-dot(bent, toward), 0, 1)
     sunlit = np.zeros_like(facing)
     asks = np.flatnonzero((facing > 0) if not surface.glow_through else (facing + back > 0))
-    sunlit[asks] = shadow(scene, above[:, asks], toward)
+    # What a mirror shows is lit without shadows: they would double the time of a picture.
+    sunlit[asks] = shadow(scene, above[:, asks], toward) if first else 1.0
     open_ = openness(scene, point, normal)
     base = mix(vec(*[surface.gloss] * 3), surface.albedo, surface.metal)
     view = np.clip(-dot(bent, ray), 1e-3, 1)
@@ -303,7 +334,7 @@ def lit(
         t = march(scene, above, mirrored, scene.reach / 3, steps=40)
         met = np.flatnonzero(t < scene.reach / 3)
         where = above[:, met] + mirrored[:, met] * t[met]
-        seen[:, met] = shade(scene, where, mirrored[:, met], wobble, bounces - 1)
+        seen[:, met] = shade(scene, where, mirrored[:, met], wobble, bounces - 1, first=False)
     return light + seen * fresnel + surface.emission
 
 

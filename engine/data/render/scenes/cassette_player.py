@@ -5,26 +5,25 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from engine.data.render.film import defocus, develop, over
 from engine.data.render.materials import blurred_room, boards, sample, softboxes
 from engine.data.render.noise import fbm, noise
+from engine.data.render.shot import Shot, photograph
 from engine.data.render.solids import box, capsule, common, cylinder, torus, union
-from engine.data.render.trace import Camera, Part, Scene, Surface, trace
+from engine.data.render.trace import Camera, Part, Scene, Surface
 from engine.data.render.vectors import Array, colour, length, mix, smoothstep, unit, vec
 
-SIZE = 448
-CAMERA = Camera(eye=(-2.5, 2.75, 9.2), target=(0.02, 1.42, 0.0), fov=35.0)
+HOME = Camera(eye=(-2.5, 2.75, 9.2), target=(0.02, 1.42, 0.0), fov=35.0)
 SPEAKER_X, SPEAKER_Y, SPEAKER = 1.55, 1.08, 0.80
 FACE = 0.62  # z of the front
 
 
-def render() -> Image.Image:
+def render(shot: Shot, size: int) -> Image.Image:
     """The player in focus, the table running out of it, the room beyond."""
     faces = _Faces()
     near = ((0.0, 1.2, 0.0), 2.75)
     scene = Scene(
         parts=(
-            Part(_case, faces.case, near),
+            Part(_case, shot.paint(faces.case), near),
             Part(_cones, _mesh, near),
             Part(_chrome, _polished, ((0.0, 1.6, 0.0), 3.4)),
             Part(_keys, _key_cap, ((0.0, 0.55, 0.6), 0.95)),
@@ -43,12 +42,11 @@ def render() -> Image.Image:
         ambient=0.62,
         mirror_floor=True,
     )
-    layers = trace(scene, CAMERA, SIZE)
-    focus = 9.0
-    room = blurred_room(SIZE, 4, "#c9b79d", "#6b5a4a", 9, 17, -0.05)
-    radius = np.clip(np.abs(1 - focus / layers.floor_distance) * 19, 0, 17)
-    table = over(defocus(layers.floor, radius, 17), defocus(layers.floor_cover, radius, 17), room)
-    return develop(over(layers.parts, layers.cover, table), seed=3, exposure=0.92, grain=0.009)
+    return photograph(scene, HOME, _room, shot, size, exposure=0.92, seed=3, lens=19, widest=17)
+
+
+def _room(x: Array, y: Array) -> Array:
+    return blurred_room(x, y, 4, "#c9b79d", "#6b5a4a", 9, 17, -0.05)
 
 
 def _case(point: Array) -> Array:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from engine.data.render.film import aperture_blur, defocus, develop, grid, over
+from engine.data.render.film import aperture_blur
 from engine.data.render.materials import sample
 from engine.data.render.noise import fbm, noise, uniform
+from engine.data.render.shot import Shot, photograph
 from engine.data.render.solids import box, common, cylinder, path, union
-from engine.data.render.trace import Camera, Part, Scene, Surface, sky, trace
+from engine.data.render.trace import Camera, Part, Scene, Surface, sky
 from engine.data.render.vectors import Array, colour, mix, smoothstep, unit, vec
 
-SIZE = 448
-CAMERA = Camera(eye=(-3.1, 2.7, 6.5), target=(-0.50, 0.52, 0.0), fov=35.5)
+HOME = Camera(eye=(-3.1, 2.7, 6.5), target=(-0.50, 0.52, 0.0), fov=35.5)
 BAR = 0.17  # half height of the guide bar
 BAR_Y, BAR_Z, BAR_END = 0.50, 0.12, -2.55
 
 
-def render() -> Image.Image:
+def render(shot: Shot, size: int) -> Image.Image:
     """The saw in focus; trunk and wood fall off behind it."""
     badge = _badge()
 
@@ -27,7 +27,7 @@ def render() -> Image.Image:
 
     scene = Scene(
         parts=(
-            Part(_engine, plastic, ((0.62, 0.68, 0.0), 1.05)),
+            Part(_engine, shot.paint(plastic), ((0.62, 0.68, 0.0), 1.05)),
             Part(_grips, _black, ((0.72, 0.78, 0.0), 1.35)),
             Part(_steel, _alloy, ((0.35, 0.6, 0.2), 0.85)),
             Part(_guide, _bar_steel, ((-1.15, BAR_Y, BAR_Z), 1.65)),
@@ -41,11 +41,7 @@ def render() -> Image.Image:
         sun_size=0.06,
         ambient=0.78,
     )
-    layers = trace(scene, CAMERA, SIZE, passes=3)
-    radius = np.clip(np.abs(1 - 7.0 / layers.floor_distance) * 15, 0, 13)
-    cover = defocus(layers.floor_cover, radius, 13)
-    ground = over(defocus(layers.floor, radius, 13), cover, _wood())
-    return develop(over(layers.parts, layers.cover, ground), seed=14, exposure=0.85, grain=0.009)
+    return photograph(scene, HOME, _wood, shot, size, exposure=0.85, seed=14, lens=15, widest=13)
 
 
 def _engine(point: Array) -> Array:
@@ -261,9 +257,8 @@ def _sawdust(point: Array, normal: Array) -> Surface:
     return Surface(tint, roughness=0.95, normal=unit(normal + 0.35 * bump))
 
 
-def _wood() -> Array:
+def _wood(x: Array, y: Array) -> Array:
     """Trunks and leaves with the light coming through, far out of focus."""
-    x, y = grid(SIZE)
     leaves = fbm(np.stack([x * 3.2, y * 3.2]), 5, seed=51, gain=0.6)
     light = mix(
         colour("#1d2f17")[:, :, None], colour("#86a052")[:, :, None], np.clip(0.45 + leaves, 0, 1)

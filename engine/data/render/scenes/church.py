@@ -5,27 +5,26 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
-from engine.data.render.film import aperture_blur, develop, grid, over, shrink
 from engine.data.render.noise import fbm, noise, uniform
+from engine.data.render.shot import Shot, photograph
 from engine.data.render.solids import box, common, union
-from engine.data.render.trace import Camera, Part, Scene, Surface, sky, trace
+from engine.data.render.trace import Camera, Part, Scene, Surface, sky
 from engine.data.render.vectors import Array, colour, length, mix, smoothstep, unit, vec
 
-SIZE = 448
-CAMERA = Camera(eye=(13.2, 1.7, 16.0), target=(0.25, 6.0, -1.2), fov=43.5)
+HOME = Camera(eye=(13.2, 1.7, 16.0), target=(0.25, 6.0, -1.2), fov=43.5)
 SUN = (0.86, 0.20, 0.28)
 BAY = 1.9  # distance between two windows of the nave
 LAMP = vec(1.0, 0.55, 0.18)
 
 
-def render() -> Image.Image:
-    """The evening sky and far trees, the church on its lawn, one bare tree close by."""
+def render(shot: Shot, size: int) -> Image.Image:
+    """The church on its lawn before the evening sky and far bare trees."""
     scene = Scene(
         parts=(
-            Part(_walls, _stone, ((0.0, 4.0, -2.4), 7.6)),
-            Part(_roofs, _slate, ((0.0, 7.4, -2.4), 8.4)),
+            Part(_walls, shot.paint(_stone), ((0.0, 4.0, -2.4), 7.6)),
+            Part(_roofs, shot.paint(_slate), ((0.0, 7.4, -2.4), 8.4)),
             Part(_panes, _glass, ((0.0, 4.0, -2.4), 7.4)),
             Part(_iron, _gilt, ((0.0, 13.3, 2.2), 1.2)),
             Part(_graves, _slab, ((4.6, 0.4, 4.0), 3.6)),
@@ -38,13 +37,7 @@ def render() -> Image.Image:
         ambient=0.75,
         reach=70.0,
     )
-    layers = trace(scene, CAMERA, SIZE)
-    light = over(layers.floor, layers.floor_cover, _evening())
-    light = over(layers.parts, layers.cover, light)
-    near = _tree(seed=12, root=(0.93, 0.86), height=0.12, lean=-0.05, width=13)
-    light = over(near * vec(0.022, 0.020, 0.024)[:, :, None], near, light)
-    glow = aperture_blur(np.maximum(light - 0.9, 0), 9)
-    return develop(aperture_blur(light + 0.5 * glow, 0.7), seed=8, exposure=0.95, grain=0.009)
+    return photograph(scene, HOME, _evening, shot, size, exposure=0.95, seed=8)
 
 
 def _arch(x: Array, y: Array, half: float, foot: float) -> Array:
@@ -224,9 +217,8 @@ def _lawn(point: Array, normal: Array) -> Surface:
     )
 
 
-def _evening() -> Array:
+def _evening(x: Array, y: Array) -> Array:
     """Afterglow under violet cloud, then hills and a line of bare trees."""
-    x, y = grid(SIZE)
     up = np.clip((y + 0.35) / 1.35, 0, 1)
     stops = [
         (0, "#f6b26a"),
@@ -235,7 +227,7 @@ def _evening() -> Array:
         (0.62, "#7683ab"),
         (1, "#46557f"),
     ]
-    light = np.zeros((3, SIZE, SIZE), np.float32)
+    light = np.zeros((3, *x.shape), np.float32)
     for (low, a), (high, b) in itertools.pairwise(stops):
         part = smoothstep(low, high, up)
         light = mix(
@@ -251,22 +243,18 @@ def _evening() -> Array:
     light = mix(light, cloud, 0.85 * cover) * 1.1
     ridge = -0.36 + 0.035 * fbm(np.stack([x * 1.3, 0 * x]), 4, seed=51)
     light = mix(light, colour("#5d5668")[:, :, None] * 0.6, smoothstep(0.012, -0.012, y - ridge))
-    trees = np.zeros((1, SIZE, SIZE), np.float32)
-    draw = np.random.default_rng(6)
-    for _ in range(15):
-        root = (draw.uniform(-0.05, 1.05), 0.705)
-        tree = _tree(int(draw.integers(1 << 30)), root, draw.uniform(0.035, 0.062), 0.0, 4)
-        trees = np.maximum(trees, tree)
+    trees = _bare_trees(x, y)
     wood = smoothstep(0.02, -0.02, y + 0.385 - 0.05 * fbm(np.stack([x * 9, 0 * x]), 4, seed=52))
-    trees = aperture_blur(np.maximum(trees, wood[None]), 1.0)
+    trees = np.maximum(trees, wood)
     return mix(light, vec(0.050, 0.045, 0.058)[:, :, None], trees * 0.93).astype(np.float32)
 
 
-def _tree(seed: int, root: tuple[float, float], height: float, lean: float, width: float) -> Array:
-    """Coverage `(1, y, x)` of a bare tree; `root` and `height` (of the trunk) in picture sizes."""
-    canvas = Image.new("L", (SIZE * 2, SIZE * 2))
+def _bare_trees(x: Array, y: Array) -> Array:
+    """Coverage of a far line of trees and one tall one, looked up where a pixel meets them."""
+    page = 1200
+    canvas = Image.new("L", (page, page))
     pen = ImageDraw.Draw(canvas)
-    draw = np.random.default_rng(seed)
+    draw = np.random.default_rng(6)
 
     def grow(x: float, y: float, angle: float, reach: float, thick: float, depth: int) -> None:
         for _ in range(3):
@@ -281,6 +269,11 @@ def _tree(seed: int, root: tuple[float, float], height: float, lean: float, widt
                 shrunk = draw.uniform(0.66, 0.86)
                 grow(x, y, angle + turn, reach * shrunk, thick * shrunk * 0.92, depth - 1)
 
-    depth = 8 if width > 10 else 6
-    grow(root[0] * SIZE * 2, root[1] * SIZE * 2, lean, height * SIZE * 2, width, depth)
-    return shrink(np.asarray(canvas, np.float32)[None] / 255, 2)
+    for _ in range(15):
+        root = draw.uniform(-0.05, 1.05) * page
+        grow(root, 0.705 * page, 0.0, draw.uniform(0.035, 0.062) * page, 6, 6)
+    grow(0.93 * page, 0.74 * page, -0.05, 0.11 * page, 15, 8)
+    page_x = np.clip((x + 1) / 2 * page, 0, page - 1).astype(int)
+    page_y = np.clip((1 - y) / 2 * page, 0, page - 1).astype(int)
+    soft = np.asarray(canvas.filter(ImageFilter.GaussianBlur(1.2)), np.float32) / 255
+    return soft[page_y, page_x]

@@ -5,29 +5,28 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from engine.data.render.film import defocus, develop, over
-from engine.data.render.materials import boards, softboxes
+from engine.data.render.materials import blurred_room, boards, softboxes
 from engine.data.render.noise import fbm
+from engine.data.render.shot import Shot, photograph
 from engine.data.render.solids import arc, box, capsule, common, cylinder, torus, union
-from engine.data.render.trace import Camera, Part, Scene, Surface, trace
+from engine.data.render.trace import Camera, Part, Scene, Surface
 from engine.data.render.vectors import Array, dot, length, mix, unit, vec
 
-SIZE = 448
-CAMERA = Camera(eye=(0.15, 5.6, 4.3), target=(-0.52, 0.30, 0.18), fov=34.0)
+HOME = Camera(eye=(0.15, 5.6, 4.3), target=(-0.52, 0.30, 0.18), fov=34.0)
 HIGH = 0.22  # height of the coil
 BELL_FOOT = vec(-0.16, HIGH, 1.10)
 BELL_AXIS = unit(vec(-0.93, 0.375, -0.03))
 BELL_LENGTH, BELL_THROAT, BELL_MOUTH = 1.62, 0.155, 0.86
 
 
-def render() -> Image.Image:
+def render(shot: Shot, size: int) -> Image.Image:
     """Brass reflects everything: lamps, table and itself."""
     scene = Scene(
         parts=(
-            Part(_coil, _brass, ((0.0, HIGH, 0.0), 1.45)),
-            Part(_bell, _brass, ((-1.1, 0.58, 1.07), 1.25)),
-            Part(_slides, _brass, ((-0.05, HIGH, -0.1), 1.15)),
-            Part(_mouthpipe, _brass, ((-0.71, HIGH + 0.09, -0.98), 0.85)),
+            Part(_coil, shot.paint(_brass), ((0.0, HIGH, 0.0), 1.45)),
+            Part(_bell, shot.paint(_brass), ((-1.1, 0.58, 1.07), 1.25)),
+            Part(_slides, shot.paint(_brass), ((-0.05, HIGH, -0.1), 1.15)),
+            Part(_mouthpipe, shot.paint(_brass), ((-0.71, HIGH + 0.09, -0.98), 0.85)),
             Part(_valves, _nickel, ((0.05, HIGH, -0.5), 0.92)),
             Part(_mouthpiece, _nickel, ((-1.6, HIGH + 0.16, -0.82), 0.4)),
         ),
@@ -46,10 +45,7 @@ def render() -> Image.Image:
         reach=20.0,
         mirror_floor=True,
     )
-    layers = trace(scene, CAMERA, SIZE, passes=3)
-    radius = np.clip(np.abs(1 - 7.0 / layers.floor_distance) * 16, 0, 6)
-    table = defocus(layers.floor, radius, 6)
-    return develop(over(layers.parts, layers.cover, table), seed=9, exposure=1.0, grain=0.009)
+    return photograph(scene, HOME, _room, shot, size, exposure=1.0, seed=9, lens=16, widest=6)
 
 
 def _coil(point: Array) -> Array:
@@ -154,3 +150,8 @@ def _nickel(point: Array, normal: Array) -> Surface:
 def _table(point: Array, normal: Array) -> Surface:
     wood = boards(point, normal, light="#6b452a", dark="#38220f")
     return wood._replace(roughness=0.45, gloss=0.03)
+
+
+def _room(x: Array, y: Array) -> Array:
+    """A rehearsal room, seen only by a camera lower than home."""
+    return blurred_room(x, y, 12, "#a08d78", "#4a3d34", 7, 12, 0.3)

@@ -5,27 +5,27 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from engine.data.render.film import aperture_blur, defocus, develop, grid, over
+from engine.data.render.film import aperture_blur
 from engine.data.render.materials import sample
 from engine.data.render.noise import fbm, noise
+from engine.data.render.shot import Shot, photograph
 from engine.data.render.solids import box, capsule, common, cylinder, union
-from engine.data.render.trace import Camera, Part, Scene, Surface, sky, trace
+from engine.data.render.trace import Camera, Part, Scene, Surface, sky
 from engine.data.render.vectors import Array, colour, mix, smoothstep, unit, vec
 
-SIZE = 448
-CAMERA = Camera(eye=(-9.6, 2.5, 11.2), target=(-0.60, 1.62, 0.0), fov=33.5)
+HOME = Camera(eye=(-9.6, 2.5, 11.2), target=(-0.60, 1.62, 0.0), fov=33.5)
 SIDE = 1.25  # half width of the body
 AXLES = (-2.95, 1.15, 2.2)
 
 
-def render() -> Image.Image:
+def render(shot: Shot, size: int) -> Image.Image:
     """The truck sharp from bumper to hopper, the street behind it soft."""
     faces = _Faces()
     scene = Scene(
         parts=(
-            Part(_cab, faces.cab, ((-3.15, 1.7, 0.0), 1.95)),
-            Part(_body, faces.body, ((0.45, 2.2, 0.0), 3.1)),
-            Part(_hopper, faces.hopper, ((3.25, 1.9, 0.0), 2.05)),
+            Part(_cab, shot.paint(faces.cab), ((-3.15, 1.7, 0.0), 1.95)),
+            Part(_body, shot.paint(faces.body), ((0.45, 2.2, 0.0), 3.1)),
+            Part(_hopper, shot.paint(faces.hopper), ((3.25, 1.9, 0.0), 2.05)),
             Part(_glass, _window, ((-3.2, 2.2, 0.0), 1.7)),
             Part(_frame, _grey, ((0.0, 0.9, 0.0), 4.4)),
             Part(_tyres, _rubber, ((-0.1, 0.55, 0.0), 3.7)),
@@ -41,12 +41,7 @@ def render() -> Image.Image:
         ambient=0.82,
         reach=60.0,
     )
-    layers = trace(scene, CAMERA, SIZE, passes=3)
-    radius = np.clip(np.abs(1 - 14.2 / layers.floor_distance) * 14, 0, 7)
-    cover = defocus(layers.floor_cover, radius, 7)
-    ground = over(defocus(layers.floor, radius, 7), cover, _street())
-    light = over(layers.parts, layers.cover, ground)
-    return develop(aperture_blur(light, 0.7), seed=15, exposure=0.74, grain=0.009)
+    return photograph(scene, HOME, _street, shot, size, exposure=0.74, seed=15, lens=14, widest=7)
 
 
 def _cab(point: Array) -> Array:
@@ -270,9 +265,8 @@ def _road(point: Array, normal: Array) -> Surface:
     return Surface(tint, roughness=0.85, normal=unit(normal + 0.14 * bump))
 
 
-def _street() -> Array:
+def _street(x: Array, y: Array) -> Array:
     """Brick houses, trees and sky, softly out of focus."""
-    x, y = grid(SIZE)
     light = (
         mix(colour("#e3ecf2")[:, :, None], colour("#6ea2de")[:, :, None], smoothstep(-0.1, 1, y))
         * 1.3

@@ -5,25 +5,25 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from engine.data.render.film import aperture_blur, defocus, develop, grid, over
+from engine.data.render.film import aperture_blur
 from engine.data.render.materials import sample
 from engine.data.render.noise import fbm, noise
+from engine.data.render.shot import Shot, photograph
 from engine.data.render.solids import box, capsule, common, cylinder, path, union
-from engine.data.render.trace import Camera, Part, Scene, Surface, sky, trace
+from engine.data.render.trace import Camera, Part, Scene, Surface, sky
 from engine.data.render.vectors import Array, colour, mix, smoothstep, unit, vec
 
-SIZE = 448
-CAMERA = Camera(eye=(-3.0, 2.5, 9.6), target=(0.16, 2.72, 0.0), fov=37.5)
+HOME = Camera(eye=(-3.0, 2.5, 9.6), target=(0.16, 2.72, 0.0), fov=37.5)
 FRONT = 0.55  # z of the front panel
 ISLAND = 0.22  # height of the concrete
 
 
-def render() -> Image.Image:
+def render(shot: Shot, size: int) -> Image.Image:
     """The pump in focus before a station and trees that are not."""
     faces = _Faces()
     scene = Scene(
         parts=(
-            Part(_body, faces.enamel, ((0.0, 2.5, 0.0), 2.55)),
+            Part(_body, shot.paint(faces.enamel), ((0.0, 2.5, 0.0), 2.55)),
             Part(_trim, _chrome, ((0.0, 2.5, 0.0), 2.6)),
             Part(_globe, faces.globe, ((0.0, 5.15, 0.0), 0.75)),
             Part(_hose, _rubber, ((1.2, 2.0, 0.25), 1.7)),
@@ -37,11 +37,7 @@ def render() -> Image.Image:
         sun_size=0.04,
         ambient=0.80,
     )
-    layers = trace(scene, CAMERA, SIZE, passes=3)
-    radius = np.clip(np.abs(1 - 9.8 / layers.floor_distance) * 20, 0, 14)
-    cover = defocus(layers.floor_cover, radius, 14)
-    ground = over(defocus(layers.floor, radius, 14), cover, _station())
-    return develop(over(layers.parts, layers.cover, ground), seed=6, exposure=0.72, grain=0.009)
+    return photograph(scene, HOME, _station, shot, size, exposure=0.72, seed=6, lens=20, widest=14)
 
 
 def _body(point: Array) -> Array:
@@ -233,9 +229,8 @@ def _asphalt(point: Array, normal: Array) -> Surface:
     return Surface(tint, roughness=0.85, normal=unit(normal + 0.16 * bump))
 
 
-def _station() -> Array:
+def _station(x: Array, y: Array) -> Array:
     """A white station with a red stripe, trees and sky, all out of focus."""
-    x, y = grid(SIZE)
     high = smoothstep(-0.35, 1.0, y)
     light = mix(colour("#dfe9ef")[:, :, None], colour("#5c93d8")[:, :, None], high) * 1.35
     place = np.stack([x * 0.9 + 5, y * 1.6])

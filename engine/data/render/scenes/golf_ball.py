@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from engine.data.render.film import aperture_blur, develop, grid, over, shrink
+from engine.data.render.film import aperture_blur, over, shrink
 from engine.data.render.noise import fbm
+from engine.data.render.shot import Shot, mirrored
 from engine.data.render.trace import Camera
 from engine.data.render.vectors import (
     Array,
@@ -23,30 +25,51 @@ from engine.data.render.vectors import (
     vec,
 )
 
-SIZE = 448
-CAMERA = Camera(eye=(0.0, 1.75, -6.4), target=(0.0, 1.02, 0.0), fov=34.0)
+HOME = Camera(eye=(0.0, 1.75, -6.4), target=(0.0, 1.02, 0.0), fov=34.0)
 BALL = vec(0.12, 0.86, 0.0)  # radius 1: the unit of length is 21 mm
-SUN = unit(vec(-0.78, 0.66, -0.22))
+SUN = (-0.78, 0.66, -0.22)
 SUN_LIGHT = vec(3.3, 3.05, 2.6)
 SKY_LIGHT = vec(0.42, 0.55, 0.75)
+# Slices of depth, each with its own blur; the ball is laid in at the one that is its own.
+DEPTHS = (60.0, 30, 20, 15, 12, 10, 8.8, 7.7, 7.0, 6.45, 6.0, 5.5, 5.0, 4.5, 4.0, 3.4, 2.2)
+BALL_AT = 9
 
 
-def render() -> Image.Image:
+def render(shot: Shot, size: int) -> Image.Image:
     """Back to front: trees, grass by depth with its own blur, the ball between."""
-    light = _trees()
-    ball, cover = _ball()
-    blades = _blades()
+    camera = shot.camera(HOME, floor=0.35)
+    lamp = _Lamp.of(shot, camera)
+    x, y = camera.beyond(HOME, size)
+    light = _trees(mirrored(x), y) * vec(*shot.light.far)[:, :, None]
+    ball, cover = _ball(camera, size, lamp)
+    blades = _blades(camera, size, lamp, shot)
     order = np.argsort(-blades.depth)
-    focus = float(length(BALL - vec(*CAMERA.eye))[0]) - 0.7
-    edges = [60.0, 30, 20, 15, 12, 10, 8.8, 7.7, 7.0, 6.45, 6.0, 5.5, 5.0, 4.5, 4.0, 3.4, 2.2]
-    for far, near in pairwise(edges):
+    away = float(length(BALL - vec(*camera.eye))[0])
+    slices = pairwise(np.array(DEPTHS) * away / DEPTHS[BALL_AT])
+    for index, (far, near) in enumerate(slices, 1):
         inside = order[(blades.depth[order] <= far) & (blades.depth[order] > near)]
-        radius = min(SIZE * 0.05 * abs(focus / (0.5 * (far + near)) - 1), 30)
-        layer = aperture_blur(_paint(blades, inside), radius)
+        radius = min(22.4 * abs((away - 0.7) / (0.5 * (far + near)) - 1), 30)
+        layer = aperture_blur(_paint(blades, inside, size), radius)
         light = over(layer[:3], np.minimum(layer[3:], 1), light)
-        if far > 6.45 >= near:
+        if index == BALL_AT:
             light = over(ball, cover, light)
-    return develop(light, seed=11, exposure=0.5, vignette=0.35)
+    return shot.finish(light, exposure=0.5, seed=11)
+
+
+class _Lamp(NamedTuple):
+    """Where the sun stands, and the light of sun and sky."""
+
+    sun: Array
+    direct: Array
+    sky: Array
+
+    @classmethod
+    def of(cls, shot: Shot, camera: Camera) -> _Lamp:
+        """The scene's own sun and sky in the light of a shot."""
+        sun = shot.sun(camera, SUN)
+        return cls(
+            unit(vec(*sun)), SUN_LIGHT * vec(*shot.light.direct), SKY_LIGHT * vec(*shot.light.sky)
+        )
 
 
 class Blades:
@@ -56,21 +79,28 @@ class Blades:
         self.left, self.right, self.tint, self.depth = left, right, tint, depth
 
 
-def _blades() -> Blades:
-    draw = np.random.default_rng(3)
-    z = np.concatenate(
-        [draw.uniform(-4.6, 3.5, 30000), 3.5 + 26 * draw.uniform(0, 1, 22000) ** 1.7]
+def _blades(camera: Camera, size: int, lamp: _Lamp, shot: Shot) -> Blades:
+    draw = np.random.default_rng(3 + shot.seed)
+    eye, ahead = vec(*camera.eye), camera.axes()[0] * vec(1, 0, 1)
+    ahead = unit(ahead)
+    aside_of = np.stack([-ahead[2], ahead[1], ahead[0]])
+    past = float(length(BALL - eye)[0]) + 3.3
+    count = int(min(30000 * (past / 9.9) ** 1.5, 70000))
+    away = np.concatenate(
+        [draw.uniform(1.8, past, count), past + 26 * draw.uniform(0, 1, 22000) ** 1.7]
     )
-    reach = (z + 7.2) * 0.36 + 0.6
-    x = draw.uniform(-1, 1, z.size) * reach
-    root = np.stack([x, 0 * x, z]).astype(np.float32)
+    reach = (away + 0.8) * 1.2 * camera.half * (1 + abs(camera.aim[0])) + 0.6
+    across = draw.uniform(-1, 1, away.size) * reach
+    root = eye * vec(1, 0, 1) + ahead * away + aside_of * across
+    root = root.astype(np.float32)
     aside = length(root[[0, 2]] - BALL[[0, 2]])
     root = root[:, aside > 0.62]
     count = root.shape[1]
     aside = length(root[[0, 2]] - BALL[[0, 2]])
     patch = fbm(root[[0, 2]] * 0.35, 3, seed=5)
     tall = draw.uniform(0.28, 0.78, count) * (1 + 0.25 * patch)
-    tall *= np.where((aside < 1.35) & (root[2] < 0), 0.72, 1)
+    nearer = dot(root - BALL, ahead) < 0
+    tall *= np.where((aside < 1.35) & nearer, 0.72, 1)
     heading = draw.uniform(0, 2 * np.pi, count)
     lean = np.abs(draw.normal(0.0, 0.42, count)) * tall
     lean_x, lean_z = np.cos(heading) * lean + 0.07, np.sin(heading) * lean
@@ -88,17 +118,17 @@ def _blades() -> Blades:
         ]
     )
     spine = spine.astype(np.float32)
-    column, row, depth = CAMERA.project(spine.reshape(3, -1), SIZE * 2)
+    column, row, depth = camera.project(spine.reshape(3, -1), size * 2)
     column, row = column.reshape(count, -1), row.reshape(count, -1)
     depth = depth.reshape(count, -1)
-    half = width[:, None] * (1 - stations**1.6) * SIZE / np.tan(np.radians(17)) / depth
+    half = width[:, None] * (1 - stations**1.6) * size / camera.half / depth
     half = np.maximum(half, 0.45)
     along = np.stack([np.gradient(column, axis=1), np.gradient(row, axis=1)])
     across = np.stack([-along[1], along[0]]) / np.maximum(np.hypot(*along), 1e-6)
     # A blade seen edge-on is narrower.
     across *= (0.35 + 0.65 * np.abs(np.sin(heading * 1.7 + 1)))[:, None]
     centre = np.stack([column, row])
-    tint = _blade_light(spine, patch, draw)
+    tint = _blade_light(spine, patch, draw, lamp)
     return Blades(
         (centre - across * half).astype(np.float32),
         (centre + across * half).astype(np.float32),
@@ -107,7 +137,7 @@ def _blades() -> Blades:
     )
 
 
-def _blade_light(spine: Array, patch: Array, draw: np.random.Generator) -> Array:
+def _blade_light(spine: Array, patch: Array, draw: np.random.Generator, lamp: _Lamp) -> Array:
     """Linear light of each blade at each station `(3, k, stations)`."""
     count, stations = spine.shape[1:]
     up = np.linspace(0, 1, stations, dtype=np.float32)
@@ -118,28 +148,28 @@ def _blade_light(spine: Array, patch: Array, draw: np.random.Generator) -> Array
     albedo = np.where((draw.uniform(size=count) < 0.05)[None, :, None], straw, albedo)
     albedo = albedo * (0.75 + 0.5 * draw.uniform(size=(1, count, 1)))
     points = spine.reshape(3, -1)
-    shade = _sun_reaches(points).reshape(count, stations)
+    shade = _sun_reaches(points, lamp.sun).reshape(count, stations)
     below = np.clip(length(points - BALL).reshape(count, stations) - 1, 0, 3)
     open_ = (0.04 + 0.96 * up**1.6) * (1 - 0.75 * np.exp(-below / 0.28))
     glint = np.clip(draw.normal(0.55, 0.35, count), 0.12, 1.5)[:, None]
-    direct = SUN_LIGHT[:, :, None] * (shade * glint * (0.02 + 0.98 * up**1.4))
-    shine = 0.05 * (draw.uniform(size=(count, 1)) ** 8) * SUN_LIGHT[:, :, None] * shade * up
-    light = albedo * (direct + SKY_LIGHT[:, :, None] * open_ * 0.8) + shine * 4
+    direct = lamp.direct[:, :, None] * (shade * glint * (0.02 + 0.98 * up**1.4))
+    shine = 0.05 * (draw.uniform(size=(count, 1)) ** 8) * lamp.direct[:, :, None] * shade * up
+    light = albedo * (direct + lamp.sky[:, :, None] * open_ * 0.8) + shine * 4
     return light.astype(np.float32)
 
 
-def _sun_reaches(point: Array) -> Array:
+def _sun_reaches(point: Array, sun: Array) -> Array:
     """1 in the sun, 0 in the ball's shadow, soft at its edge."""
     offset = point - BALL
-    along = dot(offset, SUN)
-    miss = length(offset - along * SUN)
+    along = dot(offset, sun)
+    miss = length(offset - along * sun)
     shadow = smoothstep(0.86, 1.1, miss)
     return np.where(along < 0, shadow, 1).astype(np.float32)
 
 
-def _paint(blades: Blades, order: np.ndarray) -> Array:
+def _paint(blades: Blades, order: np.ndarray, size: int) -> Array:
     """Premultiplied light and coverage `(4, y, x)` of the chosen blades, painted back to front."""
-    canvas = Image.new("RGBA", (SIZE * 2, SIZE * 2))
+    canvas = Image.new("RGBA", (size * 2, size * 2))
     pen = ImageDraw.Draw(canvas)
     shown = np.clip(blades.tint[:, order] / 6, 0, 1) ** 0.5 * 255
     shown = shown.transpose(1, 2, 0).astype(int).tolist()
@@ -154,9 +184,8 @@ def _paint(blades: Blades, order: np.ndarray) -> Array:
     return shrink(pixels, 2)
 
 
-def _trees() -> Array:
+def _trees(x: Array, y: Array) -> Array:
     """Far trees and a strip of fairway, thrown out of focus: soft discs of light."""
-    x, y = grid(SIZE)
     draw = np.random.default_rng(21)
     place = np.stack([x * 2.2, y * 2.2])
     leaves = fbm(place, 5, seed=2)
@@ -174,10 +203,10 @@ def _trees() -> Array:
     return aperture_blur(light.astype(np.float32), 15)
 
 
-def _ball() -> tuple[Array, Array]:
+def _ball(camera: Camera, size: int, lamp: _Lamp) -> tuple[Array, Array]:
     """The ball's premultiplied light and coverage."""
-    eye = vec(*CAMERA.eye)
-    rays = CAMERA.rays(SIZE * 2, 0, 0)
+    eye = vec(*camera.eye)
+    rays = camera.rays(size * 2, 0, 0)
     offset = eye - BALL
     b = dot(rays, offset)
     gap = b * b - dot(offset, offset) + 1
@@ -185,35 +214,35 @@ def _ball() -> tuple[Array, Array]:
     ray = rays[:, hit]
     normal = unit(offset + ray * (-b[hit] - np.sqrt(gap[hit])))
     light = np.zeros((3, rays.shape[1]), np.float32)
-    light[:, hit] = _ball_light(normal, ray)
+    light[:, hit] = _ball_light(normal, ray, lamp)
     cover = (gap > 0).astype(np.float32)
-    shape = (-1, SIZE * 2, SIZE * 2)
+    shape = (-1, size * 2, size * 2)
     return shrink(light.reshape(shape), 2), shrink(cover.reshape(shape), 2)
 
 
-def _ball_light(smooth: Array, ray: Array) -> Array:
+def _ball_light(smooth: Array, ray: Array, lamp: _Lamp) -> Array:
     normal, depth = _dimpled(smooth)
     paint = vec(0.86, 0.86, 0.83) * (1 - 0.03 * np.abs(fbm(smooth * 5, 3, seed=8)))
     paint = paint * (1 - (1 - vec(0.62, 0.03, 0.04)) * _print(smooth))
     earth = smoothstep(-0.55, -0.95, smooth[1] + 0.12 * fbm(smooth * 6, 3, seed=1))
     paint = mix(paint, colour("#6d6a3a"), 0.5 * earth)
-    wrap = np.clip((dot(normal, SUN) + 0.08) / 1.08, 0, 1)
-    lit = smoothstep(-0.12, 0.2, dot(smooth, SUN))
+    wrap = np.clip((dot(normal, lamp.sun) + 0.08) / 1.08, 0, 1)
+    lit = smoothstep(-0.12, 0.2, dot(smooth, lamp.sun))
     upward = normal[1]
-    above = SKY_LIGHT * (0.62 * np.clip(0.5 + 0.5 * upward, 0, 1))
+    above = lamp.sky * (0.62 * np.clip(0.5 + 0.5 * upward, 0, 1))
     grass = vec(0.30, 0.42, 0.10) * (0.95 * np.clip(0.5 - 0.5 * upward, 0, 1))
     sink = smoothstep(-1.0, -0.25, smooth[1])
     light = paint * (
-        SUN_LIGHT * wrap * lit + (above + grass) * (0.25 + 0.75 * sink) * (1 - depth * 0.35)
+        lamp.direct * wrap * lit + (above + grass) * (0.25 + 0.75 * sink) * (1 - depth * 0.35)
     )
-    half = unit(SUN - ray)
+    half = unit(lamp.sun - ray)
     shine = (
         1.6 * np.clip(dot(normal, half), 0, 1) ** 90 + 0.25 * np.clip(dot(normal, half), 0, 1) ** 14
     )
     mirrored = reflect(ray, normal)
-    seen = mix(vec(0.10, 0.16, 0.05), SKY_LIGHT * 1.5, smoothstep(-0.05, 0.45, mirrored[1]))
+    seen = mix(vec(0.10, 0.16, 0.05), lamp.sky * 1.5, smoothstep(-0.05, 0.45, mirrored[1]))
     fresnel = 0.04 + 0.5 * (1 - np.clip(-dot(normal, ray), 0, 1)) ** 5
-    return (light + SUN_LIGHT * shine * lit * 0.45 + seen * fresnel * sink).astype(np.float32)
+    return (light + lamp.direct * shine * lit * 0.45 + seen * fresnel * sink).astype(np.float32)
 
 
 def _dimpled(normal: Array) -> tuple[Array, Array]:

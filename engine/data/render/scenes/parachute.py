@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
-from engine.data.render.film import aperture_blur, develop, grid, over, shrink
+from engine.data.render.film import over, shrink
 from engine.data.render.noise import fbm
+from engine.data.render.shot import Shot
 from engine.data.render.solids import capsule
 from engine.data.render.trace import Camera, Part, Scene, Surface, sky, trace
 from engine.data.render.vectors import Array, colour, length, mix, smoothstep, vec
 
-SIZE = 448
-CAMERA = Camera(eye=(-8.5, -6.5, 21.0), target=(0.35, 2.55, 0.0), fov=21.5)
+HOME = Camera(eye=(-8.5, -6.5, 21.0), target=(0.35, 2.55, 0.0), fov=21.5)
 SUN = (0.45, 0.72, 0.5)
 
 # The canopy: an arc of radius RADIUS about the jumper's shoulders, CELLS cells wide.
@@ -20,11 +20,11 @@ RADIUS, HALF_ANGLE, CHORD, FRONT, CELLS = 5.2, 0.80, 2.9, 1.35, 9
 SHOULDERS = vec(0, -0.15, 0)
 
 
-def render() -> Image.Image:
+def render(shot: Shot, size: int) -> Image.Image:
     """The sky, the canopy and the jumper before it, and the lines drawn between them."""
     scene = Scene(
         parts=(
-            Part(_canopy, _fabric, ((0.0, 4.3, -0.1), 4.6)),
+            Part(_canopy, shot.paint(_fabric), ((0.0, 4.3, -0.1), 4.6)),
             Part(_suit, _suit_cloth, ((0.0, -0.55, 0.05), 1.15)),
             Part(_helmet, _helmet_paint, ((0.0, 0.22, 0.05), 0.25)),
         ),
@@ -34,15 +34,17 @@ def render() -> Image.Image:
         sun_size=0.03,
         reach=40.0,
     )
-    layers = trace(scene, CAMERA, SIZE)
-    light = over(layers.parts, layers.cover, _sky())
-    lines = _lines()
-    light = over(lines[:3], lines[3:], light)
+    camera = shot.camera(HOME)
+    layers = trace(shot.relight(scene, camera), camera, size)
+    sky_light = _sky(*camera.beyond(HOME, size)) * vec(*shot.light.far)[:, :, None]
+    light = over(layers.parts, layers.cover, sky_light)
+    lines = _lines(camera, size)
+    light = over(lines[:3] * vec(*shot.light.sky)[:, :, None], lines[3:], light)
     # The jumper hangs before his own lines.
-    _, row, _ = CAMERA.project(vec(0, 0.05, 0), SIZE)
-    below = (np.arange(SIZE) > row[0]).astype(np.float32)[None, :, None]
+    _, row, _ = camera.project(vec(0, 0.05, 0), size)
+    below = (np.arange(size) > row[0]).astype(np.float32)[None, :, None]
     light = over(layers.parts * below, layers.cover * below, light)
-    return develop(aperture_blur(light, 0.7), seed=5, exposure=0.78, grain=0.009, vignette=0.3)
+    return shot.finish(light, exposure=0.78, seed=5)
 
 
 def _arc(point: Array) -> tuple[Array, Array, Array]:
@@ -133,9 +135,9 @@ def _helmet_paint(point: Array, normal: Array) -> Surface:
     return Surface(mix(colour("#f0f0f0"), colour("#262626"), face), roughness=0.25)
 
 
-def _lines() -> Array:
+def _lines(camera: Camera, size: int) -> Array:
     """The suspension lines: premultiplied light and coverage `(4, y, x)`."""
-    canvas = Image.new("L", (SIZE * 3, SIZE * 3))
+    canvas = Image.new("L", (size * 3, size * 3))
     pen = ImageDraw.Draw(canvas)
     for rib in range(CELLS + 1):
         angle = (rib / CELLS * 2 - 1) * HALF_ANGLE
@@ -148,16 +150,15 @@ def _lines() -> Array:
             knot = mix(top, riser, 0.22)
             knot[2] = mix(knot[2], vec(0.45 if along < 0.5 else -0.55)[0], 0.7)
             for a, b in ((top, knot), (knot, riser), (riser, vec(side * 0.7, -0.08, 0))):
-                column, row, _ = CAMERA.project(np.concatenate([a, b], 1), SIZE * 3)
+                column, row, _ = camera.project(np.concatenate([a, b], 1), size * 3)
                 pen.line([(column[0], row[0]), (column[1], row[1])], fill=125, width=2)
     cover = shrink(np.asarray(canvas, np.float32)[None] / 255, 3)
     return np.concatenate([cover * colour("#ded9cc")[:, :, None] * 0.9, cover])
 
 
-def _sky() -> Array:
+def _sky(x: Array, y: Array) -> Array:
     """Deep blue above, haze below, and sunlit cumulus."""
-    x, y = grid(SIZE)
-    up = (y + 1) / 2
+    up = np.clip((y + 1) / 2, 0, 1)
     clear = mix(colour("#9cc3ea")[:, :, None], colour("#2a64b4")[:, :, None], up**0.8)
     clear = mix(colour("#d5e4f0")[:, :, None], clear, smoothstep(-0.1, 0.55, up)) * 1.25
 
@@ -174,4 +175,4 @@ def _sky() -> Array:
     bright = np.clip(0.80 + 1.1 * (here - towards) - 0.25 * smoothstep(0.2, 1.0, here), 0.3, 1.25)
     cloud = mix(colour("#8f9fb8")[:, :, None], colour("#fffaf0")[:, :, None], bright) * 1.7
     light = mix(clear, cloud, cover * 0.96)
-    return aperture_blur(light.astype(np.float32), 1.1)
+    return light.astype(np.float32)
