@@ -22,6 +22,7 @@ from engine.studio import Request, class_index
 SELF = "What the model sees"
 ANY, ONE = "anything else", "a class I choose"
 MOST_SEED = 2**53
+MOST_OTHERS = 16
 # Constant template, driven by Python's value alone: gradio undoes what JS does to a template.
 PICK = """
 element.addEventListener('click', (event) => {
@@ -114,11 +115,21 @@ def request(weights: Path | None, names: Sequence[str], values: Sequence[Any]) -
         label=None if label == SELF else class_index(classes, str(label)),
         target=class_index(classes, str(target)) if goal == ONE else None,
         seed=int(seed),
-        others=tuple(str(each) for each in others or ()),
+        others=_shown_to(others),
         weights=weights,
         bfloat16=bool(bfloat16),
         stranger=stranger(str(source), str(model), weights),
     )
+
+
+def _shown_to(others: Any) -> tuple[str, ...]:
+    """The models to show a result to, each once; raises BadTask."""
+    names = tuple(dict.fromkeys(str(each) for each in others or ()))
+    if len(names) > MOST_OTHERS:
+        raise BadTask(
+            f"A result can be shown to {MOST_OTHERS} other models at most.", "Choose fewer."
+        )
+    return names
 
 
 def picture(start: Request | None) -> dict[str, Any]:

@@ -149,7 +149,7 @@ def picture(panel: Any) -> None:
     panel.strip.pick(pick, None, shown, **QUICK)
     panel.source.change(None, js="() => { window.labPicked = null; }", **PRIVATE)
     asked = [panel.picture, panel.source]
-    panel.picture.upload(take, asked, shown, preprocess=False, **PRIVATE)
+    panel.picture.upload(take, asked, shown, preprocess=False, concurrency_limit=4, **PRIVATE)
     panel.picture.clear(clear, None, shown, **QUICK)
 
 

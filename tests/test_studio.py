@@ -19,6 +19,7 @@ from engine.core.errors import BadTask
 from engine.core.streams import Streams
 from engine.data.decode import fit
 from engine.data.samples import load_sample
+from engine.evaluate import familiar
 from engine.model import zoo
 from engine.model.task import Task
 
@@ -226,3 +227,16 @@ def test_transfers_are_judged_by_the_other_model(picture: Image.Image) -> None:
     (transfer,) = result.transfers
     assert transfer.clean == result.name(result.clean.top)
     assert transfer.adversarial == result.name(result.adversarial.top)
+
+
+def test_a_picture_of_no_class_it_knows_may_leave_a_model_unsure() -> None:
+    """Said by the card's threshold on the clean picture's largest logit, and by nothing else."""
+    measured = familiar.of(zoo.card("vit_imagenette"))
+    assert measured is not None
+    seen = set()
+    for image in (load_sample("golf_ball"), Image.new("RGB", (200, 200), (90, 90, 90))):
+        made = studio.Request(image, "vit_imagenette", recipe("fgsm", eps=0), views=False)
+        result = studio.Run(made).result()
+        assert result.unsure == (result.clean.logit < measured.threshold)
+        seen.add(result.unsure)
+    assert seen == {False, True}

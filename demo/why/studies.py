@@ -106,8 +106,13 @@ def _name(source: str) -> str:
 def _read(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
-    data = json.loads(path.read_text(encoding="utf-8"))
-    if data.get("schema") != SCHEMA:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        schema = data.get("schema")
+    except (OSError, ValueError, AttributeError, RecursionError) as damage:
+        log.warning("%s could not be read (%s)", path.name, type(damage).__name__)
+        return None
+    if schema != SCHEMA:
         log.warning("%s is not of the schema %s", path.name, SCHEMA)
         return None
     return data

@@ -181,13 +181,19 @@ def test_the_verdict_follows_the_scrubber(visit: Visit) -> None:
     page.wait_for_selector("#lab-headline .lab-pill-yes")
 
 
-@SMALL
+@pytest.mark.parametrize(
+    "visit",
+    [(1280, 720, "light"), (1366, 768, "light"), (1280, 800, "light"), (1024, 768, "light")],
+    indirect=True,
+    ids=lambda size: f"{size[0]}x{size[1]}",
+)
 def test_picture_button_and_verdict_are_on_the_first_screen(visit: Visit) -> None:
     page = visit.page
+    height = page.viewport_size["height"]
     for what in ("#run", "#lab-headline .lab-headline", "#lab-pair canvas", "#attack", "#knob-eps"):
         box = page.locator(what).first.bounding_box()
         assert box is not None, what
-        assert box["y"] + box["height"] <= 720, what
+        assert box["y"] + box["height"] <= height, what
     assert page.evaluate("scrollY") == 0
 
 
@@ -305,3 +311,36 @@ def test_other_pages_are_found_again_as_they_were_left(visit: Visit, path: str) 
         assert page.get_attribute("[data-sample=church]", "aria-pressed") == "true"
     page.reload()
     visit.status("Finished")
+
+
+def test_a_model_that_knows_more_is_one_click_away(browser: Any, tmp_path: Any) -> None:
+    """A weights folder holds a thousand-class model; whoever picks a cat is offered it."""
+    import timm
+    import torch
+    from safetensors.torch import save_model
+
+    from demo.chrome import launch_settings
+    from demo.page import build
+
+    torch.manual_seed(0)
+    model = timm.create_model("test_vit", pretrained=False)
+    save_model(model, str(tmp_path / "test_vit.safetensors"))
+    demo = build(tmp_path)
+    _, url, _ = demo.launch(
+        prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_settings()
+    )
+    visit = Visit(browser, url.rstrip("/"), 1280, 720, "light")
+    try:
+        page = visit.page
+        assert not page.is_visible("#imagenet")
+        page.click("[data-sample=cat]")
+        page.wait_for_selector("#knows :text('No class of this model fits')")
+        page.click("#imagenet")
+        page.wait_for_selector("#knows :text('1,000 classes')")
+        page.wait_for_function("!document.querySelector('#imagenet')?.offsetWidth")
+        page.click("#run")
+        visit.status("Finished: 10 steps")
+        assert "has no class" not in headline(page)
+    finally:
+        visit.close()
+        demo.close()

@@ -14,6 +14,7 @@ import pytest
 from demo import first_run, stored
 from demo.transfer import first as transfer_first
 from demo.why import first as why_first
+from demo.why import studies
 
 ROOT = Path(__file__).parents[2]
 WHOLE = json.dumps({"made_of": "these weights", "message": {"said": "×2"}}, ensure_ascii=False)
@@ -99,3 +100,9 @@ def test_the_app_starts_without_what_is_missing(missing: str, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr[-3000:]
     assert int(done.stdout.split()[-1]) > 50
     assert "missing" in done.stderr
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"[" * 100_000])
+def test_a_damaged_study_is_left_out(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "study.json").write_bytes(content)
+    assert studies._read(tmp_path / "study.json") is None
