@@ -23,7 +23,7 @@ from engine.core.errors import EngineError
 log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_UPDATES = 0.2
-SECONDS_UNREAD = 10.0
+SECONDS_UNREAD = 5.0
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 QUICK: dict[str, Any] = {"queue": False, **PRIVATE}
 # Who watches waits for others and holds nothing, so all may at once.

@@ -1,6 +1,6 @@
 """The heat map on the page before anyone presses Run: `python -m demo.transfer.first FOLDER`.
 
-The samples are too few and too easy to tell attacks apart, so what stands there first is every
+Twenty-one samples are too few to tell attacks apart, so what stands there first is every
 bundled classifier against every other on a folder of photographs (`val` of Imagenette for the file
 that ships), at the papers' budget. It is shown only while the weights are those it was measured on.
 """

@@ -18,7 +18,6 @@ from engine.data import archive, quarantine, table
 from engine.data.archive import Member
 from engine.data.decode import SUFFIXES, brief
 from engine.data.labels import folded, spellings
-from engine.data.render.scenes import PICTURES
 from engine.evaluate.transfer import Picture
 
 MOST_PICTURES = 64
@@ -69,9 +68,10 @@ class _Found(NamedTuple):
 
 def samples() -> Labelled:
     """The bundled samples whose class is known."""
-    labels = {each.id: each.label for each in PICTURES}
     found = tuple(
-        Picture(each.path, labels[each.id]) for each in pictures.listed() if each.id in labels
+        Picture(each.path, each.label)
+        for each in pictures.listed()
+        if each.kind == "rendered" and each.label is not None
     )
     return Labelled(found, len(found), bundled=True)
 
