@@ -1,13 +1,60 @@
-"""One thread per test process: two workers on two cores do not wait for each other's barriers."""
+"""One thread per test process: two workers on two cores do not wait for each other's barriers.
+
+And one served page and one browser for all browser tests; nothing but this machine may be asked.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+import pytest
 import torch
 
 torch.set_num_threads(1)
+sys.path.insert(0, str(Path(__file__).parent / "demo"))
+
+from visitor import CHROMIUM, FLAGS, Visit
+
+
+@pytest.fixture(scope="session")
+def served() -> Iterator[str]:
+    """The address of the page, served as app.py serves it, with the bundled models only."""
+    from demo.chrome import launch_settings
+    from demo.page import build
+
+    os.environ.pop("LAB_WEIGHTS", None)
+    demo = build()
+    _, url, _ = demo.launch(
+        prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_settings()
+    )
+    yield url.rstrip("/")
+    demo.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    if not CHROMIUM.exists() and not os.environ.get("CI"):
+        pytest.skip(f"{CHROMIUM} is not installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def visit(browser: Any, served: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    """A fresh visitor; parametrise indirectly with (width, height, theme)."""
+    width, height, theme = getattr(request, "param", (1440, 900, "light"))
+    found = Visit(browser, served, width, height, theme)
+    yield found
+    found.close()

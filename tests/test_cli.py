@@ -285,7 +285,7 @@ def test_ablate_measures_settings_against_mifgsm(
         ("mifgsm", 4),
         ("tgr", 4),
     ]
-    assert {(each["recipe"]["steps"], each["pictures"]) for each in report["entries"]} == {(1, 2)}
+    assert {(each["recipe"]["steps"], each["images"]) for each in report["entries"]} == {(1, 2)}
     assert report["entries"][0]["gain"][0] == 0
     _, table, _ = run(capsys, *words, *quick)
     assert table.startswith("| setting | eps |")

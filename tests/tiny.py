@@ -101,7 +101,11 @@ def wrap(module: nn.Module, name: str = "tiny") -> Victim:
 
 
 def victim(name: str = "vit", seed: int = 0) -> Victim:
-    return wrap(shaken(MODULES[name](), seed), name)
+    """The same weights in every process, whatever was drawn before."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = MODULES[name]()
+    return wrap(shaken(module, seed), name)
 
 
 def task(b: int = 2, seed: int = 0, *, targeted: bool = False) -> Task:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
+from visitor import alone
 
 from demo.desk import LINE, OPENING, SHOWN, STATUS, Busy, Desk, Mail, Work, watch
 
@@ -133,7 +133,7 @@ async def _watched(desk: Desk, made: Work, **settings: Any) -> list[Any]:
 def test_who_comes_late_is_told_where_it_stands_and_the_end(desk: Desk) -> None:
     made = desk.submit(work("a", says(1, 2, 3)))
     finish(made)
-    assert asyncio.run(_watched(desk, made)) == [(SHOWN, 3)]
+    assert alone(_watched(desk, made)) == [(SHOWN, 3)]
 
 
 def test_who_waits_is_told_their_place_in_the_line(desk: Desk) -> None:
@@ -153,7 +153,7 @@ def test_who_waits_is_told_their_place_in_the_line(desk: Desk) -> None:
             gate.set()
         return seen
 
-    assert asyncio.run(look()) == [(LINE, 1), (SHOWN, "b")]
+    assert alone(look()) == [(LINE, 1), (SHOWN, "b")]
 
 
 def test_nobody_is_watched_for_who_has_gone_and_the_work_goes_on(desk: Desk) -> None:
@@ -166,7 +166,7 @@ def test_nobody_is_watched_for_who_has_gone_and_the_work_goes_on(desk: Desk) -> 
     made = desk.submit(work("a", act))
     while desk.before(made):
         time.sleep(0.01)
-    assert asyncio.run(_watched(desk, made, present=lambda: False)) == []
+    assert alone(_watched(desk, made, present=lambda: False)) == []
     gate.set()
     finish(made)
     assert made.mail.kept == ["done"]

@@ -33,11 +33,11 @@ def test_it_agrees_with_a_run_of_today(fresh: dict[str, Any]) -> None:
     # Float32 sums differ between machines; an attack of ten signed steps lets that grow a little.
     for kept, made in zip(stored["probabilities"], fresh["probabilities"], strict=True):
         assert kept == pytest.approx(made, abs=0.05)
-    assert stored["verdict"]["linf"] == fresh["verdict"]["linf"] == 4
+    assert stored["verdict"]["linf"] == fresh["verdict"]["linf"] == 8
 
 
 def test_it_shows_what_the_page_promises(fresh: dict[str, Any]) -> None:
-    """Fooled, unseen by eye (4/255), and random noise of the same size does not fool."""
+    """Fooled, hardly seen by eye (8/255), and random noise of the same size does not fool."""
     assert fresh["verdict"]["success"]
     assert fresh["tops"][0]["name"] == fresh["tops"][-1]["name"] == "golf ball"
 

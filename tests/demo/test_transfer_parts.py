@@ -35,7 +35,7 @@ def test_one_budget_for_all() -> None:
     made = at_one_budget(("mifgsm", "fgsm"), 4, 7)
     assert [(each.eps * 255, each.steps) for each in made] == [(4, 7), (4, 1)]
     with pytest.raises(BadKnob):
-        at_one_budget(("mifgsm",), 0, 7)
+        at_one_budget(("mifgsm",), 0.5, 7)
 
 
 @pytest.mark.parametrize(("sources", "attacks"), [([], ["fgsm"]), ([SOURCE], [])])

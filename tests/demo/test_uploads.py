@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from visitor import alone
 
 from demo import uploads
 from demo.uploads import Uploads
@@ -46,7 +46,7 @@ def bring(app: Any, megabytes: int, path: str = "/gradio_api/upload", peer: str 
         sent.append(message)
 
     scope = {"type": "http", "path": path, "headers": [], "client": (peer, 1)}
-    asyncio.run(app(scope, receive, send))
+    alone(app(scope, receive, send))
     return sent[0]["status"], sent[1]["body"].decode(), megabytes - left[0]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,12 @@ HARMLESS = (
 )
 # The earlier run stands there: the views have drawn without a click.
 FIRST_RUN = "#lab-headline :text('golf ball')"
+
+
+def alone(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """What a coroutine gives, on a thread of its own: the browser's loop runs in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
 
 
 class Visit:

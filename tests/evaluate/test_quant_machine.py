@@ -17,9 +17,13 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 def test_what_all_cores_did_is_read_from_the_system(tmp_path: Path):
-    (tmp_path / "stat").write_text(f"cpu  {TICK} {TICK} {TICK} 999 999 0 0 {TICK} 7 7\ncpu0 1\n")
+    (tmp_path / "stat").write_text(
+        f"cpu  {TICK} {TICK} {TICK} 999 999 0 0 {TICK} 7 7\ncpu0 1\n", encoding="utf-8"
+    )
     assert busy(tmp_path) == 4  # idle, waiting and guests (user's already) do not count
-    (tmp_path / "cpuinfo").write_text("processor: 0\nmodel name\t: Some Chip 9000\n")
+    (tmp_path / "cpuinfo").write_text(
+        "processor: 0\nmodel name\t: Some Chip 9000\n", encoding="utf-8"
+    )
     assert processor(tmp_path) == "Some Chip 9000"
 
 

@@ -75,7 +75,7 @@ def test_evaluations_that_nobody_reads_are_dropped(
 ) -> None:
     for _ in range(3):
         post(door, "evaluate", [image] * 8, ["church"] * 8)
-    time.sleep(15)  # more than a reader may pause
+    time.sleep(8)  # more than a reader may pause
     began = time.monotonic()
     last = post(door, "evaluate", [image], ["church"], None, [{"name": "fgsm"}])
     kind, found = read(door, "evaluate", last)

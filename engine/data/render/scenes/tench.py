@@ -30,7 +30,10 @@ SNOUT, ROOT = -1.9, 1.5
 def on_grass(shot: Shot, size: int) -> Image.Image:
     """The fish on its side, its back away from the camera."""
     scene = Scene(
-        parts=(*tuple(_lying(part) for part in _fish(shot)), Part(_rod, _cork, ((0.0, 0.1, -1.35), 4.2))),
+        parts=(
+            *tuple(_lying(part) for part in _fish(shot)),
+            Part(_rod, _cork, ((0.0, 0.1, -1.35), 4.2)),
+        ),
         environment=sky(colour("#7fa6d8"), colour("#dfe6e4"), colour("#4b5a2a") * 0.8),
         sun=SUN,
         sun_light=vec(2.6, 2.4, 2.0),
