@@ -15,13 +15,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-import pytest
-import torch
-
-torch.set_num_threads(1)
 sys.path.insert(0, str(Path(__file__).parent / "demo"))
 
+import pytest
+import torch
 from visitor import CHROMIUM, FLAGS, Visit
+
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

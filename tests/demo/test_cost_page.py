@@ -124,7 +124,7 @@ def test_an_upload_runs_and_what_cannot_be_asked_is_one_sentence(cost: Visit) ->
     cost.status("not a picture")
     page.click("#model input")
     page.click("[role=option]:has-text('ResNet')")
-    page.wait_for_selector("#model-card :text('cnn')")
+    page.wait_for_selector("#model-card [title*='cnn']")
     page.click("#run")
     cost.status("has no linear layers inside blocks")
     assert page.inner_text(FINDING) == before
@@ -290,7 +290,7 @@ def test_visformer_runs_in_int8_and_says_what_its_linear_layers_are(cost: Visit)
     page = cost.page
     page.click("#model input")
     page.click("[role=option]:has-text('Visformer')")
-    page.wait_for_selector("#model-card :text('visformer')")
+    page.wait_for_selector("#model-card [title*='visformer']")
     steps(cost, 1)
     page.click("#run")
     cost.status("Finished")
