@@ -45,7 +45,7 @@ ASKED = ("source", "model", "attack", "eps", "steps", "calibrate", "share", "thr
 class Panel:
     """The controls; those named in ASKED make a run."""
 
-    source: gr.State
+    source: gr.Textbox
     strip: gr.HTML
     picture: gr.Image
     model: gr.Dropdown
