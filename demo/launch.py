@@ -248,7 +248,8 @@ def told(
     restore: Callable[[Any], Any],
     store: Store,
 ) -> Iterator[Told]:
-    """A job's (shown, status) as what the desk posts. The last good result stays, whatever fails."""
+    """A job's (shown, status) as what the desk posts. The last good result stays, whatever fails,
+    and what fails ends the work: no further stage is tried."""
     try:
         for drawn, said in follow(job):
             if drawn is not None and not is_skip(drawn):
@@ -260,11 +261,14 @@ def told(
     except EngineError as problem:
         yield SHOWN, restore(job)
         yield STATUS, status.error(problem)
+        raise
     except Exception as problem:
         log.exception("a run failed")
         yield SHOWN, restore(job)
         yield STATUS, status.bug(problem)
-    store.grown(job)
+        raise
+    finally:
+        store.grown(job)
 
 
 def is_skip(value: Any) -> bool:

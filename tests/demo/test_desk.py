@@ -5,12 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Generator, Iterator
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from visitor import alone
 
 from demo.desk import LINE, OPENING, SHOWN, STATUS, Busy, Desk, Mail, Work, watch
+from demo.launch import told
+from demo.store import Store
+from engine.core.errors import WeightsUnavailable
 
 PATIENCE = 10
 
@@ -103,6 +108,30 @@ def test_a_failure_ends_its_own_work_only(desk: Desk) -> None:
     assert isinstance(failed.failed, ValueError)
     assert fine.failed is None
     assert fine.mail.kept == ["fine"]
+
+
+def test_what_fails_on_a_page_is_said_and_ends_the_work(desk: Desk) -> None:
+    """Weights that cannot be fetched: the attack that needs them is not tried as well."""
+    store, job = (
+        Store(desk),
+        SimpleNamespace(id="a", session="me/", stop=threading.Event(), bytes=0),
+    )
+    tried: list[str] = []
+
+    def fails(_: Any) -> Iterator[Any]:
+        raise WeightsUnavailable("There are no weights.", "Choose another.")
+        yield
+
+    def follows(_: Any) -> Iterator[Any]:
+        tried.append("attack")
+        yield {"kind": "run"}, "done"
+
+    stages = [partial(told, job, each, lambda _: "restored", store) for each in (fails, follows)]
+    made = desk.submit(Work("me/", (("one", stages[0]), ("one", stages[1]))))
+    finish(made)
+    assert tried == []
+    assert made.mail.kept[0] == "restored"
+    assert "There are no weights." in made.mail.kept[1]
 
 
 def test_a_stage_may_turn_out_to_need_others(desk: Desk) -> None:
