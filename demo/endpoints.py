@@ -7,8 +7,8 @@ postponed: gradio reads the endpoints' types from them.
 import itertools
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from demo.store import Job
 from demo.transfer import labelled
 from demo.transfer.trial import Trial, experiment
 from demo.transfer.trial import drive as drive_trial
+from demo.uploads import peer
 from engine import studio
 from engine.attack import catalog
 from engine.attack.recipe import Recipe
@@ -44,6 +45,9 @@ MOST_ATTACKS = 16
 MOST_TEXT = 300
 MOST_LABELS = 1000
 ANSWER = "answer"
+# What was asked has been read; the stages that follow are what the reading returns.
+READ: Told = ("read", {"state": "waiting", "before": 0})
+Read = Generator[Told, None, tuple[Stage, ...]]
 
 
 def declare(desk: Desk, weights: Path | None) -> None:
@@ -73,10 +77,15 @@ def declare(desk: Desk, weights: Path | None) -> None:
     async def predict(image: FileData, model: str = first, top: int = 5) -> list[dict[str, Any]]:
         """Classify a picture: its most likely classes with index and probability, best first."""
 
-        def act() -> Iterator[Told]:
-            run = Run(_request(image, model, weights))
+        def read(_: threading.Event) -> Read:
+            request, most = _request(image, model, weights), _whole("top", top)
+            yield READ
+            return (("torch", lambda: look(request, most)),)
+
+        def look(request: Request, most: int) -> Iterator[Told]:
+            run = Run(request)
             names, p = run.victim.spec.classes, run.clean_probabilities
-            best = p.topk(max(1, min(_whole("top", top), len(names))))
+            best = p.topk(max(1, min(most, len(names))))
             yield (
                 ANSWER,
                 [
@@ -87,7 +96,7 @@ def declare(desk: Desk, weights: Path | None) -> None:
                 ],
             )
 
-        return await _answer(desk, act)
+        return await _answer(desk, read)
 
     async def attack(
         image: FileData,
@@ -105,7 +114,7 @@ def declare(desk: Desk, weights: Path | None) -> None:
         distance in [0, 1] or as "8/255"; target and label are class names, empty for an untargeted
         attack and for what the model itself sees; others are models to show the result to."""
 
-        def read(stop: threading.Event) -> Generator[Told, None, tuple[Stage, ...]]:
+        def read(stop: threading.Event) -> Read:
             classes = zoo.class_names(zoo.card(_text("model", model), weights))
             aim, sees = _text("target", target), _text("label", label)
             request = replace(
@@ -119,7 +128,7 @@ def declare(desk: Desk, weights: Path | None) -> None:
             for name in request.others:
                 zoo.card(name, weights)
             job = Job(request, stop=stop)
-            yield "read", {"state": "waiting", "before": 0}
+            yield READ
             stages: list[Stage] = [("hub", lambda: _each(fetch(request)))]
             return (*stages * missing(request), ("torch", lambda: _work(job, drive(job))))
 
@@ -130,14 +139,19 @@ def declare(desk: Desk, weights: Path | None) -> None:
         """Look inside a model while it sees a picture: attention entropy, gradient variance, score
         gaps, outlier columns, and the tokens ATS would keep, as far as the model shows them."""
 
-        def act() -> Iterator[Told]:
-            read = studio.summary(Run(_request(image, model, weights)).result())
+        def read(_: threading.Event) -> Read:
+            request = _request(image, model, weights)
+            yield READ
+            return (("torch", lambda: look(request)),)
+
+        def look(request: Request) -> Iterator[Told]:
+            seen = studio.summary(Run(request).result())
             yield (
                 ANSWER,
-                {"predictions": read["predictions"]["clean"], "probes": read["probes"]["clean"]},
+                {"predictions": seen["predictions"]["clean"], "probes": seen["probes"]["clean"]},
             )
 
-        return await _answer(desk, act)
+        return await _answer(desk, read)
 
     async def evaluate(
         images: list[FileData],
@@ -155,7 +169,7 @@ def declare(desk: Desk, weights: Path | None) -> None:
         Attacks: {"name": "tgr", "knobs": {"eps": "8/255"}}, by default MI-FGSM and TGR as published.
         Every source is a target, too."""
 
-        def read(stop: threading.Event) -> Generator[Told, None, tuple[Stage, ...]]:
+        def read(stop: threading.Event) -> Read:
             names = _names("sources", sources, MOST_MODELS) or (first,)
             shown = _names("targets", targets, MOST_MODELS)
             for name in (*names, *shown):
@@ -175,7 +189,7 @@ def declare(desk: Desk, weights: Path | None) -> None:
             labelled.refuse_rest(found)
             asked = experiment(found, names, recipes, shown, _seed(seed))
             trial = Trial(asked, found, weights, stop=stop)
-            yield "read", {"state": "waiting", "before": 0}
+            yield READ
             return (
                 ("hub", lambda: _each(bring((*names, *shown), weights))),
                 ("transfer", lambda: _judge(trial)),
@@ -190,54 +204,46 @@ def declare(desk: Desk, weights: Path | None) -> None:
         gr.api(function, api_name=function.__name__, concurrency_limit=None)
 
 
-async def _stream(
-    desk: Desk, read: Callable[[threading.Event], Generator[Told, None, tuple[Stage, ...]]]
-) -> AsyncIterator[dict[str, Any]]:
-    """Work in stages, of which the first reads what was asked; what it says, as it says it."""
+async def _stream(desk: Desk, read: Callable[[threading.Event], Read]) -> AsyncIterator[Any]:
+    """What a call's work says, as it says it; now and then the last again, as a sign of life."""
+    last: Any = READ[1]
     with _kindly():
-        visitor = LocalContext.request.get(None)
-        session = str(getattr(visitor, "session_hash", ""))
-        stop = threading.Event()
-        work = Work(f"api {_peer(visitor)}", (("read", partial(read, stop)),), stop)
-        desk.submit(work)
-        last: dict[str, Any] = {"state": "waiting", "before": 0}
-        try:
-            async for told in watch(desk, work, present=reader(session)):
+        async with aclosing(_work_of(desk, read)) as saying:
+            async for told in saying:
                 if told is not None:
                     slot, value = told
                     last = {"state": "waiting", "before": value} if slot == LINE else value
-                    work.mail.forget(slot)
                 yield last
-        finally:
-            work.stop.set()
-        if work.failed is not None:
-            raise work.failed
 
 
-async def _answer(desk: Desk, act: Callable[[], Iterator[Told]]) -> Any:
+async def _answer(desk: Desk, read: Callable[[threading.Event], Read]) -> Any:
     """What one short piece of work answers."""
+    answer: Any = None
     with _kindly():
-        visitor = LocalContext.request.get(None)
-        session = str(getattr(visitor, "session_hash", ""))
-        work = Work(f"api {_peer(visitor)}", (("torch", act),))  # pyright: ignore
-        desk.submit(work)
-        answer: Any = None
-        try:
-            async for told in watch(desk, work, present=reader(session)):
+        async with aclosing(_work_of(desk, read)) as saying:
+            async for told in saying:
                 if told is not None and told[0] == ANSWER:
                     answer = told[1]
-        finally:
-            work.stop.set()
-        if work.failed is not None:
-            raise work.failed
-        return answer
+    return answer
 
 
-def _peer(visitor: Any) -> str:
-    """Whose turn a call takes: the caller's address, as far as it is known."""
-    headers = getattr(visitor, "headers", None) or {}
-    forwarded = str(headers.get("x-forwarded-for", "")).split(",")[0].strip()
-    return forwarded or str(getattr(getattr(visitor, "client", None), "host", ""))
+async def _work_of(
+    desk: Desk, read: Callable[[threading.Event], Read]
+) -> AsyncGenerator[Told | None, None]:
+    """A call's work, of which the first stage reads what was asked; it ends where the caller goes."""
+    visitor = LocalContext.request.get(None)
+    stop = threading.Event()
+    work = Work(f"api {peer(visitor)}", (("read", partial(read, stop)),), stop)
+    desk.submit(work)
+    try:
+        async for told in watch(desk, work, present=reader(str(visitor.session_hash))):
+            if told is not None:
+                work.mail.forget(told[0])
+            yield told
+    finally:
+        stop.set()
+    if work.failed is not None:
+        raise work.failed
 
 
 def _each(events: Iterator[Any]) -> Iterator[Told]:

@@ -9,8 +9,8 @@ import json
 import shutil
 from collections import OrderedDict, defaultdict
 from pathlib import Path
-from typing import Any
 
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -55,7 +55,7 @@ class Uploads:
         except TooMuch:
             sentence = f"At most {MOST_OF_A_REQUEST >> 20} MB can be uploaded at once."
             await JSONResponse({"detail": sentence}, 413)(scope, receive, send)
-        self._keep(_peer(scope), bytes(answer))
+        self._keep(peer(HTTPConnection(scope)), bytes(answer))
 
     def _keep(self, peer: str, answer: bytes) -> None:
         """Remember whose the files are that gradio says it has written, and make room."""
@@ -88,8 +88,7 @@ def _size(kept: OrderedDict[Path, int]) -> int:
     return sum(kept.values())
 
 
-def _peer(scope: Scope) -> str:
-    headers: dict[bytes, bytes] = dict(scope.get("headers") or ())
-    forwarded = headers.get(b"x-forwarded-for", b"").split(b",")[0].strip().decode("latin-1")
-    client: Any = scope.get("client")
-    return forwarded or (client[0] if client else "")
+def peer(visitor: HTTPConnection) -> str:
+    """Whose share a request takes: the caller's address, as far as it is known."""
+    forwarded = visitor.headers.get("x-forwarded-for", "").split(",")[0].strip()
+    return forwarded or (visitor.client.host if visitor.client else "")

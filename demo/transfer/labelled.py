@@ -110,7 +110,7 @@ def read(files: Sequence[Upload], classes: Sequence[str]) -> Labelled:
         named = zip(paths, chosen, strict=True)
         shown = tuple(Picture(path, classes[each.label]) for path, each in named)
         labelled = Labelled(shown, len(found), unpacked=folder)
-        check(labelled)
+        _check(labelled)
     except BaseException:
         folder.remove()
         raise
@@ -129,7 +129,7 @@ def given(files: Sequence[Upload], labels: Sequence[str]) -> Labelled:
         Picture(file.path, str(label)) for file, label in zip(files, labels, strict=True)
     )
     labelled = Labelled(chosen[:MOST_PICTURES], len(chosen))
-    check(labelled)
+    _check(labelled)
     return labelled
 
 
@@ -142,7 +142,7 @@ def refuse_rest(labelled: Labelled) -> None:
         )
 
 
-def check(labelled: Labelled) -> None:
+def _check(labelled: Labelled) -> None:
     """Raise BadImage at the first picture that cannot be decoded, or not in a reasonable time."""
     quarantine.inspect([each.image for each in labelled.pictures if isinstance(each.image, Path)])
 

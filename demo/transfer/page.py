@@ -190,7 +190,6 @@ def _runs(lab: Lab, panel: Panel, shown: gr.HTML, files: list[Any]) -> None:
     def take(data: Any, sources: Any) -> str:
         try:
             found = _pictures(lab, data, sources)
-            labelled.check(found)
         except EngineError as problem:
             return status.error(problem)
         return _told(found)

@@ -14,7 +14,8 @@ from typing import Any
 
 from demo import controls
 from demo.running import Ending, Loading
-from demo.transfer.labelled import Folder, Labelled
+from demo.scratch import Folder
+from demo.transfer.labelled import Labelled
 from engine.alter.ensemble import JOIN
 from engine.attack.catalog import RECIPES
 from engine.attack.recipe import Momentum, Recipe
