@@ -17,6 +17,7 @@ HERE = Path(__file__).parent
 PAGES = HERE.parent  # every other page's own `*.css` and `*.js` lie in its folder, and join in
 SCRIPTS = (
     "store",
+    "arrive",
     "format",
     "draw",
     "chart",

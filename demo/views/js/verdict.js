@@ -10,15 +10,10 @@ VIEWS.headline = {
       `<p class="lab-empty">Press Run: within seconds you see whether the model is fooled.</p>`;
     view.text = root.querySelector(".lab-verdict");
     view.progress = root.querySelector(".lab-progress");
-    // On a phone the result lies below the button: whoever pressed it is taken there, once.
+    // On a phone the result lies below the button.
     document.addEventListener("lab:run", ({ detail }) => {
-      if (detail.kind === "open") view.awaited = true;
-      if (detail.kind !== "run" || !view.awaited) return;
-      view.awaited = false;
-      if (innerWidth < PHONE)
-        requestAnimationFrame(() =>
-          root.scrollIntoView({ block: "start", behavior: calm() ? "auto" : "smooth" }),
-        );
+      if (detail.kind === "run" && innerWidth < PHONE)
+        requestAnimationFrame(() => lab.arrive(root));
     });
   },
   draw(run, sel) {
