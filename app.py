@@ -10,7 +10,7 @@ from demo import start
 
 arguments = start.arguments(__doc__)
 
-from demo.chrome import launch_settings
+from demo.kit.chrome import launch_settings
 from demo.page import build
 from engine.core.errors import EngineError
 from engine.model.zoo import problems, weights_folder

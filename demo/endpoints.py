@@ -18,16 +18,16 @@ import gradio as gr
 from gradio import FileData
 from gradio.context import LocalContext
 
-from demo import pictures
-from demo.desk import LINE, Desk, Stage, Told, Work, watch
-from demo.launch import reader
-from demo.recipe import MOST_SEED
-from demo.running import Began, Ended, Fetching, Loading, bring, drive, fetch, missing
-from demo.store import Job
+from demo.kit import pictures
+from demo.kit.desk import LINE, Desk, Stage, Told, Work, watch
+from demo.kit.launch import reader
+from demo.kit.store import Job
+from demo.kit.uploads import peer
+from demo.lab.recipe import MOST_SEED
+from demo.lab.running import Began, Ended, Fetching, Loading, bring, drive, fetch, missing
 from demo.transfer import labelled
 from demo.transfer.trial import Trial, experiment
 from demo.transfer.trial import drive as drive_trial
-from demo.uploads import peer
 from engine import studio
 from engine.attack import catalog
 from engine.attack.recipe import Recipe

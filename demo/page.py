@@ -11,14 +11,17 @@ from pathlib import Path
 
 import gradio as gr
 
-from demo import endpoints, first_run, recipe, scratch, views, wiring
-from demo.chrome import TITLE
+from demo import endpoints
 from demo.cost.page import page as cost
-from demo.launch import Door
-from demo.store import Store
+from demo.kit import scratch
+from demo.kit.chrome import TITLE
+from demo.kit.launch import Door
+from demo.kit.store import Store
+from demo.lab import first as first_run
+from demo.lab import recipe, views, wiring
+from demo.lab.wiring import Lab
 from demo.transfer.page import page as transfer
 from demo.why.page import page as why
-from demo.wiring import Lab
 
 LEAD = "Change a picture a little, fool a Vision Transformer, see inside it."
 FILES = (("png", "Adversarial PNG"), ("npz", "Perturbation NPZ"), ("json", "Result JSON"))

@@ -26,15 +26,18 @@ from engine.core.errors import BadTask, EngineError
 from engine.core.knobs import knobs
 from engine.data.decode import decode
 from engine.data.samples import load_sample, samples
-from engine.evaluate import ablation, claims_tgr, quant_claims, quant_file
 from engine.evaluate import evaluate as measuring
 from engine.evaluate import familiar as knowing
 from engine.evaluate import universal as perturbing
 from engine.evaluate.bench import bench as measure_speed
 from engine.evaluate.parallel import place
-from engine.evaluate.quant_study import Doing
 from engine.evaluate.transfer import Cell, Progress, table
 from engine.model import zoo
+from engine.papers.quant import claims as quant_claims
+from engine.papers.quant import study as quant_file
+from engine.papers.quant.reading import Doing
+from engine.papers.tgr import ablation
+from engine.papers.tgr import claims as claims_tgr
 from engine.train import __main__ as training
 
 # The largest that every reader of a JSON file holds exactly.

@@ -27,12 +27,12 @@ torch.set_num_threads(1)
 @pytest.fixture(scope="session")
 def served() -> Iterator[str]:
     """The address of the page, served as app.py serves it, with the bundled models only."""
-    from demo.chrome import launch_settings
+    from demo.kit.chrome import launch_settings
     from demo.page import build
 
     os.environ.pop("LAB_WEIGHTS", None)
     demo = build()
-    _, url, _ = demo.launch(
+    _, url, _ = demo.kit.launch(
         prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_settings()
     )
     yield url.rstrip("/")

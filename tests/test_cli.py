@@ -17,10 +17,12 @@ from engine.attack.recipe import Recipe
 from engine.attack.recipes.mifgsm import MIFGSM
 from engine.attack.recipes.tgr import TGR
 from engine.data.samples import samples
-from engine.evaluate import ablation, claims_tgr, quant_claims
 from engine.evaluate import evaluate as measuring
 from engine.evaluate import universal as perturbing
 from engine.model import zoo
+from engine.papers.quant import claims as quant_claims
+from engine.papers.tgr import ablation
+from engine.papers.tgr import claims as claims_tgr
 
 MODEL = "vit_imagenette"
 GOLF = str(next(sample.path for sample in samples() if sample.kind == "rendered"))

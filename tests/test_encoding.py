@@ -22,7 +22,7 @@ import locale, warnings
 warnings.filterwarnings("error", category=EncodingWarning, module=r"(app|demo|engine)(\\.|$)")
 warnings.filterwarnings("error", category=EncodingWarning, module="__main__")
 import app
-from demo.chrome import launch_settings
+from demo.kit.chrome import launch_settings
 launch_settings()
 print(locale.getencoding(), len(app.demo.blocks) > 50)
 """

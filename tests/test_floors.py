@@ -21,10 +21,16 @@ FLOORS = {
     "engine.train": 4,
     "engine.evaluate": 4,
     "engine.studio": 5,
+    "engine.papers": 6,
     "engine.reproduce": 6,
     "engine.__main__": 7,
-    "demo": 7,
-    "app": 8,
+    "demo.kit": 7,
+    "demo.lab": 8,
+    "demo.transfer": 8,
+    "demo.why": 8,
+    "demo.cost": 8,
+    "demo": 9,
+    "app": 10,
 }
 VIEWERS = {"gradio", "gradio_client", "plotly"}
 FILES = sorted(

@@ -23,10 +23,10 @@ from engine.attack.recipe import Recipe
 from engine.attack.recipes.mifgsm import MIFGSM
 from engine.attack.recipes.tgr import TGR
 from engine.data.decode import decode, fit
-from engine.evaluate.compare import Panel
 from engine.evaluate.evaluate import folder_pictures
 from engine.evaluate.interval import Estimate, bootstrap
 from engine.evaluate.judge import shown
+from engine.evaluate.paired import Panel
 from engine.evaluate.transfer import (
     Experiment,
     Matrix,

@@ -11,14 +11,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from demo import pictures
-from demo import stored as files
 from demo.cost.message import message, study
 from demo.cost.trial import EPS, STEPS, Trial, drive, trial
+from demo.kit import pictures
+from demo.kit import stored as files
 from engine.core.errors import EngineError
-from engine.evaluate import quant_export, quant_report, quant_threshold
-from engine.evaluate.quant_threshold import PUBLISHED, SHARE
 from engine.model import zoo
+from engine.papers.quant import compare as quant_report
+from engine.papers.quant import export as quant_export
+from engine.papers.quant import threshold as quant_threshold
+from engine.papers.quant.threshold import PUBLISHED, SHARE
 
 FILE = "first_cost.json"
 

@@ -16,13 +16,14 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from demo.cost.trial import UNIVERSAL, Trial, attack_of
-from demo.views.packing import number, pack, png, shown
+from demo.kit.packing import number, pack, png, shown
 from engine.alter.quantize.cost import Cost
 from engine.attack.universal import Universal
 from engine.core.errors import EngineError
-from engine.evaluate import quant_export, quant_file
-from engine.evaluate.quant_report import ATTACKED, Report, Seen, Timing
 from engine.model import zoo
+from engine.papers.quant import export as quant_export
+from engine.papers.quant import study as quant_file
+from engine.papers.quant.compare import ATTACKED, Report, Seen, Timing
 
 RESTORE: dict[str, Any] = {"kind": "restore"}
 

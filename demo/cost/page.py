@@ -11,7 +11,6 @@ from typing import Any
 
 import gradio as gr
 
-from demo import models, recipe, status
 from demo.cost import first
 from demo.cost.message import RESTORE, message, working
 from demo.cost.trial import (
@@ -26,14 +25,16 @@ from demo.cost.trial import (
     drive,
     trial,
 )
-from demo.launch import QUICK, SECONDS_BETWEEN_UPDATES, launch
-from demo.running import TORCH, Loading
-from demo.wiring import Lab, picture
+from demo.kit import models, status
+from demo.kit.launch import QUICK, SECONDS_BETWEEN_UPDATES, launch
+from demo.lab import recipe
+from demo.lab.running import TORCH, Loading
+from demo.lab.wiring import Lab, picture
 from engine.core.errors import EngineError
-from engine.evaluate.quant_report import Report, Working
-from engine.evaluate.quant_study import Doing
-from engine.evaluate.quant_threshold import PUBLISHED, SHARE, is_calibrated
 from engine.model import zoo
+from engine.papers.quant.compare import Report, Working
+from engine.papers.quant.reading import Doing
+from engine.papers.quant.threshold import PUBLISHED, SHARE, is_calibrated
 
 LEAD = "An int8 model runs outliers in 16 bits. An attack makes outliers: the answer stays, the bill grows."
 CALIBRATE, ABSOLUTE = "by a share of clean columns", "as a number"

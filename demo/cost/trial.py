@@ -10,19 +10,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from demo import pictures
-from demo.running import Ending, Loading
-from demo.store import sizeof
+from demo.kit import pictures
+from demo.kit.store import sizeof
+from demo.lab.running import Ending, Loading
 from engine.attack.catalog import recipe
 from engine.attack.recipe import Recipe
 from engine.attack.universal import Universal, load, shipped
 from engine.core.errors import BadImage, BadKnob, BadTask
 from engine.data.samples import load_sample
-from engine.evaluate.quant_export import Made, Source
-from engine.evaluate.quant_report import Asked, Report, Working, report
-from engine.evaluate.quant_study import Doing
-from engine.evaluate.quant_threshold import calibration
 from engine.model import zoo
+from engine.papers.quant.compare import Asked, Report, Working, report
+from engine.papers.quant.export import Made, Source
+from engine.papers.quant.reading import Doing
+from engine.papers.quant.threshold import calibration
 
 PATIENCE_SECONDS = 90.0  # everybody else on this machine waits for it
 EPS, STEPS = 8, 60  # of the default run

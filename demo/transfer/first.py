@@ -16,7 +16,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from demo import stored as files
+from demo.kit import stored as files
 from demo.transfer.labelled import Labelled
 from demo.transfer.message import DONE, message
 from demo.transfer.trial import Trial, at_one_budget, drive, experiment

@@ -11,8 +11,8 @@ from itertools import islice, zip_longest
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, NamedTuple
 
-from demo import pictures, scratch
-from demo.scratch import Folder
+from demo.kit import pictures, scratch
+from demo.kit.scratch import Folder
 from engine.core.errors import BadImage, BadTask
 from engine.data import archive, quarantine, table
 from engine.data.archive import Member

@@ -14,8 +14,8 @@ from demo.transfer.trial import Trial
 from engine.alter.ensemble import members
 from engine.attack.recipe import Recipe
 from engine.attack.recipes.mifgsm import MIFGSM
-from engine.evaluate.compare import Panel
 from engine.evaluate.interval import Estimate, Proportion
+from engine.evaluate.paired import Panel
 from engine.evaluate.transfer import Cell, Experiment, Matrix
 from engine.model import zoo
 

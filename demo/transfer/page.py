@@ -12,15 +12,15 @@ from typing import Any
 
 import gradio as gr
 
-from demo import controls, status
-from demo.launch import PRIVATE, SECONDS_BETWEEN_UPDATES, launch
-from demo.running import Loading
+from demo.kit import controls, status
+from demo.kit.launch import PRIVATE, SECONDS_BETWEEN_UPDATES, launch
+from demo.lab.running import Loading
+from demo.lab.wiring import Lab
 from demo.transfer import first, labelled
 from demo.transfer.labelled import MOST_PICTURES, Labelled
 from demo.transfer.message import DONE, attack, frame, message, shorts
 from demo.transfer.trial import ATTACKS, SHARED, Ended, Trial, at_one_budget, drive, experiment
 from demo.why import studies
-from demo.wiring import Lab
 from engine.attack.recipes.mifgsm import MIFGSM
 from engine.attack.recipes.tgr import TGR
 from engine.core.errors import BadTask, EngineError

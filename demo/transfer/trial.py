@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from demo import controls
-from demo.running import Ending, Loading
-from demo.scratch import Folder
+from demo.kit import controls
+from demo.kit.scratch import Folder
+from demo.lab.running import Ending, Loading
 from demo.transfer.labelled import Labelled
 from engine.alter.ensemble import JOIN
 from engine.attack.catalog import RECIPES

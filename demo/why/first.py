@@ -12,14 +12,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from demo import pictures
-from demo import stored as files
+from demo.kit import pictures
+from demo.kit import stored as files
 from demo.why.inquiry import Ended, Inquiry, Question, drive
 from demo.why.message import ended, opened
 from engine.attack import extremes
 from engine.attack.recipes.tgr import TGR
-from engine.evaluate import why
 from engine.model import zoo
+from engine.papers.tgr import compare as why
 
 FILE = "first_why.json"
 ID = "first"

@@ -12,12 +12,12 @@ from typing import Literal
 
 from PIL import Image
 
-from demo.running import PATIENCE_SECONDS, Loading
-from demo.store import sizeof
+from demo.kit.store import sizeof
+from demo.lab.running import PATIENCE_SECONDS, Loading
 from engine.attack.recipes.tgr import TGR
-from engine.evaluate import why
-from engine.evaluate.why import Answer, Case, Reading, Variant
 from engine.model import zoo
+from engine.papers.tgr import compare as why
+from engine.papers.tgr.compare import Answer, Case, Reading, Variant
 
 VARIANTS: tuple[Variant, ...] = ("baseline", "gamma", "zeroing", "both", "random")
 

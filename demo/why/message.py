@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 
+from demo.kit.packing import number, pack, png, shown, table
 from demo.transfer.message import shorts
-from demo.views.packing import number, pack, png, shown, table
 from demo.why.inquiry import VARIANTS, Ended, Inquiry, Question
 from engine.attack.places import COMPONENTS
-from engine.evaluate import why
-from engine.evaluate.why import Case, Reading
 from engine.model import zoo
+from engine.papers.tgr import compare as why
+from engine.papers.tgr.compare import Case, Reading
 
 MEASURES = ("variance", "dispersion", "kurtosis")
 RESTORE = {"kind": "restore"}

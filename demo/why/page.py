@@ -11,22 +11,23 @@ from typing import Any
 
 import gradio as gr
 
-from demo import controls, models, pictures, recipe, status, wiring
-from demo.launch import QUICK, launch
-from demo.recipe import SELF
-from demo.running import TORCH, Loading
+from demo.kit import controls, models, pictures, status
+from demo.kit.launch import QUICK, launch
+from demo.lab import recipe, wiring
+from demo.lab.recipe import SELF
+from demo.lab.running import TORCH, Loading
+from demo.lab.wiring import Lab
 from demo.why import first
 from demo.why.inquiry import Ended, Inquiry, Question, drive
 from demo.why.message import RESTORE, ended, live, opened
 from demo.why.studies import study
-from demo.wiring import Lab
 from engine.attack.places import COMPONENTS
 from engine.attack.recipes.tgr import TGR
 from engine.core.errors import BadImage, BadKnob, BadTask
 from engine.core.knobs import knobs
-from engine.evaluate.why import Case
 from engine.model import zoo
 from engine.model.zoo import Card
+from engine.papers.tgr.compare import Case
 from engine.studio import class_index
 
 LEAD = (

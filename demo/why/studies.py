@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from demo.transfer.message import points, shorts
-from engine.evaluate.ablation import SCHEMA
-from engine.evaluate.quant_file import STUDIES
 from engine.model import zoo
+from engine.papers.quant.study import STUDIES
+from engine.papers.tgr.ablation import SCHEMA
 
 log = logging.getLogger(__name__)
 

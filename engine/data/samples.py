@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -12,7 +13,6 @@ from PIL import Image
 
 from engine.core.errors import UnknownName
 from engine.data.decode import decode
-from engine.data.render.scenes import PICTURES
 
 _RENDERED = Path(__file__).resolve().parents[2] / "assets" / "samples"
 
@@ -49,17 +49,18 @@ def load_sample(id: str) -> Image.Image:
 
 
 def _rendered() -> tuple[Sample, ...]:
+    listed = json.loads((_RENDERED / "gallery.json").read_text(encoding="utf-8"))
     return tuple(
         Sample(
-            id=picture.id,
-            title=picture.title,
-            label=picture.label,
-            credit=f"rendered by python -m engine.data.render ({picture.label})",
+            id=each["id"],
+            title=each["title"],
+            label=each["label"],
+            credit=f"rendered by python -m assets.samples.render ({each['label']})",
             licence="Apache-2.0",
             kind="rendered",
-            path=_RENDERED / f"{picture.id}.png",
+            path=_RENDERED / f"{each['id']}.png",
         )
-        for picture in PICTURES
+        for each in listed
     )
 
 

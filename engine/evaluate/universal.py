@@ -19,10 +19,10 @@ from engine.core.shapes import Labels
 from engine.core.streams import Streams
 from engine.data.folder import batches, read_folder
 from engine.evaluate.judge import predict, shown
-from engine.evaluate.quant_study import Doing, noisy, read
 from engine.model import zoo
 from engine.model.task import Task
 from engine.model.victim import Victim
+from engine.papers.quant.reading import Doing, noisy, read
 
 LEAST = 5
 MOST_HELD = 64

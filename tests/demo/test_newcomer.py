@@ -319,14 +319,14 @@ def test_a_model_that_knows_more_is_one_click_away(browser: Any, tmp_path: Any) 
     import torch
     from safetensors.torch import save_model
 
-    from demo.chrome import launch_settings
+    from demo.kit.chrome import launch_settings
     from demo.page import build
 
     torch.manual_seed(0)
     model = timm.create_model("test_vit", pretrained=False)
     save_model(model, str(tmp_path / "test_vit.safetensors"))
     demo = build(tmp_path)
-    _, url, _ = demo.launch(
+    _, url, _ = demo.kit.launch(
         prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_settings()
     )
     visit = Visit(browser, url.rstrip("/"), 1280, 720, "light")

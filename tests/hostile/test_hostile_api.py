@@ -12,7 +12,7 @@ from cases import ARCHIVES, GREEDY, PICTURES, SECONDS, SLOW, TABLES, Case, with_
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from demo import scratch
+from demo.kit import scratch
 
 
 @pytest.fixture(scope="module")

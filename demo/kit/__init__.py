@@ -1,0 +1,1 @@
+"""What every page is made of: desk, door, store, controls, pictures, packing, scripts."""

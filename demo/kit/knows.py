@@ -1,0 +1,68 @@
+"""What a model can know of a picture, in words: its classes, and whether the picture's is among them."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+
+from demo.kit import pictures
+from engine.core.errors import EngineError
+from engine.data.labels import folded, spellings
+from engine.evaluate import familiar
+from engine.model import zoo
+
+FEW = 20
+
+
+def knows(source: str, model: str, weights: Path | None) -> str:
+    """What is said beside the picture: one line, and the model's classes behind it."""
+    try:
+        card = zoo.card(model, weights)
+        names = zoo.class_names(card)
+    except EngineError:
+        return ""
+    sample = pictures.sample(source)
+    listed = ", ".join(sorted(names, key=str.casefold)) if len(names) <= FEW else ""
+    if listed and (measured := familiar.of(card)) is not None:
+        listed += (
+            f". It says that it is not sure for {measured.flags:.0%} of {measured.known:,} pictures "
+            f"of these classes, and for {measured.catches:.0%} of {measured.strangers:,} of others."
+        )
+    if sample is None:
+        told = f"This model knows {len(names):,} classes"
+        told += " and nothing else" if listed else ", those of ImageNet"
+        return _line(f"{told}.", listed, open_=bool(source))
+    if stranger(source, model, weights):
+        return _line(
+            f"No class of this model fits “{sample.title}”: whatever it answers is wrong.",
+            listed,
+            "stranger",
+        )
+    return _line(f"“{sample.title}” is one of the {len(names):,} classes this model knows.", listed)
+
+
+def stranger(source: str, model: str, weights: Path | None) -> str:
+    """What the picture shows, where the model is known to have no class for it; else nothing."""
+    sample = pictures.sample(source)
+    if sample is None:
+        return ""
+    names = spellings(zoo.class_names(zoo.card(model, weights)))
+    known = sample.label is not None and folded(sample.label) in names
+    return "" if known else sample.title
+
+
+def few(model: str, weights: Path | None) -> bool:
+    """Whether the model knows so few classes that most pictures are of none of them."""
+    try:
+        return zoo.card(model, weights).classes <= FEW
+    except EngineError:
+        return False
+
+
+def _line(text: str, listed: str, kind: str = "known", open_: bool = False) -> str:
+    if not listed:
+        return f'<p data-knows="{kind}">{escape(text)}</p>'
+    return (
+        f'<details data-knows="{kind}"{" open" * open_}><summary>{escape(text)}</summary>'
+        f"<p>{escape(listed)}</p></details>"
+    )

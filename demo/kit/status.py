@@ -1,0 +1,87 @@
+"""The line beside the Run button: what happens now, and what went wrong, in one sentence."""
+
+from __future__ import annotations
+
+from html import escape
+
+from demo.lab.running import Ended, Fetching, Loading
+from engine.core.errors import EngineError
+from engine.studio import Request, Stepped
+
+EARLIER = "Computed earlier with this very model, seed 0. Press Run to compute your own."
+EMPTY = "Choose a picture and press Run."
+TAKEN = "The picture is in. Press Run."
+RUNNING = "Running."
+STOPPING = "Stopping after this step."
+
+
+def line(text: str, kind: str = "idle", hint: str = "", detail: str = "", share: float = -1) -> str:
+    """The line as HTML; `detail` changes often and is not read aloud, `share` draws a bar."""
+    bar = f'<i style="width:{share:.1%}"></i>' if share >= 0 else ""
+    return (
+        f'<div class="status-line" data-kind="{kind}"><p><b>{escape(text)}</b> {escape(hint)}'
+        f'<span aria-hidden="true">{escape(detail)}</span></p><div class="bar">{bar}</div></div>'
+    )
+
+
+def error(problem: EngineError) -> str:
+    return line(problem.sentence, "error", hint=problem.hint)
+
+
+def waiting(before: int) -> str:
+    """The run has not had its turn: `before` turns come first, its own included."""
+    return line(
+        "Waiting for its turn.",
+        "busy",
+        detail=f"{before} in the line" if before > 1 else "next in the line",
+    )
+
+
+def bug(problem: Exception) -> str:
+    """One honest sentence for what should not have happened; the log has the rest."""
+    return line(
+        f"This is a fault of ours ({type(problem).__name__}), not yours.",
+        "error",
+        hint="It is in the log; the last result stays. Another model or picture may work.",
+    )
+
+
+def fetching(event: Fetching) -> str:
+    done, total = event.download
+    share = done / total if total else 0.0
+    megabytes = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else "asking how large it is"
+    return line(
+        f"Fetching {event.title} from the model hub.", "busy", detail=megabytes, share=share
+    )
+
+
+def loading(event: Loading) -> str:
+    return line(f"Reading {event.title}.", "busy")
+
+
+def stepped(event: Stepped, pace: float) -> str:
+    """A step is done, at `pace` seconds a step."""
+    left = pace * (event.steps - event.step)
+    detail = f"step {event.step} of {event.steps}, about {left:.0f} s left"
+    return line(RUNNING, "busy", detail=detail, share=event.step / event.steps)
+
+
+def ended(event: Ended, request: Request) -> str:
+    result, asked = event.result, request.recipe.steps
+    if result is None:
+        return line("Stopped before it began.", "done")
+    count = f"{result.steps} step{'s' * (result.steps != 1)}"
+    at = f"step {result.steps} of {asked}"
+    share = result.steps / asked
+    if event.why == "finished":
+        return line(f"Finished: {count} with all views in {result.seconds:.1f} s.", "done")
+    if event.why == "paused":
+        return line(f"At {at}.", "done", hint="Step goes on; Run starts anew.", share=share)
+    if event.why == "stopped":
+        return line(f"Stopped at {at}.", "done", hint="Step goes on from here.", share=share)
+    return line(
+        f"Stopped at {at}: a run may take a minute on this machine.",
+        "done",
+        hint="Step goes on from here; fewer steps or a smaller model will finish.",
+        share=share,
+    )

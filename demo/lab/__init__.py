@@ -1,0 +1,1 @@
+"""The Lab: one picture, one model, one attack, seen from inside."""

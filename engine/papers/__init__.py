@@ -1,0 +1,1 @@
+"""The five systems, a folder each: claims, comparison on one picture, study."""

@@ -1,0 +1,509 @@
+"""QuantAttack's falsifiable claims C8 (A) (spec), on any int8 victim: measured, expected, whether.
+
+Pictures are attacked on the float model, saved in 8 bits, and shown one by one to the int8 model
+that really runs. The first pictures calibrate countermeasures and train the universal
+perturbation; all others are measured. Intervals are 95 % bootstraps over pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from engine.alter.quantize.cost import cost
+from engine.alter.quantize.detect import Detector, roc
+from engine.alter.quantize.int8 import Int8, collect
+from engine.alter.quantize.peaks import Peaks
+from engine.attack.attack import Attack
+from engine.attack.constraint import LinfBall, to_8bit
+from engine.attack.recipes.pgd import PGD
+from engine.attack.recipes.quantattack import QuantAttack
+from engine.attack.recipes.sponge import Sponge
+from engine.attack.universal import Epoch, Training
+from engine.core.errors import BadTask
+from engine.core.placement import describe
+from engine.core.shapes import Images, Labels
+from engine.core.streams import Streams
+from engine.data.folder import batches, read_folder
+from engine.evaluate.bench import interleaved, most_memory
+from engine.evaluate.interval import Estimate, bootstrap
+from engine.evaluate.judge import predict, shown
+from engine.model import zoo
+from engine.model.task import Task
+from engine.model.victim import Victim
+from engine.papers.quant.reading import (
+    Doing,
+    Reading,
+    countermeasures,
+    craft_all,
+    noisy,
+    read,
+    spearman,
+)
+from engine.papers.quant.study import About, Defended, Detected, Finding, Measured, Rate
+
+SCHEMA = "vit-adversarial-lab/quant-claims/1"
+LEAST = 8
+SHARES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
+BATCHES = (1, 2, 4, 8, 16)
+
+Unit = Literal["ratio", "%", "points", "columns", "correlation", "area"]
+Verdict = Literal["holds", "fails", "undecided", "reported"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison of a claim; `pictures` is what it rests on. "reported" has no bar to pass."""
+
+    claim: str
+    statement: str
+    measured: Estimate
+    unit: Unit
+    expected: str
+    verdict: Verdict
+    pictures: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`steps` and `form` are QuantAttack's; `calibration` pictures are set apart; eps in pixels.
+
+    A `share` above 0 sets the threshold: there this share of the calibration pictures' columns is
+    an outlier (a small net has next to none at the published 6.0, spec C6).
+    """
+
+    threshold: float = 6.0
+    share: float = 0.0
+    eps: float = 8 / 255
+    steps: int = 300
+    form: str = "code"
+    calibration: int = 32
+    universal_epochs: int = 40
+    rounds: int = 30
+    batch: int = 16
+    seed: int = 0
+
+
+def claims(
+    folder: Path,
+    model: str,
+    settings: Settings | None = None,
+    *,
+    limit: int | None = None,
+    weights: Path | None = None,
+) -> Iterator[Doing | Row | Finding]:
+    """Measure every claim on a model of the zoo and a folder of pictures; raises what they raise."""
+    victim = zoo.load(model, weights)
+    items = read_folder(folder, victim.spec.classes, limit=limit)
+    (found,) = batches(items, victim.spec.input_size, 1.0, len(items))
+    yield from measure(victim, found.images, found.labels, settings or Settings())
+
+
+def measure(
+    victim: Victim, pixels: Tensor, labels: Labels, settings: Settings
+) -> Iterator[Doing | Row | Finding]:
+    """As `claims`, for 8-bit pictures (n, 3, y, x) in memory. Raises BadTask where n is too small."""
+    apart = min(settings.calibration, len(pixels) // 3)
+    if apart < LEAST // 2 or len(pixels) - apart < LEAST:
+        raise BadTask(f"{len(pixels)} pictures are too few.", f"Give at least {2 * LEAST}.")
+    known, rest = (pixels[:apart], labels[:apart]), (pixels[apart:], labels[apart:])
+    if settings.share:
+        peaks = Peaks.of(victim, shown(known[0], victim))
+        settings = replace(settings, threshold=peaks.threshold_for(settings.share))
+    sets: dict[str, Tensor] = {"clean": rest[0]}
+    for each in attacked(victim, *rest, settings):
+        if isinstance(each, Doing):
+            yield each
+        else:
+            sets |= each
+    int8 = Int8(settings.threshold)(victim)
+    readings: dict[str, Reading] = {}
+    for index, (name, shown_) in enumerate(sets.items()):
+        readings[name] = read(int8, shown_)
+        yield Doing("int8 passes", index + 1, len(sets))
+    found = Evidence(victim, int8, *known, rest[1], sets, readings, settings)
+    yield from found.about()
+    yield from found.more_columns()
+    yield from found.labels_kept()
+    yield from found.costs()
+    yield from found.in_a_batch()
+    yield from found.universal()
+    yield from found.defended()
+    yield from found.without_decomposition()
+
+
+def recipes(victim: Victim, chosen: Settings) -> dict[str, Attack]:
+    """Every attack compared, at one budget; "unlimited" alone may change pixels at will."""
+    quant = QuantAttack(
+        eps=chosen.eps, steps=chosen.steps, threshold=chosen.threshold, form=chosen.form
+    )
+    free = replace(quant, class_weight=0.0).build(victim.spec)
+    return {
+        "quantattack": quant.build(victim.spec),
+        "no class term": free,
+        "unlimited": replace(free, constraint=LinfBall(1.0)),
+        "pgd": PGD(eps=chosen.eps, steps=min(chosen.steps, 40)).build(victim.spec),
+        "sponge": Sponge(eps=chosen.eps, steps=min(chosen.steps, 100)).build(victim.spec),
+    }
+
+
+def attacked(
+    victim: Victim, pixels: Tensor, labels: Labels, chosen: Settings
+) -> Iterator[Doing | dict[str, Tensor]]:
+    """The pictures under noise and under each attack, saved in 8 bits: sets by name."""
+    yield {"noise": noisy(pixels, chosen.eps, chosen.seed)}
+    for name, attack in recipes(victim, chosen).items():
+        eps = 1.0 if name == "unlimited" else chosen.eps
+        parts: list[Tensor] = []
+        for each in craft_all(
+            attack, victim, pixels, labels, eps=eps, seed=chosen.seed, batch=chosen.batch
+        ):
+            parts.append(each.pixels)
+            yield Doing(name, each.done, each.total)
+        yield {name: torch.cat(parts)}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was crafted and what the int8 model did with it; each method yields a claim's rows."""
+
+    victim: Victim
+    int8: Victim
+    known: Tensor
+    known_labels: Labels
+    labels: Labels
+    sets: Mapping[str, Tensor]
+    readings: Mapping[str, Reading]
+    settings: Settings
+
+    @property
+    def n(self) -> int:
+        return len(self.labels)
+
+    def more_columns(self) -> Iterator[Row]:
+        """(a): QuantAttack raises columns above clean, and above what other perturbations do."""
+        quant = self.readings["quantattack"]
+        for name, words in (
+            ("clean", "clean"),
+            ("noise", "sign noise"),
+            ("pgd", "PGD"),
+            ("sponge", "Sponge"),
+        ):
+            ratio = self._ratio(quant.columns, self.readings[name].columns)
+            yield self._row("a", f"outlier columns, QuantAttack / {words}", ratio, "ratio", 1)
+        for name in ("noise", "pgd", "sponge", "no class term"):
+            ratio = self._ratio(self.readings[name].columns, self.readings["clean"].columns)
+            yield self._row("a", f"outlier columns, {name} / clean", ratio, "ratio")
+        for words, of in _COUNTS.items():
+            for name in ("clean", "quantattack"):
+                measured = self._mean(of(self.readings[name]))
+                unit: Unit = "%" if "share" in words else "columns"
+                yield self._row("a", f"{words}, {name}", measured, unit)
+
+    def labels_kept(self) -> Iterator[Row]:
+        """(b): with the class term the int8 model's answer stays, without it fewer stay."""
+        clean = self.readings["clean"].answers
+        kept = {n: (r.answers == clean).double() * 100 for n, r in self.readings.items()}
+        measured = self._rate(kept["quantattack"])
+        yield self._row("b", "labels kept under QuantAttack", measured, "%", 90)
+        fewer = self._change(kept["quantattack"] - kept["no class term"])
+        yield self._row("b", "labels kept, with minus without class term", fewer, "points", 0)
+
+    def costs(self) -> Iterator[Row]:
+        """(c): arithmetic outside int8 and measured time rise with the count."""
+        readings = list(self.readings.values())
+        columns = torch.cat([each.columns for each in readings])
+        share = torch.cat([each.share for each in readings])
+        measured = bootstrap(partial(spearman, columns, share), len(columns))
+        yield self._row(
+            "c",
+            "Spearman of columns and multiplications outside int8",
+            measured,
+            "correlation",
+            0.9,
+        )
+        few = shown(self.sets["clean"][:LEAST], self.victim)
+        peaks = Peaks.of(self.victim, few)
+        thresholds = [peaks.threshold_for(share) for share in SHARES]
+        victims = {f"{t:.6g}": Int8(t)(self.victim) for t in thresholds}
+        counts = [sum(len(w.columns) for w in peaks.work(t).values()) for t in thresholds]
+        times = interleaved(
+            {name: partial(_pass, each, few) for name, each in victims.items()},
+            self.settings.rounds,
+            self.victim.device,
+        )
+        where = f"batch {LEAST}, eager float32, {describe(self.victim.device)}"
+        rho = bootstrap(
+            partial(spearman, torch.tensor(counts), torch.tensor(list(times.values()))), len(counts)
+        )
+        yield self._row(
+            "c",
+            f"Spearman of columns and median time over thresholds ({where})",
+            rho,
+            "correlation",
+            0.9,
+            len(few),
+        )
+        hit = shown(self.sets["quantattack"][:LEAST], self.victim)
+        jobs = {
+            "int8": partial(_pass, self.int8, few),
+            "attacked": partial(_pass, self.int8, hit),
+            "float": partial(_pass, self.victim, few),
+        }
+        took = interleaved(jobs, self.settings.rounds, self.victim.device)
+        for one, other, words in (
+            ("attacked", "int8", "time of the attacked batch / the clean one"),
+            ("int8", "float", "time of the int8 model / the float one, clean"),
+        ):
+            value = took[one] / took[other]
+            yield self._row(
+                "c", f"{words} ({where})", Estimate(value, value, value), "ratio", None, len(few)
+            )
+
+        if self.victim.device.type == "cuda":
+            most = {
+                name: most_memory(partial(_pass, self.int8, x), self.victim.device)
+                for name, x in (("clean", few), ("hit", hit))
+            }
+            value = most["hit"] / most["clean"]
+            peak = Estimate(value, value, value)
+            yield self._row(
+                "c", f"peak memory, attacked / clean ({where})", peak, "ratio", None, len(few)
+            )
+
+    def in_a_batch(self) -> Iterator[Row]:
+        """(d): one attacked picture raises the whole batch's columns, less so the larger it is."""
+        clean, quant = self.readings["clean"], self.readings["quantattack"]
+        both = replace(clean, outside=torch.cat((clean.outside, quant.outside)))
+        sizes = [size for size in BATCHES if size <= self.n // 2]
+        values: list[Tensor] = []
+        for size in sizes:
+            gen = Streams(self.settings.seed).at("batches", size)
+            rows = torch.stack([torch.randperm(self.n, generator=gen)[:size] for _ in range(64)])
+            before = both.batch_columns(rows)
+            rows[:, 0] += self.n
+            values.append(both.batch_columns(rows) / before)
+            measured = bootstrap(partial(_average, values[-1]), len(rows))
+            yield self._row(
+                "d", f"columns of a batch of {size}, one attacked / all clean", measured, "ratio", 1
+            )
+        if len(sizes) > 1:
+            falls = bootstrap(partial(_average, values[0] - values[-1]), len(values[0]))
+            yield self._row(
+                "d",
+                f"that ratio, batch of {sizes[0]} minus batch of {sizes[-1]}",
+                falls,
+                "ratio",
+                0,
+            )
+
+    def universal(self) -> Iterator[Doing | Row | Finding]:
+        """(e): noise < universal < single picture < unlimited."""
+        chosen = self.settings
+        training = Training(chosen.eps, 0.002, chosen.universal_epochs, batch=4)
+        task = Task(shown(self.known, self.victim), self.known_labels.to(self.victim.device))
+        attack = recipes(self.victim, chosen)["quantattack"]
+        last: Epoch | None = None
+        for last in training(attack, self.victim, task, Streams(chosen.seed)):
+            if last.batch + 1 == last.batches:
+                yield Doing("universal", last.epoch + 1, chosen.universal_epochs)
+        if last is None:
+            return
+        clean = shown(self.sets["clean"], self.victim)
+        saved = to_8bit(last.made.apply(clean), clean, chosen.eps).cpu()
+        readings = {**self.readings, "universal": read(self.int8, saved)}
+        yield self._measured("universal", readings["universal"])
+        for lower, upper in pairwise(("noise", "universal", "quantattack", "unlimited")):
+            ratio = self._ratio(readings[upper].columns, readings[lower].columns)
+            yield self._row("e", f"outlier columns, {upper} / {lower}", ratio, "ratio", 1)
+
+    def defended(self) -> Iterator[Row | Finding]:
+        """(f): what each countermeasure leaves of the attack, and its price in accuracy."""
+        calibration = shown(self.known, self.victim)
+        plain, attacked = self.readings["clean"], self.readings["quantattack"]
+        right = (plain.answers == self.labels).double() * 100
+        for each in countermeasures(calibration, self.settings.threshold):
+            made, name, bound = each.alter(self.victim), each.name, each.bound
+            clean, hit = (read(made, self.sets[each]) for each in ("clean", "quantattack"))
+            left = self._ratio(hit.share, attacked.share)
+            yield self._row(
+                "f",
+                f"{name}: multiplications outside int8 under attack / undefended",
+                left,
+                "ratio",
+            )
+            if bound is not None:
+                top = float(hit.share.max()) * 100
+                verdict: Verdict = "holds" if top <= bound * 100 + 1e-9 else "fails"
+                worst = Estimate(top, top, top)
+                yield Row(
+                    "f",
+                    f"{name}: largest share outside int8 of any attacked picture",
+                    worst,
+                    "%",
+                    f"at most {bound:.3%}",
+                    verdict,
+                    self.n,
+                )
+            price = self._change((clean.answers == self.labels).double() * 100 - right)
+            under = self._rate((hit.answers == self.labels).double() * 100)
+            yield Defended(name, left, price, under, bound)
+            yield self._row(
+                "f", f"{name}: accuracy on clean pictures, against plain int8", price, "points"
+            )
+        yield from self._detector()
+
+    def _detector(self) -> Iterator[Row | Finding]:
+        quiet = read(self.int8, self.known).columns
+        clean, hit = (self.readings[each].columns for each in ("clean", "quantattack"))
+        area = bootstrap(partial(_area, clean, hit), self.n, draws=200)
+        yield self._row("f", "detector by count: area under its ROC curve", area, "area", 0.5)
+        alarm = max(0.05, 1 / len(quiet))
+        detector = Detector.calibrated(quiet, alarm)
+        caught = self._rate(detector.flags(hit).double() * 100)
+        yield self._row(
+            "f", f"detector calibrated at {alarm:.0%} false alarms: attacks caught", caught, "%"
+        )
+        false = self._rate(detector.flags(clean).double() * 100)
+        yield self._row("f", "the same detector: clean pictures flagged", false, "%")
+        curve = roc(clean, hit)
+        alarms, hits = (tuple(each.tolist()) for each in (curve.false_alarms, curve.caught))
+        yield Detected(alarms, hits, area, alarm, detector.limit, caught, false)
+
+    def without_decomposition(self) -> Iterator[Row]:
+        """(g): a victim without decomposition costs the same whatever it is shown."""
+        flat = Int8(0.0)(self.victim)
+        macs: set[int] = set()
+        for name in ("clean", "quantattack", "unlimited"):
+            with torch.no_grad(), collect(flat) as done:
+                flat.logits(shown(self.sets[name][:LEAST], self.victim))
+            found = cost(done.values())
+            macs.add(found.macs8 + found.macs16)
+        change = float(max(macs) / min(macs) - 1) * 100
+        verdict: Verdict = "holds" if change == 0 else "fails"
+        yield Row(
+            "g",
+            "change of cost at threshold infinity",
+            Estimate(change, change, change),
+            "%",
+            "0",
+            verdict,
+            LEAST,
+        )
+
+    def about(self) -> Iterator[Finding]:
+        """What all of this was measured on, and the sets themselves."""
+        chosen = self.settings
+        plain = torch.cat([predict(self.victim, each) for each in self.sets["clean"].split(32)])
+        int8 = self.readings["clean"].answers
+        yield About(
+            self.victim.spec.name,
+            self.n,
+            len(self.known),
+            chosen.threshold,
+            chosen.share,
+            chosen.eps,
+            chosen.steps,
+            chosen.form,
+            describe(self.victim.device),
+            *(float((each == self.labels).double().mean() * 100) for each in (plain, int8)),
+        )
+        for name, reading in self.readings.items():
+            yield self._measured(name, reading)
+
+    def _measured(self, name: str, reading: Reading) -> Measured:
+        kept = (reading.answers == self.readings["clean"].answers).double() * 100
+        return Measured(
+            name, self._mean(reading.columns), self._mean(reading.share * 100), self._rate(kept)
+        )
+
+    def _ratio(self, upper: Tensor, lower: Tensor) -> Estimate:
+        """Ratio of sums over the same pictures."""
+        return bootstrap(lambda w: (w @ upper) / (w @ lower), self.n)
+
+    def _mean(self, values: Tensor) -> Estimate:
+        return bootstrap(partial(_average, values), len(values))
+
+    def _rate(self, values: Tensor) -> Rate:
+        """The mean of what is 0 or 100 for each picture."""
+        return Rate.of(self._mean(values), len(values))
+
+    def _change(self, values: Tensor) -> Rate:
+        """The mean of what is -100, 0 or 100 for each picture."""
+        return Rate.change(self._mean(values), len(values))
+
+    def _row(
+        self,
+        claim: str,
+        statement: str,
+        measured: Estimate,
+        unit: Unit,
+        bar: float | None = None,
+        pictures: int | None = None,
+    ) -> Row:
+        expected = "" if bar is None else f"above {bar:g}"
+        return Row(
+            claim, statement, measured, unit, expected, _verdict(measured, bar), pictures or self.n
+        )
+
+
+_COUNTS: dict[str, Callable[[Reading], Tensor]] = {
+    "outlier columns": lambda r: r.columns,
+    "the same with q, k, v apart, as Hugging Face counts": lambda r: r.hf_columns,
+    "share of multiplications outside int8": lambda r: r.share * 100,
+}
+
+
+def summary(rows: Sequence[Row], settings: Settings) -> dict[str, Any]:
+    """The rows as plain data, versioned."""
+    rows_ = [asdict(row) for row in rows]
+    return {"schema": SCHEMA, "intervals": "95 %", "settings": asdict(settings), "rows": rows_}
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The rows as a table for a README."""
+    lines = [
+        "| claim | statement | measured (95 %) | expected | verdict | pictures |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        value, low, high = (
+            f"{v:.4g}" for v in (row.measured.value, row.measured.low, row.measured.high)
+        )
+        span = "" if low == high else f" [{low}, {high}]"
+        lines.append(
+            f"| {row.claim} | {row.statement} | {value}{span} {row.unit} | {row.expected} "
+            f"| {row.verdict} | {row.pictures} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _pass(victim: Victim, images: Images) -> None:
+    with torch.no_grad():
+        victim.logits(images)
+
+
+def _average(values: Tensor, weights: Tensor) -> Tensor:
+    return (weights @ values) / weights.sum(1)
+
+
+def _area(clean: Tensor, hit: Tensor, weights: Tensor) -> Tensor:
+    """Area under the detector's curve for each resampled set of pictures (d,)."""
+    picked = [torch.arange(len(w)).repeat_interleave(w.long()) for w in weights]
+    return torch.tensor([roc(clean[p], hit[p]).area for p in picked], dtype=torch.float64)
+
+
+def _verdict(measured: Estimate, bar: float | None) -> Verdict:
+    """Whether the whole interval lies above the bar, below it, or on both sides."""
+    if bar is None:
+        return "reported"
+    if measured.low > bar:
+        return "holds"
+    return "fails" if measured.high < bar else "undecided"

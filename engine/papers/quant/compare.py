@@ -1,0 +1,408 @@
+"""What an attack on one picture costs a dynamically quantized model: one run, reported as it grows."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from engine.alter.quantize.cost import Cost, Prices, cost
+from engine.alter.quantize.int8 import Int8, collect
+from engine.alter.quantize.linear import Work
+from engine.alter.quantize.peaks import SLOTS, Peaks, Shape
+from engine.attack.attack import run
+from engine.attack.constraint import to_8bit
+from engine.attack.recipe import Recipe
+from engine.attack.recipes.quantattack import QuantAttack
+from engine.attack.universal import Universal
+from engine.core.errors import EngineError
+from engine.core.shapes import Images
+from engine.core.streams import Streams
+from engine.data.decode import fit
+from engine.evaluate.bench import most_memory, turns
+from engine.evaluate.energy import joules
+from engine.evaluate.judge import shown
+from engine.model.sites import Site
+from engine.model.task import Task
+from engine.model.victim import Victim
+from engine.papers.quant.machine import Clock, Machine
+from engine.papers.quant.reading import Doing, countermeasures, noisy
+from engine.papers.quant.threshold import Threshold
+
+BATCHES = (1, 2, 4, 8)
+ROUNDS, LEAST_ROUNDS, TIMING_SECONDS = 30, 5, 10.0
+"""A visitor waits: on a slow machine fewer rounds are taken, and the report says how many."""
+POINTS = 20
+"""How often the columns are counted while the attack works."""
+CLEAN, ATTACKED, NOISE = "clean", "adversarial", "noise"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One run: a picture (3, y, x) and other clean ones (n, 3, y, x), both 8 bits at the input size.
+
+    The others calibrate countermeasures and are the attacked picture's batch-mates. Without an
+    attack (a budget of 0) nothing is changed: the control.
+    """
+
+    picture: Tensor
+    others: Tensor
+    attack: Recipe | Universal | None
+    threshold: Threshold
+    rounds: int = ROUNDS
+    seed: int = 0
+
+    @property
+    def aimed(self) -> Recipe | Universal | None:
+        """The attack, which aims at the run's own threshold if it aims at one."""
+        if isinstance(self.attack, QuantAttack):
+            return replace(self.attack, threshold=self.threshold.value)
+        return self.attack
+
+    @staticmethod
+    def of(
+        victim: Victim,
+        picture: Image.Image,
+        others: Sequence[Image.Image],
+        attack: Recipe | Universal | None,
+        threshold: Threshold,
+    ) -> Asked:
+        """For decoded pictures, fitted to the victim's input."""
+        size = victim.spec.input_size
+        clean = torch.stack([fit(each, size) for each in others])
+        return Asked(fit(picture, size), clean, attack, threshold)
+
+
+@dataclass(frozen=True)
+class Working:
+    """A step of the attack is done; `columns` are those counted last."""
+
+    step: int
+    steps: int
+    columns: int
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A quantised linear layer: its place among the blocks, its name there, and its sizes."""
+
+    block: int
+    slot: str
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One saved picture (3, y, x), alone, in the int8 victim.
+
+    By layer: `columns` (k,) is max over tokens of |input|, `tokens` (n,) max over columns; none
+    where a model folds its tokens into windows. `cost` is what bitsandbytes' product would multiply,
+    `compact` what the idealised one would, at the run's threshold; `float_columns` is how many
+    columns reach it in the float model, which is what the Lab counts: rounding moves a few.
+    """
+
+    pixels: Tensor
+    columns: tuple[Tensor, ...]
+    tokens: tuple[Tensor, ...]
+    answer: int
+    probability: float
+    cost: Cost
+    compact: Cost
+    float_columns: int
+
+
+@dataclass(frozen=True)
+class Defence:
+    """A countermeasure on this picture: the share outside int8 clean and attacked, whether the
+    attacked picture still gets the clean one's answer, and the mean over the other pictures of
+    |logits - float logits| / |float logits|. The attack does not know of it."""
+
+    name: str
+    clean: float
+    attacked: float
+    kept: bool
+    error: float
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of one pass: median and quartiles over `rounds`, all jobs taken in turn."""
+
+    median: float
+    low: float
+    high: float
+    rounds: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is known so far; parts that follow later are empty until then.
+
+    `merged[b]` holds the column peaks of b - 1 batch-mates together, by layer. `steps` of `asked`
+    are done; `path` is how the columns grew, as (step, columns). `others` clean pictures calibrated
+    the countermeasures; `machine` is where the times are of. `energy` is joules of a pass:
+    measured if `metered`, else MODELLED from multiplications; `meter` says why.
+    """
+
+    model: str
+    classes: tuple[str, ...]
+    threshold: Threshold
+    layers: tuple[Layer, ...]
+    grid: tuple[int, int] | None
+    prefix: int
+    seen: Mapping[str, Seen]
+    merged: Mapping[int, tuple[Tensor, ...]]
+    path: tuple[tuple[int, int], ...]
+    steps: int
+    asked: int
+    linf: int
+    others: int
+    machine: Machine | None = None
+    defences: tuple[Defence, ...] = ()
+    times: Mapping[str, Timing] | None = None
+    memory: Mapping[str, int] | None = None
+    energy: Mapping[str, float] | None = None
+    metered: bool = False
+    meter: str = ""
+
+    def columns(self, name: str, threshold: float | None = None) -> int:
+        """Outlier columns of one of the pictures, at any threshold."""
+        return int(counts(self.seen[name].columns, threshold or self.threshold.value).sum())
+
+    def hf_columns(self, name: str, threshold: float | None = None) -> int:
+        """The same with q, k and v as three layers, as Hugging Face's ViT has them."""
+        found = counts(self.seen[name].columns, threshold or self.threshold.value)
+        return int((found * torch.tensor([each.shape.hf for each in self.layers])).sum())
+
+    def share(self, name: str, threshold: float | None = None) -> float:
+        """sum_l O_l m_l n_l / sum_l k_l m_l n_l: the share of multiplications outside int8."""
+        found = counts(self.seen[name].columns, threshold or self.threshold.value)
+        each = torch.tensor([layer.shape.column for layer in self.layers])
+        return float((found * each).sum()) / sum(layer.shape.macs for layer in self.layers)
+
+    def batch_columns(self, size: int, name: str, threshold: float | None = None) -> int:
+        """Outlier columns of a batch of that size that holds one of the pictures: a union."""
+        own, mates = self.seen[name].columns, self.merged[size]
+        both = [torch.maximum(a, b) for a, b in zip(own, mates, strict=True)]
+        return int(counts(both, threshold or self.threshold.value).sum())
+
+
+def counts(columns: Sequence[Tensor], threshold: float) -> Tensor:
+    """Outlier columns by layer (layers,); peaks are float16 already, as the layer compares them."""
+    limit = torch.tensor(threshold).half().float()
+    return torch.stack([(peak >= limit).sum() for peak in columns])
+
+
+def report(
+    victim: Victim, asked: Asked, stopped: Callable[[], bool] = lambda: False
+) -> Iterator[Doing | Working | Report]:
+    """Attack the picture on the float model, then count, defend and time the int8 one.
+
+    Each Report holds all of the one before. `stopped` is looked at between steps: it ends the
+    attack there, whose picture is then still counted, and leaves out what would follow. Raises
+    what the model or the attack raise.
+    """
+    threshold = asked.threshold
+    yield Doing("quantizing", 0, 1)
+    int8 = Int8(threshold.value)(victim)
+    attack = asked.aimed
+    clean = shown(asked.picture[None], victim)
+    x, path, steps, total = clean, [(0, _count(int8, clean))], 0, 0
+    eps = attack.eps if attack else 0.0
+    if isinstance(attack, Universal):
+        x, steps, total = attack.apply(clean), 1, 1
+    elif attack is not None:
+        total = attack.steps
+        with torch.no_grad():
+            task = Task(clean, victim.logits(clean).argmax(1))
+        every = max(1, total // POINTS)
+        for state, _ in run(attack.build(victim.spec), victim, task, Streams(asked.seed)):
+            x, steps = state.x, state.step
+            if steps % every == 0 or steps == total:
+                path.append((steps, _count(int8, to_8bit(x, clean, eps) / 255)))
+            yield Working(steps, total, path[-1][1])
+            if stopped():
+                break
+    saved = to_8bit(x, clean, eps)[0].cpu()
+    yield Doing("counting", 0, 1)
+    found = _counted(victim, int8, asked, saved)
+    found = replace(found, path=tuple(path), steps=steps, asked=total)
+    yield found
+    if stopped():
+        return
+    for each in _defended(victim, asked, found):
+        if isinstance(each, Report):
+            found = each
+        yield each
+        if stopped():
+            return
+    for each in _timed(victim, int8, found, asked.rounds):
+        yield each
+        if stopped():
+            return
+
+
+def _count(int8: Victim, x: Images) -> int:
+    with torch.no_grad(), collect(int8) as done:
+        int8.logits(x.to(int8.device))
+    return sum(len(work.columns) for work in done.values())
+
+
+def _counted(victim: Victim, int8: Victim, asked: Asked, saved: Tensor) -> Report:
+    """All that follows from one pass of each picture."""
+    linf = int((saved.int() - asked.picture.int()).abs().max())
+    noise = noisy(asked.picture[None], linf / 255, asked.seed)[0]
+    pictures = {CLEAN: asked.picture, ATTACKED: saved, NOISE: noise}
+    # One by one: what a picture's int8 pass rounds depends on its batch-mates.
+    mates = [Peaks.of(int8, shown(each, int8)) for each in asked.others[: BATCHES[-1] - 1].split(1)]
+    first = victim.spec.blocks[0]
+    flat = not any(block.window or block.queries for block in victim.spec.blocks)
+    even = flat and len({(block.grid, block.prefix) for block in victim.spec.blocks}) == 1
+    return Report(
+        model=victim.spec.name,
+        classes=victim.spec.classes,
+        threshold=asked.threshold,
+        layers=layers(mates[0].shapes),
+        grid=first.grid if even else None,
+        prefix=first.prefix,
+        seen={
+            name: _seen(victim, int8, pixels, asked.threshold.value, with_tokens=even)
+            for name, pixels in pictures.items()
+        },
+        merged={
+            size: _merged(mates, size - 1) for size in BATCHES if size - 1 <= len(asked.others)
+        },
+        path=(),
+        steps=0,
+        asked=0,
+        linf=linf,
+        others=len(asked.others),
+    )
+
+
+def _merged(mates: Sequence[Peaks], count: int) -> tuple[Tensor, ...]:
+    """The peaks of the first `count` batch-mates together, by layer; of none, zeros."""
+    by_layer = zip(*(each.columns.values() for each in mates), strict=True)
+    return tuple(
+        torch.cat((torch.zeros_like(peaks[0]), *peaks[:count])).amax(0).cpu() for peaks in by_layer
+    )
+
+
+def layers(shapes: Mapping[str, Shape]) -> tuple[Layer, ...]:
+    """The layers in the order of a pass, their blocks counted through all stages."""
+    blocks: dict[str, int] = {}
+    found: list[Layer] = []
+    for path, shape in shapes.items():
+        owner, _, name = path.rpartition(".")
+        block = blocks.setdefault(owner.rpartition(".")[0], len(blocks))
+        found.append(Layer(block, SLOTS[name], shape))
+    return tuple(found)
+
+
+def _seen(
+    victim: Victim, int8: Victim, pixels: Tensor, threshold: float, *, with_tokens: bool
+) -> Seen:
+    """One picture's pass: peaks by column, by token, the answer, and what it multiplied."""
+    x = shown(pixels[None], int8)
+    columns = tuple(each[0].cpu() for each in Peaks.of(int8, x).columns.values())
+    sites = {Site.LINEAR_IN} & int8.spec.sites if with_tokens else ()
+    with torch.no_grad(), collect(int8) as done, int8.session(observe=sites) as forward:
+        out = forward(x)
+    tokens = tuple(seen[0].abs().amax(-1).half().float().cpu() for seen in out.seen.values())
+    probabilities = out.logits[0].softmax(0)
+    works: list[Work] = list(done.values())
+    float_columns = int(Peaks.of(victim, x).total(threshold)[0])
+    return Seen(
+        pixels,
+        columns,
+        tokens,
+        int(probabilities.argmax()),
+        float(probabilities.max()),
+        cost(works),
+        cost(works, compact=True),
+        float_columns,
+    )
+
+
+def _defended(victim: Victim, asked: Asked, found: Report) -> Iterator[Doing | Report]:
+    """Every countermeasure at the run's threshold, after plain int8 itself."""
+    others = shown(asked.others, victim)
+    with torch.no_grad():
+        exact = victim.logits(others)
+    pair = [shown(found.seen[name].pixels[None], victim) for name in (CLEAN, ATTACKED)]
+    answer = found.seen[CLEAN].answer
+    threshold = found.threshold.value
+    todo: list[tuple[str, Callable[[Victim], Victim]]] = [("none", Int8(threshold))]
+    todo += [(each.name, each.alter) for each in countermeasures(others, threshold)]
+    made: list[Defence] = []
+    for name, alter in todo:
+        try:
+            changed = alter(victim)
+        except EngineError:
+            continue  # rescaling needs a LayerNorm before each layer; the rest works everywhere
+        shares: list[float] = []
+        kept = True
+        with torch.no_grad():
+            for x in pair:
+                with collect(changed) as done:
+                    kept = int(changed.logits(x).argmax()) == answer
+                shares.append(cost(done.values()).share)
+            near = changed.logits(others)
+        error = float(((near - exact).norm(dim=1) / exact.norm(dim=1)).mean())
+        made.append(Defence(name, shares[0], shares[1], kept, error))
+        yield Doing("countermeasures", len(made), len(todo))
+    yield replace(found, defences=tuple(made))
+
+
+def _timed(victim: Victim, int8: Victim, found: Report, rounds: int) -> Iterator[Doing | Report]:
+    """Seconds of a pass, each alone in its batch, then memory and energy where they can be read."""
+    where = victim.device
+    pictures = {name: shown(seen.pixels[None], victim) for name, seen in found.seen.items()}
+    jobs = {"float": partial(_pass, victim, pictures[CLEAN])}
+    jobs |= {name: partial(_pass, int8, x) for name, x in pictures.items()}
+    times: Mapping[str, Sequence[float]] = {}
+    began, clock = time.perf_counter(), Clock()
+    for done, spent in enumerate(turns(jobs, rounds, where), 1):
+        times = spent
+        yield Doing("timing", done, rounds)
+        if done >= LEAST_ROUNDS and time.perf_counter() - began > TIMING_SECONDS:
+            break
+    machine = clock.machine(where)
+    summed = {name: _quartiles(spent) for name, spent in times.items()}
+    memory = None
+    if where.type == "cuda":
+        memory = {name: most_memory(job, where) for name, job in jobs.items()}
+    try:
+        energy = {name: joules(job, where) for name, job in jobs.items()}
+        metered, meter = True, f"NVML on {machine.device}"
+    except EngineError as why:
+        prices = Prices()
+        energy = {name: seen.cost.energy(prices) for name, seen in found.seen.items()}
+        metered, meter = False, why.sentence
+    yield replace(
+        found,
+        times=summed,
+        machine=machine,
+        memory=memory,
+        energy=energy,
+        metered=metered,
+        meter=meter,
+    )
+
+
+def _quartiles(spent: Sequence[float]) -> Timing:
+    if len(spent) == 1:
+        return Timing(spent[0], spent[0], spent[0], 1)
+    low, middle, high = statistics.quantiles(spent, n=4, method="inclusive")
+    return Timing(middle, low, high, len(spent))
+
+
+def _pass(victim: Victim, images: Images) -> None:
+    with torch.no_grad():
+        victim.logits(images)

@@ -1,0 +1,1 @@
+"""TGR (CVPR 2023): claims, variants on one picture, ablation."""
