@@ -5,43 +5,33 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import math
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
-from engine import reproduce, studio
-from engine.alter.ensemble import members
+from engine import arguments, studio
 from engine.attack.catalog import RECIPES, parse
 from engine.attack.recipe import Recipe
 from engine.attack.universal import SHIPPED, Universal
 from engine.core.errors import BadTask, EngineError
 from engine.core.knobs import knobs
-from engine.data.decode import decode
 from engine.data.samples import load_sample, samples
 from engine.evaluate import evaluate as measuring
 from engine.evaluate import familiar as knowing
 from engine.evaluate import universal as perturbing
 from engine.evaluate.bench import bench as measure_speed
 from engine.evaluate.parallel import place
-from engine.evaluate.transfer import Cell, Progress, table
+from engine.evaluate.transfer import Cell, table
 from engine.model import zoo
 from engine.papers.quant import claims as quant_claims
 from engine.papers.quant import study as quant_file
-from engine.papers.quant.reading import Doing
 from engine.papers.tgr import ablation
 from engine.papers.tgr import claims as claims_tgr
 from engine.train import __main__ as training
-
-# The largest that every reader of a JSON file holds exactly.
-MOST_SEED = 2**53 - 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,8 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # where it knows no “×”, the rest is still said
     try:
-        arguments = parser().parse_args(words)
-        arguments.run(arguments)
+        asked = parser().parse_args(words)
+        asked.run(asked)
     except EngineError as error:
         print(f"engine: {error}", file=sys.stderr)
         return 2
@@ -63,9 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def models(arguments: argparse.Namespace) -> None:
+def models(asked: argparse.Namespace) -> None:
     """Which models there are, with size, licence and where they come from."""
-    found = zoo.cards(arguments.weights)
+    found = zoo.cards(asked.weights)
     rows = [
         {
             "name": each.name,
@@ -88,26 +78,24 @@ def models(arguments: argparse.Namespace) -> None:
         f"  {row['input_size']} px  {row['title']}"
         for row in rows
     ]
-    rest = (*zoo.problems(arguments.weights), "Any other timm classifier can be named, too.")
-    _show(arguments, rows, [*lines, *rest])
+    rest = (*zoo.problems(asked.weights), "Any other timm classifier can be named, too.")
+    arguments.show(asked, rows, [*lines, *rest])
 
 
-def familiar(arguments: argparse.Namespace) -> None:
+def familiar(asked: argparse.Namespace) -> None:
     """How well a model's largest logit tells pictures of its classes from others; onto its card."""
-    found = knowing.measure(
-        zoo.load(arguments.model, arguments.weights), arguments.known, arguments.strangers
-    )
-    card = zoo.card(arguments.model, arguments.weights)
+    found = knowing.measure(zoo.load(asked.model, asked.weights), asked.known, asked.strangers)
+    card = zoo.card(asked.model, asked.weights)
     if card.source == "bundled":
         knowing.write(card, found)
     told = (
         f"{card.title} is not sure below {found.threshold:g}: {found.flags:.1%} of {found.known} "
         f"pictures of its classes, {found.catches:.1%} of {found.strangers} others."
     )
-    _show(arguments, asdict(found), [told])
+    arguments.show(asked, asdict(found), [told])
 
 
-def attacks(arguments: argparse.Namespace) -> None:
+def attacks(asked: argparse.Namespace) -> None:
     """Which attacks there are, with their knobs, ranges and units."""
     rows = [
         {
@@ -138,10 +126,10 @@ def attacks(arguments: argparse.Namespace) -> None:
             f"    --set {each.name}={each.show(each.default):12} {each.allowed}. {each.help}"
             for each in knobs(recipe)
         ]
-    _show(arguments, rows, lines)
+    arguments.show(asked, rows, lines)
 
 
-def probes(arguments: argparse.Namespace) -> None:
+def probes(asked: argparse.Namespace) -> None:
     """What is observed inside the model during an attack, and which sites it needs."""
     rows = [
         {
@@ -153,203 +141,186 @@ def probes(arguments: argparse.Namespace) -> None:
         for name, title, sites in studio.PROBES
     ]
     lines = [f"{row['name']:11} {row['title']} (sites: {', '.join(row['sites'])})" for row in rows]
-    _show(arguments, rows, lines)
+    arguments.show(asked, rows, lines)
 
 
-def attack(arguments: argparse.Namespace) -> None:
+def attack(asked: argparse.Namespace) -> None:
     """Attack one picture; write the adversarial PNG, the perturbation NPZ and the result JSON."""
-    recipe = parse(arguments.attack, _settings(arguments.set))
-    _check_known(arguments)
-    image = _picture(arguments.image)
-    for name in arguments.targets:
-        zoo.load(name, arguments.weights)
-    spec = zoo.load(arguments.model, arguments.weights).spec
+    recipe = parse(asked.attack, arguments.settings(asked.set))
+    arguments.check_known(_models(asked), asked.weights)
+    image = arguments.picture(asked.image)
+    for name in asked.targets:
+        zoo.load(name, asked.weights)
+    spec = zoo.load(asked.model, asked.weights).spec
     run = studio.Run(
         studio.Request(
             image=image,
-            model=arguments.model,
+            model=asked.model,
             recipe=recipe,
-            label=_class(spec.classes, arguments.label),
-            target=_class(spec.classes, arguments.toward),
-            seed=arguments.seed,
-            others=tuple(arguments.targets),
-            weights=arguments.weights,
-            bfloat16=arguments.bf16,
-            name=_named(arguments.image),
+            label=_class(spec.classes, asked.label),
+            target=_class(spec.classes, asked.toward),
+            seed=asked.seed,
+            others=tuple(asked.targets),
+            weights=asked.weights,
+            bfloat16=asked.bf16,
+            name=arguments.called(asked.image),
         )
     )
-    most = recipe.steps if arguments.stop_after is None else arguments.stop_after
-    with tqdm(total=min(most, recipe.steps), unit="step", disable=arguments.json) as bar:
+    most = recipe.steps if asked.stop_after is None else asked.stop_after
+    with tqdm(total=min(most, recipe.steps), unit="step", disable=asked.json) as bar:
         while not run.done and run.steps < most:
             event = run.advance()
             bar.set_postfix(loss=f"{event.loss:.3f}", fooled=event.success)
             bar.update()
     result = run.result()
-    files = studio.save(result, arguments.out)
+    files = studio.save(result, asked.out)
     report = studio.summary(result)
-    _show(arguments, report, [studio.verdict(result), *(f"Written: {each}" for each in files)])
+    arguments.show(asked, report, [studio.verdict(result), *(f"Written: {each}" for each in files)])
 
 
-def _picture(word: str) -> Image.Image:
-    """The picture in a file, or `sample:ID`."""
-    if word.startswith(reproduce.SAMPLE):
-        return load_sample(word.removeprefix(reproduce.SAMPLE))
-    return decode(Path(word))
+def _models(asked: argparse.Namespace) -> tuple[str, ...]:
+    sources = [asked.model] if isinstance(asked.model, str) else asked.model
+    return (*sources, *asked.targets)
 
 
-def _named(word: str) -> str:
-    return (
-        word.removeprefix(reproduce.SAMPLE)
-        if word.startswith(reproduce.SAMPLE)
-        else Path(word).name
-    )
-
-
-def _check_known(arguments: argparse.Namespace) -> None:
-    """Say now, not after hours, that there is no such model; raises UnknownName."""
-    sources = [arguments.model] if isinstance(arguments.model, str) else arguments.model
-    for name in (*(each for source in sources for each in members(source)), *arguments.targets):
-        zoo.card(name, arguments.weights)
-
-
-def evaluate(arguments: argparse.Namespace) -> None:
+def evaluate(asked: argparse.Namespace) -> None:
     """Clean accuracy and accuracy under attack on a folder, and on other models."""
-    settings = _settings(arguments.set)
-    _check_known(arguments)
+    settings = arguments.settings(asked.set)
+    arguments.check_known(_models(asked), asked.weights)
     events = measuring.evaluate(
-        arguments.folder,
-        arguments.model,
-        [parse(name, settings) for name in arguments.attack],
-        arguments.targets,
-        limit=arguments.limit,
-        seed=arguments.seed,
-        batch=arguments.batch,
-        weights=arguments.weights,
-        keep=arguments.keep,
-        bfloat16=arguments.bf16,
+        asked.folder,
+        asked.model,
+        [parse(name, settings) for name in asked.attack],
+        asked.targets,
+        limit=asked.limit,
+        seed=asked.seed,
+        batch=asked.batch,
+        weights=asked.weights,
+        keep=asked.keep,
+        bfloat16=asked.bf16,
     )
-    for found in _progress(events, arguments):
+    for found in arguments.progress(events, asked):
         report = measuring.summary(found)
-        if arguments.out:
-            _write(arguments.out, report)
-        if arguments.csv:
-            arguments.csv.write_text(table(found.matrix.cells), encoding="utf-8")
-        _show(arguments, report, [_line(cell) for cell in found.matrix.cells])
+        if asked.out:
+            arguments.write(asked.out, report)
+        if asked.csv:
+            asked.csv.write_text(table(found.matrix.cells), encoding="utf-8")
+        arguments.show(asked, report, [_line(cell) for cell in found.matrix.cells])
 
 
-def ablate(arguments: argparse.Namespace) -> None:
+def ablate(asked: argparse.Namespace) -> None:
     """Which part of TGR helps on this source and which costs, each on its own, against MI-FGSM."""
-    _check_known(arguments)
+    arguments.check_known(_models(asked), asked.weights)
     events = ablation.ablate(
-        arguments.folder,
-        arguments.model,
-        arguments.targets,
+        asked.folder,
+        asked.model,
+        asked.targets,
         ablation.settings(
-            [parse("tgr", {"eps": word}).eps for word in arguments.eps],
-            steps=parse("tgr", {"steps": arguments.steps}).steps,
+            [parse("tgr", {"eps": word}).eps for word in asked.eps],
+            steps=parse("tgr", {"steps": asked.steps}).steps,
         ),
-        limit=arguments.limit,
-        seed=arguments.seed,
-        batch=arguments.batch,
-        weights=arguments.weights,
-        keep=arguments.keep,
+        limit=asked.limit,
+        seed=asked.seed,
+        batch=asked.batch,
+        weights=asked.weights,
+        keep=asked.keep,
     )
-    entries = list(_progress(events, arguments))
+    entries = list(arguments.progress(events, asked))
     if not place().leads:
         return
     report = ablation.summary(
         entries,
-        source=arguments.model,
-        targets=arguments.targets,
-        folder=arguments.folder.name,
-        seed=arguments.seed,
+        source=asked.model,
+        targets=asked.targets,
+        folder=asked.folder.name,
+        seed=asked.seed,
     )
-    if arguments.out:
-        _write(arguments.out, report)
-    _show(arguments, report, [ablation.markdown(entries)])
+    if asked.out:
+        arguments.write(asked.out, report)
+    arguments.show(asked, report, [ablation.markdown(entries)])
 
 
-def claims(arguments: argparse.Namespace) -> None:
+def claims(asked: argparse.Namespace) -> None:
     """A paper's claims, measured here: claim, measured, expected, holds or not."""
-    _check_known(arguments)
-    if arguments.system == "quant":
-        _claims_quant(arguments)
+    arguments.check_known(_models(asked), asked.weights)
+    if asked.system == "quant":
+        _claims_quant(asked)
         return
-    if not arguments.targets:
+    if not asked.targets:
         raise BadTask("These claims are about transfer.", "Give --targets.")
     events = claims_tgr.claims(
-        arguments.folder,
-        arguments.model,
-        arguments.targets,
-        eps=parse("tgr", {"eps": arguments.eps or "16/255"}).eps,
-        limit=arguments.limit,
-        seed=arguments.seed,
-        batch=arguments.batch,
-        weights=arguments.weights,
-        keep=arguments.keep,
+        asked.folder,
+        asked.model,
+        asked.targets,
+        eps=parse("tgr", {"eps": asked.eps or "16/255"}).eps,
+        limit=asked.limit,
+        seed=asked.seed,
+        batch=asked.batch,
+        weights=asked.weights,
+        keep=asked.keep,
     )
-    rows = list(_progress(events, arguments))
+    rows = list(arguments.progress(events, asked))
     if not place().leads:
         return
     report = claims_tgr.summary(rows)
-    if arguments.out:
-        _write(arguments.out, report)
-    _show(arguments, report, [claims_tgr.markdown(rows)])
+    if asked.out:
+        arguments.write(asked.out, report)
+    arguments.show(asked, report, [claims_tgr.markdown(rows)])
 
 
-def _claims_quant(arguments: argparse.Namespace) -> None:
-    if arguments.keep:
+def _claims_quant(asked: argparse.Namespace) -> None:
+    if asked.keep:
         raise BadTask("These claims cannot be resumed.", "Leave --keep out.")
     chosen = quant_claims.Settings(
-        threshold=arguments.threshold,
-        share=arguments.share,
-        eps=parse("quantattack", {"eps": arguments.eps or "8/255"}).eps,
-        steps=arguments.steps,
-        form=arguments.form,
-        calibration=arguments.calibration,
-        batch=arguments.batch,
-        seed=arguments.seed,
+        threshold=asked.threshold,
+        share=asked.share,
+        eps=parse("quantattack", {"eps": asked.eps or "8/255"}).eps,
+        steps=asked.steps,
+        form=asked.form,
+        calibration=asked.calibration,
+        batch=asked.batch,
+        seed=asked.seed,
     )
     events = quant_claims.claims(
-        arguments.folder,
-        arguments.model,
+        asked.folder,
+        asked.model,
         chosen,
-        limit=arguments.limit,
-        weights=arguments.weights,
+        limit=asked.limit,
+        weights=asked.weights,
     )
-    found = list(_progress(events, arguments))
+    found = list(arguments.progress(events, asked))
     rows = [each for each in found if isinstance(each, quant_claims.Row)]
     study = quant_file.Study.of(each for each in found if not isinstance(each, quant_claims.Row))
     chosen = replace(chosen, threshold=study.about.threshold)
     report = {**quant_file.data(study), "claims": quant_claims.summary(rows, chosen)}
-    if arguments.out:
-        _write(arguments.out, report)
-    _show(arguments, report, [quant_claims.markdown(rows)])
+    if asked.out:
+        arguments.write(asked.out, report)
+    arguments.show(asked, report, [quant_claims.markdown(rows)])
 
 
-def universal(arguments: argparse.Namespace) -> None:
+def universal(asked: argparse.Namespace) -> None:
     """Train one perturbation for any picture of a model, measured on pictures held out."""
-    zoo.card(arguments.model, arguments.weights)
-    out = arguments.out or _file(str(SHIPPED / f"{arguments.model}.safetensors"))
+    zoo.card(asked.model, asked.weights)
+    out = asked.out or arguments.file(str(SHIPPED / f"{asked.model}.safetensors"))
     events = perturbing.universal(
-        arguments.folder,
-        arguments.model,
+        asked.folder,
+        asked.model,
         out,
         perturbing.Settings(
-            eps=parse("quantattack", {"eps": arguments.eps}).eps,
-            epochs=arguments.epochs,
-            batch=arguments.batch,
-            form=arguments.form,
-            threshold=arguments.threshold,
-            share=arguments.share,
-            seed=arguments.seed,
+            eps=parse("quantattack", {"eps": asked.eps}).eps,
+            epochs=asked.epochs,
+            batch=asked.batch,
+            form=asked.form,
+            threshold=asked.threshold,
+            share=asked.share,
+            seed=asked.seed,
         ),
-        limit=arguments.limit,
-        resume=arguments.resume,
-        weights=arguments.weights,
+        limit=asked.limit,
+        resume=asked.resume,
+        weights=asked.weights,
     )
-    for made in _progress(events, arguments):
-        _show(arguments, _header(made), [_trained(made)])
+    for made in arguments.progress(events, asked):
+        arguments.show(asked, _header(made), [_trained(made)])
 
 
 def _header(made: Universal) -> dict[str, Any]:
@@ -368,40 +339,27 @@ def _trained(made: Universal) -> str:
     )
 
 
-def bench(arguments: argparse.Namespace) -> None:
+def bench(asked: argparse.Namespace) -> None:
     """Speed as ratios to the bare timm model, all from one run."""
-    victim = zoo.load(arguments.model, arguments.weights)
+    victim = zoo.load(asked.model, asked.weights)
     picture = load_sample(samples()[0].id)
 
     def whole(recipe: Recipe) -> studio.Result:
-        run = studio.Run(
-            studio.Request(picture, arguments.model, recipe, weights=arguments.weights)
-        )
+        run = studio.Run(studio.Request(picture, asked.model, recipe, weights=asked.weights))
         while not run.done:
             run.advance()
         return run.result()
 
     rows: list[dict[str, Any]] = []
-    for row in measure_speed(victim, whole, batches=tuple(arguments.batches)):
+    for row in measure_speed(victim, whole, batches=tuple(asked.batches)):
         rows.append({**asdict(row), "ratio": row.ratio})
-        if not arguments.json:
+        if not asked.json:
             print(
                 f"{row.what:28} batch {row.batch:<3} {row.seconds * 1000:8.1f} ms  "
                 f"{row.ratio:5.3f} x {row.against} ({row.device})"
             )
-    if arguments.json:
+    if asked.json:
         print(json.dumps(rows, indent=2))
-
-
-def _progress(events: Iterable[Any], arguments: argparse.Namespace) -> Iterator[Any]:
-    """Show progress events on a bar and pass everything else on."""
-    with tqdm(unit="step", disable=arguments.json) as bar:
-        for event in events:
-            if isinstance(event, Progress | Doing):
-                bar.total, bar.n = event.total, event.done
-                bar.refresh()
-            else:
-                yield event
 
 
 def _line(cell: Cell) -> str:
@@ -414,120 +372,14 @@ def _line(cell: Cell) -> str:
     )
 
 
-def _write(path: Path, report: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(report, indent=2, default=_plain) + "\n", encoding="utf-8")
-
-
-def _settings(words: Sequence[str]) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not equals:
-            raise BadTask(f"“{word}” is not a setting.", "Write --set KNOB=VALUE.")
-        pairs[name] = value
-    return pairs
-
-
 def _class(classes: tuple[str, ...], word: str | None) -> int | None:
     return None if word is None else studio.class_index(classes, word)
 
 
-def _show(arguments: argparse.Namespace, data: object, lines: Iterable[str]) -> None:
-    if arguments.json:
-        print(json.dumps(data, indent=2, default=_plain))
-    else:
-        print("\n".join(lines))
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} is not JSON")
-
-
-class _Parser(argparse.ArgumentParser):
-    """One that says what is wrong as everything else here does: in a sentence."""
-
-    def error(self, message: str) -> NoReturn:
-        sentence = f"{message[0].upper()}{message[1:].removesuffix('.')}."
-        raise BadTask(sentence, f"See {self.prog} --help.")
-
-
-def _from(least: int, most: int | None = None) -> Callable[[str], int]:
-    """A whole number in that range."""
-    words = f"from {least}" + ("" if most is None else f" to {most}")
-
-    def number(text: str) -> int:
-        found = int(text) if text.isdecimal() and len(text) < 20 else -1
-        if found < least or (most is not None and found > most):
-            raise argparse.ArgumentTypeError(f"“{text}” is no whole number {words}.")
-        return found
-
-    return number
-
-
-def _size(text: str) -> float:
-    try:
-        found = float(text)
-    except ValueError:
-        found = math.nan
-    if not 0 < found < math.inf:
-        raise argparse.ArgumentTypeError(f"“{text}” is no number above 0.")
-    return found
-
-
-def _share(text: str) -> float:
-    found = 0.0 if text in ("0", "0.0") else _size(text)
-    if found >= 1:
-        raise argparse.ArgumentTypeError(f"“{text}” is no share below 1.")
-    return found
-
-
-def _file(text: str) -> Path:
-    """A file that can be written, found out without leaving anything behind."""
-    path = Path(text)
-    if path.is_dir():
-        raise BadTask(f"“{text}” is a folder.", "Name a file.")
-    _check_room(path)
-    return path
-
-
-def _folder(text: str) -> Path:
-    """A folder that can be written in, or made."""
-    path = Path(text)
-    if path.is_file():
-        raise BadTask(f"“{text}” is a file.", "Name a folder.")
-    _check_room(path)
-    return path
-
-
-def _check_room(path: Path) -> None:
-    try:
-        here = next(each for each in (path, *path.parents) if each.exists())
-        if here == path and path.is_file():
-            path.open("ab").close()
-        else:
-            tempfile.TemporaryFile(dir=here).close()
-    except OSError as error:
-        raise BadTask(f"“{path}” cannot be written ({error.strerror}).", "Name another.") from error
-
-
 def parser() -> argparse.ArgumentParser:
     """The command line of `python -m engine`."""
-    made = _Parser(prog="python -m engine", description=__doc__)
-    commands = made.add_subparsers(required=True, metavar="COMMAND")
-
-    def command(function: Any) -> argparse.ArgumentParser:
-        made = commands.add_parser(
-            function.__name__, help=function.__doc__, description=function.__doc__
-        )
-        made.set_defaults(run=function)
-        made.add_argument("--json", action="store_true", help="print JSON instead of words")
-        made.add_argument(
-            "--weights", type=Path, help=f"local weights folder (or {zoo.WEIGHTS_VARIABLE})"
-        )
-        return made
+    made = arguments.Parser(prog="python -m engine", description=__doc__)
+    command = arguments.commands(made, train="Train a bundled model by its recipe.")
 
     def crafting(made: argparse.ArgumentParser, many: bool) -> None:
         number: dict[str, Any] = {"nargs": "+"} if many else {}
@@ -537,22 +389,18 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--attack", required=True, help="a name from `attacks`", **number)
         made.add_argument("--set", action="append", default=[], metavar="KNOB=VALUE")
         made.add_argument("--targets", nargs="+", default=[], metavar="T", help="other models")
-        made.add_argument("--seed", type=_from(0, MOST_SEED), default=0)
+        arguments.seeded(made)
         made.add_argument("--bf16", action="store_true", help="craft in bfloat16")
 
-    def over_folder(made: argparse.ArgumentParser) -> None:
-        made.add_argument("folder", type=Path, metavar="FOLDER")
-        made.add_argument("--limit", type=_from(1), help="so many pictures, even over the classes")
-        made.add_argument("--batch", type=_from(1), default=32)
-        made.add_argument("--out", type=_file, metavar="FILE")
-
-    def resumable(made: argparse.ArgumentParser) -> None:
-        made.add_argument("--keep", type=_folder, help="folder that lets a killed run resume")
-
     def quantized(made: argparse.ArgumentParser, form: str) -> None:
-        made.add_argument("--threshold", type=_size, default=6.0, help="int8: the outliers' size")
         made.add_argument(
-            "--share", type=_share, default=0.0, help="int8: set it by this share of clean columns"
+            "--threshold", type=arguments.size, default=6.0, help="int8: the outliers' size"
+        )
+        made.add_argument(
+            "--share",
+            type=arguments.share,
+            default=0.0,
+            help="int8: set it by this share of clean columns",
         )
         made.add_argument("--form", default=form, choices=("code", "paper", "count"))
 
@@ -568,46 +416,49 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--label", help="true class; default: what the model sees")
     one.add_argument("--toward", metavar="CLASS", help="class that a targeted attack aims at")
     one.add_argument(
-        "--stop-after", type=_from(0), metavar="N", help="take no more steps than these"
+        "--stop-after", type=arguments.whole(0), metavar="N", help="take no more steps than these"
     )
-    one.add_argument("--out", type=_folder, required=True, metavar="DIR")
+    one.add_argument("--out", type=arguments.folder, required=True, metavar="DIR")
     folder = command(evaluate)
-    over_folder(folder)
-    resumable(folder)
+    arguments.over_folder(folder)
+    arguments.resumable(folder)
     crafting(folder, many=True)
-    folder.add_argument("--csv", type=_file, metavar="FILE.csv")
+    folder.add_argument("--csv", type=arguments.file, metavar="FILE.csv")
     parts = command(ablate)
-    over_folder(parts)
-    resumable(parts)
+    arguments.over_folder(parts)
+    arguments.resumable(parts)
     parts.add_argument("--model", required=True, help="the source")
     parts.add_argument("--targets", nargs="+", required=True, metavar="T")
     parts.add_argument("--eps", nargs="+", default=["8/255", "16/255"], help="budgets")
     parts.add_argument("--steps", default="10")
-    parts.add_argument("--seed", type=_from(0, MOST_SEED), default=0)
+    arguments.seeded(parts)
     paper = command(claims)
     paper.add_argument("system", choices=("tgr", "quant"))
-    over_folder(paper)
-    resumable(paper)
+    arguments.over_folder(paper)
+    arguments.resumable(paper)
     paper.add_argument("--model", required=True, help="the source")
     paper.add_argument("--targets", nargs="+", default=[], metavar="T", help="tgr: other models")
     paper.add_argument("--eps", help="default: 16/255 for tgr, 8/255 for quant")
-    paper.add_argument("--seed", type=_from(0, MOST_SEED), default=0)
+    arguments.seeded(paper)
     quantized(paper, "code")
-    paper.add_argument("--steps", type=_from(1), default=300, help="quant: steps of QuantAttack")
-    paper.add_argument("--calibration", type=_from(1), default=32, help="quant: pictures set apart")
+    paper.add_argument(
+        "--steps", type=arguments.whole(1), default=300, help="quant: steps of QuantAttack"
+    )
+    paper.add_argument(
+        "--calibration", type=arguments.whole(1), default=32, help="quant: pictures set apart"
+    )
     one_for_all = command(universal)
-    over_folder(one_for_all)
+    arguments.over_folder(one_for_all)
     one_for_all.add_argument("--model", required=True)
     one_for_all.add_argument("--eps", default="8/255")
-    one_for_all.add_argument("--epochs", type=_from(1), default=20)
+    one_for_all.add_argument("--epochs", type=arguments.whole(1), default=20)
     one_for_all.add_argument("--resume", action="store_true", help="go on from the saved epoch")
-    one_for_all.add_argument("--seed", type=_from(0, MOST_SEED), default=0)
+    arguments.seeded(one_for_all)
     one_for_all.set_defaults(batch=8)
     quantized(one_for_all, "count")
     speed = command(bench)
     speed.add_argument("--model", default="vit_imagenette")
-    speed.add_argument("--batches", type=_from(1), nargs="+", default=[1, 8])
-    commands.add_parser("train", help="Train a bundled model by its recipe.", add_help=False)
+    speed.add_argument("--batches", type=arguments.whole(1), nargs="+", default=[1, 8])
     return made
 
 

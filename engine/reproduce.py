@@ -9,14 +9,13 @@ from __future__ import annotations
 import shlex
 from pathlib import PurePath
 
+from engine.arguments import SAMPLE
 from engine.attack.catalog import spell
 from engine.attack.recipe import Recipe
 from engine.core.knobs import Knob, knobs
 from engine.data.samples import load_sample, samples
 from engine.model import zoo
 from engine.studio import Request, class_index
-
-SAMPLE = "sample:"
 
 
 def command(request: Request, taken: int | None = None) -> str:
