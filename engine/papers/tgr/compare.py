@@ -35,6 +35,7 @@ from engine.probe.gradients import alike, moments
 
 Variant = Literal["baseline", "gamma", "zeroing", "both", "random"]
 Recipes = Mapping[Variant, MIFGSM | TGR]
+VARIANTS: tuple[Variant, ...] = ("baseline", "gamma", "zeroing", "both", "random")
 
 
 def variants(tgr: TGR) -> Recipes:
@@ -108,6 +109,20 @@ class Answer:
     answer: str
     probability: float | None
     fooled: bool | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was asked and all that was read so far.
+
+    rounds: one step of every variant each. answers: what each model says to the clean picture and
+    to every variant's, by the model's name; none before the end.
+    """
+
+    case: Case
+    tgr: TGR
+    rounds: tuple[tuple[Reading, ...], ...]
+    answers: Mapping[str, tuple[Answer, ...]]
 
 
 def parts(spec: Spec, tgr: TGR) -> tuple[Component, ...]:
