@@ -20,10 +20,11 @@ from demo.kit.packing import number, pack, png, shown
 from engine.alter.quantize.cost import Cost
 from engine.attack.universal import Universal
 from engine.core.errors import EngineError
+from engine.evaluate.study import kept
 from engine.model import zoo
 from engine.papers.quant import export as quant_export
-from engine.papers.quant import study as quant_file
 from engine.papers.quant.compare import ATTACKED, Report, Seen, Timing
+from engine.papers.quant.findings import Findings
 
 RESTORE: dict[str, Any] = {"kind": "restore"}
 
@@ -101,7 +102,11 @@ def _universal(trial: Trial) -> dict[str, Any]:
         "threshold": number(made.threshold),
         "epochs": made.epochs,
         "pictures": made.pictures,
-        "measured": made.measured and asdict(made.measured),
+        "measured": made.measured
+        and {
+            "pictures": made.measured.pictures,
+            **asdict(made.measured.figures["outlier columns"]),
+        },
     }
 
 
@@ -150,7 +155,7 @@ def _timing(each: Timing) -> dict[str, Any]:
 def study(model: str) -> dict[str, Any] | None:
     """The study that ships for a model, without what the page does not draw."""
     try:
-        found = quant_file.shipped(model)
+        found = kept("quant", model, Findings)
     except EngineError as problem:
         return {"missing": problem.sentence}
-    return None if found is None else quant_file.data(found)
+    return None if found is None else asdict(found.findings)

@@ -1,63 +1,25 @@
-"""An attack is a frozen value made of orthogonal parts; a run is a generator of its steps.
+"""An attack is anything with `init` and `step`; a run is a generator of its steps.
 
-Nothing is open across a `yield`: each step opens and closes its own session on the victim, so two
+Nothing is open across a `yield`: each step opens and closes its own sessions on the victim, so two
 visitors' runs may interleave on one model, and a run that is dropped leaves nothing behind.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from engine.attack.constraint import Constraint
-from engine.attack.estimate import Direct, Estimator, Gradient, Oracle
-from engine.attack.moment import Moment, repeat
-from engine.attack.objective import Objective
-from engine.attack.rule import Remembering
-from engine.attack.update import Update
-from engine.attack.view import Prepared, View, identity
-from engine.core.errors import NotFinite
+from engine.attack.criterion import Criterion
 from engine.core.shapes import Images, PerExample
 from engine.core.streams import Streams
-from engine.model.sites import Address, Rule, Site
+from engine.model.sites import Site
 from engine.model.task import Task
 from engine.model.victim import Forward, Victim
-
-MOST_IMAGES = 16
-"""Images in one forward pass of an estimator's further points: what a small machine can hold."""
-
-Memory = Mapping[Address, Tensor]
-
-
-class State(NamedTuple):
-    """All that the next step needs; `rules` holds what each remembering rule keeps."""
-
-    step: int
-    x: Images
-    update: Any
-    estimate: Any
-    clean: Forward | None
-    ready: Any = None
-    rules: tuple[Memory, ...] = ()
-
-
-class Info(NamedTuple):
-    """What a person wants to know of a step, measured at the x it started from.
-
-    `out` is the victim's own pass there (with what was watched), or None where the attack showed
-    the model something else than x.
-    """
-
-    step: int
-    loss: PerExample
-    success: Tensor
-    seconds: float
-    out: Forward | None
 
 
 class Watch(NamedTuple):
@@ -68,135 +30,73 @@ class Watch(NamedTuple):
 
 
 NOTHING = Watch()
-DIRECT = Direct()
+
+
+class State(Protocol):
+    """Where an attack stands after `step` steps: `x` is what it would give now, the rest its own."""
+
+    @property
+    def step(self) -> int: ...
+    @property
+    def x(self) -> Images: ...
 
 
 @dataclass(frozen=True)
-class Attack:
-    """objective x view x rules x estimate x update x constraint, `steps` times.
+class Info:
+    """What a person wants to know of a picture: of the one a step started from, or one looked at.
 
-    x <- project(x + update(estimate(d objective(victim(view(x))) / d x)))
+    `out` is the victim's own pass on it (with what was watched), or None where the attack showed
+    the model something else; `g` the gradient that was found. `success` (b,) is the criterion's
+    word on that pass, worked out when it is first asked for.
     """
 
-    objective: Objective
-    update: Update
-    constraint: Constraint
-    steps: int
-    view: View = identity
-    rules: tuple[Rule, ...] = ()
-    estimate: Estimator = DIRECT
-    start: Literal["clean", "random"] = "clean"
+    step: int
+    loss: PerExample
+    seconds: float
+    out: Forward | None
+    judge: Callable[[], Tensor] = field(repr=False)
+    g: Tensor | None = None
+
+    @cached_property
+    def success(self) -> Tensor:
+        return self.judge()
+
+
+class Attack(Protocol):
+    """`steps` steps from a clean task to adversarial pictures, and what success means for them."""
 
     @property
-    def plain(self) -> bool:
-        """Whether the pass of a step is the victim's own pass on x."""
-        edits = any(type(rule).edit is not Rule.edit for rule in self.rules)
-        return self.view is identity and self.update.ahead is None and not edits
+    def steps(self) -> int: ...
+    @property
+    def criterion(self) -> Criterion: ...
 
-    def init(self, victim: Victim, task: Task, streams: Streams) -> State:
-        x = task.images
-        clean = observe(victim, x, self.objective.sites) if self.objective.wants_clean else None
-        ready = self.view.prepare(victim, task) if isinstance(self.view, Prepared) else None
-        if self.start == "random":
-            x = self.constraint.sample(x, streams.at("start"))
-        past: tuple[Memory, ...] = tuple({} for _ in self.rules)
-        return State(0, x, self.update.init(x), self.estimate.init(x), clean, ready, past)
+    def init(
+        self, victim: Victim, task: Task, streams: Streams, start: Images | None = None
+    ) -> State:
+        """Before the first step; `start` stands in for the pictures that the attack would begin at."""
+        ...
 
     def step(
-        self, victim: Victim, task: Task, state: State, streams: Streams, watch: Watch = NOTHING
+        self, victim: Victim, task: Task, state: Any, streams: Streams, watch: Watch = NOTHING
     ) -> tuple[State, Info]:
-        began = time.perf_counter()
-        at = Moment(state.step, self.steps, task, state.clean, ready=state.ready)
-        seen, ruled = (streams.at("step", state.step, part) for part in ("view", "rules"))
-        own = self.arm(len(task.images), state.rules, ruled)
+        """One further, from a state that `init` or `step` gave."""
+        ...
 
-        def here(x: Images) -> Gradient:
-            return self.gradient(victim, x, at, seen, watch, own)
-
-        def mean(points: Tensor, weights: Tensor) -> Tensor:
-            return self._mean(victim, points, weights, at, state.rules, seen, ruled)
-
-        offset = self.update.ahead(state.update) if self.update.ahead else None
-        start = state.x if offset is None else state.x + offset
-        draws = streams.at("step", state.step, "estimate")
-        found, estimate = self.estimate(Oracle(here, mean), start, state.estimate, draws)
-        if not bool(torch.isfinite(found.loss).all()):
-            raise NotFinite(
-                f"The loss became {found.loss.mean().item()} at step {state.step + 1}.",
-                "Lower the step size or choose another model.",
-            )
-        direction, update = self.update.apply(found.g, state.update, at)
-        x = self.constraint.project(state.x + direction, task.images)
-        info = Info(
-            state.step,
-            found.loss,
-            task.reached(found.out.logits.argmax(1)),
-            time.perf_counter() - began,
-            found.out if self.plain else None,
-        )
-        kept = tuple(rule.kept if isinstance(rule, Remembering) else {} for rule in own)
-        return state._replace(
-            step=state.step + 1, x=x, update=update, estimate=estimate, rules=kept
-        ), info
-
-    def gradient(
+    def look(
         self,
         victim: Victim,
+        task: Task,
+        state: Any,
         x: Images,
-        at: Moment,
-        gen: torch.Generator,
-        watch: Watch,
-        rules: Sequence[Rule] | None = None,
-    ) -> Gradient:
-        """d sum(objective) / d x under the rules: one forward, one backward."""
-        with (
-            torch.enable_grad(),
-            victim.session(
-                rules=self.arm(len(x), (), gen) if rules is None else rules,
-                observe={*self.objective.sites, *watch.values},
-                gradients={*self.objective.sites, *watch.gradients},  # keeps their graph
-            ) as forward,
-        ):
-            leaf = x.detach().requires_grad_()
-            at = replace(at, x=leaf)
-            out = forward(self.view(leaf, at, gen))
-            loss = self.objective(out, at)
-            (g,) = torch.autograd.grad(loss.sum(), leaf)
-        return Gradient(g, loss.detach(), out)
+        streams: Streams,
+        watch: Watch = NOTHING,
+    ) -> Info:
+        """The victim's own pass on any x: the attack's loss, and gradients under its rules.
 
-    def arm(
-        self, pictures: int, past: Sequence[Memory], gen: torch.Generator, copies: int = 1
-    ) -> tuple[Rule, ...]:
-        """The rules as they act in one pass: those that draw or remember get what they need."""
-
-        def working(index: int, rule: Rule) -> Rule:
-            if not isinstance(rule, Remembering):
-                return rule
-            known = past[index] if past else {}
-            return rule.arm(pictures, {at: repeat(v, copies) for at, v in known.items()}, gen)
-
-        return tuple(working(index, rule) for index, rule in enumerate(self.rules))
-
-    def _mean(
-        self,
-        victim: Victim,
-        points: Tensor,
-        weights: Tensor,
-        at: Moment,
-        past: Sequence[Memory],
-        seen: torch.Generator,
-        ruled: torch.Generator,
-    ) -> Tensor:
-        b = points.shape[1]
-        total = torch.zeros_like(points[0])
-        most = max(1, MOST_IMAGES // b)
-        for part, weight in zip(points.split(most), weights.split(most), strict=True):
-            copies = len(part)
-            rules = self.arm(copies * b, past, ruled, copies)
-            moment = at.copies(copies)
-            g = self.gradient(victim, part.flatten(0, 1), moment, seen, NOTHING, rules).g
-            total += torch.einsum("n,nb...->b...", weight, g.view_as(part))
-        return total
+        What the attack itself would show the model instead of x, or change inside it, stays away;
+        `out` is never None. Gradients are taken only where some are watched.
+        """
+        ...
 
 
 def observe(victim: Victim, x: Images, sites: Collection[Site]) -> Forward:

@@ -2,59 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+import time
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from engine.attack.attack import Attack, State, Watch
+from engine.attack.attack import NOTHING, Info, Watch
+from engine.attack.chain import Chain, Links
+from engine.attack.criterion import Criterion
 from engine.attack.moment import Moment
 from engine.core.errors import EngineError
-from engine.core.shapes import Images, PerExample
+from engine.core.shapes import Images
 from engine.core.streams import Streams
 from engine.model.task import Task
 from engine.model.victim import Victim
 
 
-class Together(NamedTuple):
-    """One step of an ensemble: the pictures after it, and the mean loss over the models that ran."""
+class Gathered(NamedTuple):
+    """An ensemble's state: the pictures, the update's, each model's own, and those that ran last."""
 
     step: int
     x: Images
-    loss: PerExample
-    ran: tuple[int, ...]
+    update: Any
+    each: tuple[Links, ...]
+    ran: tuple[int, ...] = ()
 
 
-def run_together(
-    attack: Attack, victims: Sequence[Victim], task: Task, streams: Streams, *, every: bool = True
-) -> Iterator[Together]:
-    """The attack's steps along the sum of the models' gradients, each scaled to mean |g| = 1.
+@dataclass(frozen=True)
+class Together:
+    """The chain on its victim and the `others`, along the sum of gradients scaled to mean |g| = 1.
 
     `every` runs all models at each step; otherwise, as QuantAttack's published code, the second
     model and one drawn uniformly from all (spec A5). Departures: gradients are scaled, so that no
     model drowns another, and each model keeps *its own* clean answer, where the published code
-    compares all with the first model's logits. Models must share input size and classes.
+    compares all with the first model's logits. Models must share input size and classes. The loss
+    is the mean over the models that ran; success is judged on the first of them.
     """
-    if len({(v.spec.input_size, len(v.spec.classes)) for v in victims}) != 1:
-        raise EngineError("Models of an ensemble must share input size and classes.")
-    states: list[State] = [attack.init(v, task, streams) for v in victims]
-    x, update = states[0].x, states[0].update
-    for step in range(attack.steps):
-        draw = int(torch.randint(len(victims), (), generator=streams.at("ensemble", step)))
-        ran = (
-            tuple(range(len(victims))) if every else tuple(sorted({draw, min(1, len(victims) - 1)}))
-        )
-        directions: list[Tensor] = []
-        losses: list[Tensor] = []
-        at = Moment(step, attack.steps, task)
+
+    chain: Chain
+    others: tuple[Victim, ...]
+    every: bool = True
+
+    @property
+    def steps(self) -> int:
+        return self.chain.steps
+
+    @property
+    def criterion(self) -> Criterion:
+        return self.chain.criterion
+
+    def init(
+        self, victim: Victim, task: Task, streams: Streams, start: Images | None = None
+    ) -> Gathered:
+        victims = (victim, *self.others)
+        if len({(v.spec.input_size, len(v.spec.classes)) for v in victims}) != 1:
+            raise EngineError("Models of an ensemble must share input size and classes.")
+        each = tuple(self.chain.init(v, task, streams, start) for v in victims)
+        return Gathered(0, each[0].x, each[0].update, each)
+
+    def step(
+        self, victim: Victim, task: Task, state: Gathered, streams: Streams, watch: Watch = NOTHING
+    ) -> tuple[Gathered, Info]:
+        began = time.perf_counter()
+        victims = (victim, *self.others)
+        draw = int(torch.randint(len(victims), (), generator=streams.at("ensemble", state.step)))
+        some = tuple(sorted({draw, min(1, len(victims) - 1)}))
+        ran = tuple(range(len(victims))) if self.every else some
+        infos: list[Info] = []
         for index in ran:
-            at = Moment(step, attack.steps, task, states[index].clean, ready=states[index].ready)
-            gen = streams.at("step", step, "view")
-            found = attack.gradient(victims[index], x, at, gen, Watch())
-            size = found.g.abs().mean((1, 2, 3), keepdim=True)
-            directions.append(found.g / size.masked_fill(size == 0, 1))
-            losses.append(found.loss)
-        change, update = attack.update.apply(torch.stack(directions).sum(0), update, at)
-        x = attack.constraint.project(x + change, task.images)
-        yield Together(step, x, torch.stack(losses).mean(0), ran)
+            own = state.each[index]._replace(step=state.step, x=state.x)
+            infos.append(self.chain.step(victims[index], task, own, streams, watch)[1])
+        g = torch.stack([_scaled(info.g) for info in infos if info.g is not None]).sum(0)
+        at = Moment(state.step, self.steps, task)
+        change, update = self.chain.update.apply(g, state.update, at)
+        x = self.chain.constraint.project(state.x + change, task.images)
+        loss = torch.stack([info.loss for info in infos]).mean(0)
+        seen = infos[0].out if ran[0] == 0 else None
+        spent = time.perf_counter() - began
+        info = Info(state.step, loss, spent, seen, infos[0].judge, g)
+        return state._replace(step=state.step + 1, x=x, update=update, ran=ran), info
+
+    def look(
+        self,
+        victim: Victim,
+        task: Task,
+        state: Gathered,
+        x: Images,
+        streams: Streams,
+        watch: Watch = NOTHING,
+    ) -> Info:
+        return self.chain.look(victim, task, state.each[0], x, streams, watch)
+
+
+def _scaled(g: Tensor) -> Tensor:
+    size = g.abs().mean((1, 2, 3), keepdim=True)
+    return g / size.masked_fill(size == 0, 1)

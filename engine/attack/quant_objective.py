@@ -1,4 +1,4 @@
-"""QuantAttack's three losses and a sponge's, each one number per picture, to be maximised."""
+"""QuantAttack's three losses and a sponge's, one number per picture, and the cost they are to raise."""
 
 from __future__ import annotations
 
@@ -53,6 +53,24 @@ class RaiseOutliers:
         widths = {v.shape[-1] for v in values}
         groups = [torch.cat([v for v in values if v.shape[-1] == w], 1) for w in sorted(widths)]
         return -unit * torch.stack([_miss(v, 1 / 3, 7 / 6) for v in groups]).sum(0)
+
+
+@dataclass(frozen=True)
+class OutlierColumns:
+    """Input columns of linear layers with any |x| >= threshold in float16, as LLM.int8() compares.
+
+    A cost for `CostUp`: each such column of a picture is multiplied in 16 bits (spec A1).
+    """
+
+    threshold: float = 6.0
+    name: str = "outlier columns"
+    sites: frozenset[Site] = LINEAR_IN
+
+    def __call__(self, out: Forward) -> PerExample:
+        limit = out.logits.new_tensor(self.threshold).half()
+        inputs = (x.detach() for place, x in out.seen.items() if place.site is Site.LINEAR_IN)
+        peaks = (largest(x, len(out.images), 1).half() for x in inputs)
+        return sum_of((peak >= limit).sum((1, 2)) for peak in peaks).to(out.logits)
 
 
 def largest(x: Tensor, b: int, top: int) -> Tensor:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from engine.attack.attack import Attack
+from engine.attack.chain import ANOTHER_ANSWER, Chain
 from engine.attack.constraint import LinfBall
+from engine.attack.criterion import Criterion
 from engine.attack.objective import CrossEntropy
 from engine.attack.update import Update, chain, mean_abs, momentum, scale, sign
 from engine.core.knobs import Knobbed, knob
@@ -34,9 +36,14 @@ class Recipe(Knobbed):
     )
     steps: int = knob(10, "Number of gradient steps.", low=1, high=200, main=True)
 
+    @property
+    def criterion(self) -> Criterion:
+        """What success means, known before there is a victim."""
+        return ANOTHER_ANSWER
+
     @abstractmethod
     def build(self, spec: Spec) -> Attack:
-        """The attack for a victim of this geometry."""
+        """The attack for a victim of this geometry; its criterion is the recipe's."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +75,11 @@ class Momentum(Recipe):
     def alpha(self) -> float:
         return self.step_size or self.eps / self.steps
 
-    def mi_fgsm(self, accumulate: Update | None = None, first: Update | None = None) -> Attack:
+    def mi_fgsm(self, accumulate: Update | None = None, first: Update | None = None) -> Chain:
         """m <- mu m + g / mean|g|,  x <- clip(x + alpha sign(m)),  m_0 = 0.
 
         `accumulate` stands in for the momentum, `first` changes g before it is normalised.
         """
         parts = (mean_abs(), accumulate or momentum(self.mu), sign(), scale(self.alpha))
         update = chain(first, *parts) if first else chain(*parts)
-        return Attack(CrossEntropy(), update, LinfBall(self.eps), self.steps)
+        return Chain(CrossEntropy(), update, LinfBall(self.eps), self.steps)

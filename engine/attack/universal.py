@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from engine.attack.attack import Attack, Watch, observe
-from engine.attack.moment import Moment
+from engine.attack.attack import Attack
 from engine.core.errors import CorruptWeights, EngineError
 from engine.core.shapes import Images
 from engine.core.streams import Streams
@@ -24,14 +24,26 @@ SHIPPED = Path(__file__).parents[2] / "assets" / "universal"
 
 
 @dataclass(frozen=True)
-class HeldOut:
-    """Mean outlier columns of pictures that training never saw: clean, with the perturbation, and
-    with sign noise of the same size."""
+class Figure:
+    """A mean over pictures that training never saw: clean, with the perturbation, and with sign
+    noise of the same size."""
 
-    pictures: int
     clean: float
     attacked: float
     noise: float
+
+    @property
+    def times(self) -> float:
+        """How often the clean figure the perturbation makes it."""
+        return self.attacked / self.clean
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What a perturbation does to so many other pictures: figures by name ("outlier columns")."""
+
+    pictures: int
+    figures: Mapping[str, Figure]
 
 
 @dataclass(frozen=True)
@@ -95,7 +107,7 @@ class Training:
         streams: Streams,
         start: Universal | None = None,
     ) -> Iterator[Epoch]:
-        """Train on the task's pictures with the attack's objective, rules and view.
+        """Train on the task's pictures along the gradients that the attack's first step finds there.
 
         `start` resumes: order and draws depend on seed and epoch only, so that stopping after an
         epoch and going on gives the same bits as not stopping.
@@ -107,23 +119,23 @@ class Training:
             order = torch.randperm(len(task.labels), generator=streams.at("order", epoch))
             parts = order.split(self.batch)
             for index, rows in enumerate(parts):
-                gen = streams.at("epoch", epoch, index)
-                at = Moment(epoch, self.epochs, pick(task, rows.to(task.labels.device)))
-                delta, loss = self._step(attack, victim, at, delta, gen)
+                inside = streams.inside("epoch", epoch, index)
+                some = pick(task, rows.to(task.labels.device))
+                delta, loss = self._step(attack, victim, some, delta, inside)
                 done = epoch + (index + 1 == len(parts))
                 made = replace(made, delta=delta.cpu(), epochs=done, measured=None)
                 yield Epoch(made, epoch, index, len(parts), loss)
 
     def _step(
-        self, attack: Attack, victim: Victim, at: Moment, delta: Tensor, gen: torch.Generator
+        self, attack: Attack, victim: Victim, task: Task, delta: Tensor, streams: Streams
     ) -> tuple[Tensor, float]:
-        if attack.objective.wants_clean:
-            at = replace(at, clean=observe(victim, at.x0, ()))
-        moved = at.x0 + delta
-        found = attack.gradient(victim, moved.clamp(0, 1), at, gen, Watch())
-        g = (found.g * ((moved >= 0) & (moved <= 1))).sum(0)
+        moved = task.images + delta
+        state = attack.init(victim, task, streams, moved.clamp(0, 1))
+        _, info = attack.step(victim, task, state, streams)
+        assert info.g is not None  # a step has a gradient
+        g = (info.g * ((moved >= 0) & (moved <= 1))).sum(0)
         delta = (delta + self.step * g.sign()).clamp(-self.eps, self.eps)
-        return delta, float(found.loss.mean())
+        return delta, float(info.loss.mean())
 
 
 def pick(task: Task, rows: Tensor) -> Task:
@@ -161,10 +173,17 @@ def load(path: Path) -> Universal:
             int(about["epochs"]),
             float(about["threshold"]),
             int(about["pictures"]),
-            found and HeldOut(**found),
+            found and _held_out(found),
         )
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CorruptWeights(f"{path.name} holds no universal perturbation.") from error
+
+
+def _held_out(found: dict[str, Any]) -> HeldOut:
+    """As saved; the first files knew one figure only, without its name."""
+    pictures = int(found.pop("pictures"))
+    figures = found.get("figures", {"outlier columns": found})
+    return HeldOut(pictures, {name: Figure(**each) for name, each in figures.items()})
 
 
 def shipped(model: str, folder: Path = SHIPPED) -> Path | None:

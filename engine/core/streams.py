@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -33,6 +33,14 @@ class Streams:
         gen = PerImage()
         gen.places = tuple((self.seed, "image", image, *path) for image in self.images)
         return _seeded(gen, self.seed, *path)
+
+    def inside(self, *path: str | int) -> Streams:
+        """The streams of a part that has many draws of its own, such as a restart or an epoch."""
+        return replace(self, seed=self.at(*path).initial_seed())
+
+    def of(self, rows: Sequence[int]) -> Streams:
+        """Those of some of the pictures."""
+        return replace(self, images=tuple(self.images[row] for row in rows if self.images))
 
 
 class PerImage(torch.Generator):

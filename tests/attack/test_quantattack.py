@@ -12,8 +12,9 @@ from torch import Tensor
 
 from engine.alter.quantize.int8 import Int8
 from engine.alter.quantize.peaks import Peaks
-from engine.attack.attack import Attack, Watch, craft, observe, run
-from engine.attack.ensemble import run_together
+from engine.attack.attack import Info, Watch, craft, observe, run
+from engine.attack.chain import Chain
+from engine.attack.ensemble import Gathered, Together
 from engine.attack.moment import Moment
 from engine.attack.objective import Weighted
 from engine.attack.quant_objective import ActivationNorm, KeepLogits, RaiseOutliers, Smoothness
@@ -220,7 +221,7 @@ def test_a_sponge_enlarges_activations():
 TRAINING = Training(eps=EPS, step=0.004, epochs=4, batch=2)
 
 
-def objective() -> Attack:
+def objective() -> Chain:
     return QuantAttack(threshold=THRESHOLD, form="count", class_weight=0.1).build(SOURCE.spec)
 
 
@@ -266,29 +267,22 @@ def test_a_universal_file_or_picture_that_does_not_fit_is_refused(tmp_path: Path
 def test_an_ensemble_of_one_model_is_that_model_and_of_two_serves_both():
     other = victim(seed=3)
     attack = QuantAttack(steps=12, threshold=THRESHOLD, class_weight=0.0).build(SOURCE.spec)
-    *_, alone = run_together(attack, [SOURCE], ASKED, Streams(0))
+
+    def together(*others: Victim, every: bool = True) -> list[tuple[Gathered, Info]]:
+        return [*run(Together(attack, others, every), SOURCE, ASKED, Streams(0))]
+
     # the same direction, whose sign a scale does not change
-    assert torch.equal(alone.x, craft(attack, SOURCE, ASKED, Streams(0)))
-    *_, both = run_together(attack, [SOURCE, other], ASKED, Streams(0))
+    assert torch.equal(together()[-1][0].x, craft(attack, SOURCE, ASKED, Streams(0)))
+    both = together(other)[-1][0]
     assert both.ran == (0, 1)
     assert float(attack.constraint.distance(both.x, ASKED.images).max()) <= EPS + 1e-12
     for source in (SOURCE, other):
         before = attack.objective(seen(ASKED.images, source), HERE)
         after = attack.objective(seen(both.x, source), HERE)
         assert float(after.mean()) > float(before.mean())
-    drawn = {
-        each.ran for each in run_together(attack, [SOURCE, other], ASKED, Streams(0), every=False)
-    }
-    assert drawn == {(1,), (0, 1)}
+    assert {state.ran for state, _ in together(other, every=False)} == {(1,), (0, 1)}
     with pytest.raises(EngineError):
-        next(
-            run_together(
-                attack,
-                [SOURCE, replace(other, spec=replace(other.spec, input_size=9))],
-                ASKED,
-                Streams(0),
-            )
-        )
+        together(replace(other, spec=replace(other.spec, input_size=9)))
 
 
 def test_what_the_objective_saw_is_freed_with_the_step():

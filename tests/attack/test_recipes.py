@@ -219,7 +219,7 @@ def test_points_that_share_a_pass_do_not_feel_each_other(monkeypatch: pytest.Mon
     source, asked = victim("vit"), task(2)
     attack = VMI(**BUDGET, samples=5).build(source.spec)
     whole = craft(attack, source, asked, Streams(SEED, images=(3, 4)))
-    monkeypatch.setattr("engine.attack.attack.MOST_IMAGES", 2)
+    monkeypatch.setattr("engine.attack.chain.MOST_IMAGES", 2)
     torch.testing.assert_close(
         craft(attack, source, asked, Streams(SEED, images=(3, 4))), whole, rtol=0, atol=1e-9
     )

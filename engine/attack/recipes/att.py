@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from engine.attack.attack import Attack
+from engine.attack.chain import Chain
 from engine.attack.places import COMPONENTS, places
 from engine.attack.recipe import Momentum
 from engine.attack.softening import SoftenExtremes
@@ -55,7 +55,7 @@ class ATT(Momentum):
     )
     patchout: bool = knob(True, "Drop patches, more of them each step.", label="With PatchOut")
 
-    def build(self, spec: Spec) -> Attack:
+    def build(self, spec: Spec) -> Chain:
         attack = replace(self.mi_fgsm(), rules=self.rules(spec))
         if not self.patchout:
             return attack

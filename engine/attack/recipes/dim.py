@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from engine.attack.attack import Attack
+from engine.attack.chain import Chain
 from engine.attack.recipe import Momentum
 from engine.attack.view import ResizeAndPad
 from engine.core.knobs import knob
@@ -26,6 +26,6 @@ class DIM(Momentum):
     chance: float = knob(0.5, "How often the picture is transformed.", low=0, high=1)
     grow: float = knob(1.1, "Largest growth of the side.", low=1, high=1.5)
 
-    def build(self, spec: Spec) -> Attack:
+    def build(self, spec: Spec) -> Chain:
         del spec
         return replace(self.mi_fgsm(), view=ResizeAndPad(self.chance, self.grow))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.attack.attack import Attack
+from engine.attack.chain import Chain
 from engine.attack.constraint import LinfBall
 from engine.attack.objective import CrossEntropy
 from engine.attack.recipe import Recipe
@@ -21,6 +21,6 @@ class FGSM(Recipe):
 
     steps: int = knob(1, "FGSM takes one step.", low=1, high=1)
 
-    def build(self, spec: Spec) -> Attack:
+    def build(self, spec: Spec) -> Chain:
         del spec
-        return Attack(CrossEntropy(), chain(sign(), scale(self.eps)), LinfBall(self.eps), 1)
+        return Chain(CrossEntropy(), chain(sign(), scale(self.eps)), LinfBall(self.eps), 1)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from engine.attack.attack import Attack
+from engine.attack.chain import Chain
 from engine.attack.recipe import Momentum
 from engine.attack.rule import DiversifyMaps, RememberBranches
 from engine.core.knobs import knob
@@ -30,7 +30,7 @@ class FPR(Momentum):
     scale: float = knob(0.8, "Weight of this step's branch output.", low=0, high=1)
     decay: float = knob(0.3, "Weight of what the step before passed on.", low=0, high=1)
 
-    def build(self, spec: Spec) -> Attack:
+    def build(self, spec: Spec) -> Chain:
         blocks = frozenset(round(i * (spec.depth - 1) / 11) for i in VIT_BASE)
         return replace(
             self.mi_fgsm(),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.attack.attack import Attack
+from engine.attack.chain import Chain
 from engine.attack.recipe import Momentum
 from engine.model.victim import Spec
 
@@ -19,6 +19,6 @@ class MIFGSM(Momentum):
     title = "MI-FGSM: the transfer baseline"
     paper = "Dong et al., Boosting Adversarial Attacks with Momentum, CVPR 2018"
 
-    def build(self, spec: Spec) -> Attack:
+    def build(self, spec: Spec) -> Chain:
         del spec
         return self.mi_fgsm()

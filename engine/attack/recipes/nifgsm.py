@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.attack.attack import Attack
+from engine.attack.chain import Chain
 from engine.attack.recipe import Momentum
 from engine.attack.update import nesterov
 from engine.model.victim import Spec
@@ -19,6 +19,6 @@ class NIFGSM(Momentum):
     title = "NI-FGSM: momentum that looks ahead"
     paper = "Lin et al., Nesterov Accelerated Gradient and Scale Invariance for Adversarial Attacks, ICLR 2020"
 
-    def build(self, spec: Spec) -> Attack:
+    def build(self, spec: Spec) -> Chain:
         del spec
         return self.mi_fgsm(accumulate=nesterov(self.mu, self.alpha))

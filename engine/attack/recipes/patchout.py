@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from engine.attack.attack import Attack
+from engine.attack.chain import Chain
 from engine.attack.objective import CrossEntropy, PerturbationNorm, Weighted
 from engine.attack.recipe import Momentum
 from engine.attack.recipes.pna import pay_no_attention
@@ -31,7 +31,7 @@ class PNAPatchOut(Momentum):
     )
     pna: bool = knob(True, "Cut the gradient through attention maps too.", label="With PNA")
 
-    def build(self, spec: Spec) -> Attack:
+    def build(self, spec: Spec) -> Chain:
         objective = Weighted(((1.0, CrossEntropy()), (self.norm, PerturbationNorm())))
         return replace(
             self.mi_fgsm(),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.attack.attack import Attack
+from engine.attack.chain import Chain
 from engine.attack.constraint import LinfBall
 from engine.attack.objective import CrossEntropy
 from engine.attack.recipe import Recipe
@@ -32,10 +32,10 @@ class PGD(Recipe):
     )
     random_start: bool = knob(True, "Start from uniform noise in the eps ball.")
 
-    def build(self, spec: Spec) -> Attack:
+    def build(self, spec: Spec) -> Chain:
         del spec
         alpha = self.step_size or 2.5 * self.eps / self.steps
-        return Attack(
+        return Chain(
             CrossEntropy(),
             chain(sign(), scale(alpha)),
             LinfBall(self.eps),

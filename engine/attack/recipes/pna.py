@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from engine.attack.attack import Attack
+from engine.attack.chain import Chain
 from engine.attack.places import places
 from engine.attack.recipe import Momentum
 from engine.attack.rule import Damp
@@ -29,7 +29,7 @@ class PNA(Momentum):
         0.0, "What remains of attention gradients.", label="Attention factor", low=0, high=1
     )
 
-    def build(self, spec: Spec) -> Attack:
+    def build(self, spec: Spec) -> Chain:
         return replace(self.mi_fgsm(), rules=pay_no_attention(spec, self.attention))
 
 

@@ -4,11 +4,18 @@ import math
 from dataclasses import dataclass
 from typing import cast
 
-from engine.attack.attack import Attack
+from engine.attack.chain import Chain
 from engine.attack.constraint import Constraint, LinfBall
+from engine.attack.criterion import CostUp, Criterion
 from engine.attack.moment import Moment
 from engine.attack.objective import Weighted
-from engine.attack.quant_objective import Form, KeepLogits, RaiseOutliers, Smoothness
+from engine.attack.quant_objective import (
+    Form,
+    KeepLogits,
+    OutlierColumns,
+    RaiseOutliers,
+    Smoothness,
+)
 from engine.attack.recipe import Recipe
 from engine.attack.region import Region, Where
 from engine.attack.update import Update, chain, sign, stateless
@@ -86,14 +93,19 @@ class QuantAttack(Recipe):
         32, "Side of the corner square or of each dot, in pixels.", low=1, high=64
     )
 
-    def build(self, spec: Spec) -> Attack:
+    @property
+    def criterion(self) -> Criterion:
+        return CostUp(OutlierColumns(self.threshold))
+
+    def build(self, spec: Spec) -> Chain:
         lift = RaiseOutliers(self.threshold, cast(Form, self.form), self.top)
         terms = (1.0, lift), (self.class_weight, KeepLogits()), (self.smooth_weight, Smoothness())
-        return Attack(
+        return Chain(
             Weighted(tuple(term for term in terms if term[0])),
             chain(sign(), self._shrinking()),
             self._constraint(spec),
             self.steps,
+            criterion=self.criterion,
         )
 
     def _constraint(self, spec: Spec) -> Constraint:

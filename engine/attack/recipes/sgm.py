@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from engine.attack.attack import Attack
+from engine.attack.chain import Chain
 from engine.attack.recipe import Momentum
 from engine.attack.rule import Damp
 from engine.core.knobs import knob
@@ -26,7 +26,7 @@ class SGM(Momentum):
     mlp: float = knob(0.5, "What remains of MLP gradients.", label="MLP factor", low=0, high=1)
     qkv: float = knob(1.0, "What remains of QKV gradients.", label="QKV factor", low=0, high=1)
 
-    def build(self, spec: Spec) -> Attack:
+    def build(self, spec: Spec) -> Chain:
         del spec
         factors = ((Site.MLP_OUT, self.mlp), (Site.QKV, self.qkv))
         rules = tuple(Damp(frozenset({site}), gamma) for site, gamma in factors if gamma != 1)

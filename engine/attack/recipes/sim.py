@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from engine.attack.attack import Attack
+from engine.attack.chain import Chain
 from engine.attack.estimate import Scales
 from engine.attack.recipe import Momentum
 from engine.core.knobs import knob
@@ -25,6 +25,6 @@ class SIM(Momentum):
         5, "Copies of the picture, each half as bright.", label="Copies", low=1, high=10
     )
 
-    def build(self, spec: Spec) -> Attack:
+    def build(self, spec: Spec) -> Chain:
         del spec
         return replace(self.mi_fgsm(), estimate=Scales(self.samples))

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.attack.attack import Attack
+from engine.attack.chain import Chain
 from engine.attack.constraint import LinfBall
+from engine.attack.criterion import CostUp, Criterion
 from engine.attack.objective import Weighted
-from engine.attack.quant_objective import ActivationNorm, KeepLogits
+from engine.attack.quant_objective import ActivationNorm, KeepLogits, OutlierColumns
 from engine.attack.recipe import Recipe
 from engine.attack.update import chain, scale, sign
 from engine.core.knobs import knob
@@ -39,12 +40,18 @@ class Sponge(Recipe):
         0.0, "How strongly the clean answer is kept; sponges do not keep it.", low=0, high=1000
     )
 
-    def build(self, spec: Spec) -> Attack:
+    @property
+    def criterion(self) -> Criterion:
+        """What LLM.int8() pays at its published threshold: QuantAttack's measure, of its baseline."""
+        return CostUp(OutlierColumns())
+
+    def build(self, spec: Spec) -> Chain:
         del spec
         terms = (1.0, ActivationNorm()), (self.class_weight, KeepLogits())
-        return Attack(
+        return Chain(
             Weighted(tuple(term for term in terms if term[0])),
             chain(sign(), scale(self.step_size or max(0.002, 2.5 * self.eps / self.steps))),
             LinfBall(self.eps),
             self.steps,
+            criterion=self.criterion,
         )

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from engine.attack.attack import Attack
+from engine.attack.chain import Chain
 from engine.attack.places import COMPONENTS, Component, Place, places
 from engine.attack.recipe import Momentum
 from engine.attack.rule import Damp, ExtremeHeads, ExtremePairs, ExtremeTokens
@@ -55,7 +55,7 @@ class TGR(Momentum):
         choices=("official", "principled"),
     )
 
-    def build(self, spec: Spec) -> Attack:
+    def build(self, spec: Spec) -> Chain:
         return replace(self.mi_fgsm(), rules=self.rules(spec))
 
     def rules(self, spec: Spec) -> tuple[Rule, ...]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from engine.attack.attack import Attack
+from engine.attack.chain import Chain
 from engine.attack.recipes.tgr import TGR
 from engine.attack.view import PatchOut
 from engine.core.knobs import knob
@@ -22,5 +22,5 @@ class TGRPatchOut(TGR):
 
     share: float = knob(130 / 196, "Part of the patches shown per step.", low=0.05, high=1)
 
-    def build(self, spec: Spec) -> Attack:
+    def build(self, spec: Spec) -> Chain:
         return replace(super().build(spec), view=PatchOut(self.share))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.attack.attack import Attack
+from engine.attack.chain import Chain
 from engine.attack.recipe import Momentum
 from engine.attack.update import smooth
 from engine.core.knobs import knob
@@ -24,6 +24,6 @@ class TIM(Momentum):
     reach: int = knob(7, "Pixels the kernel reaches to each side.", low=1, high=15)
     sigmas: float = knob(3.0, "Standard deviations at its edge.", low=0.5, high=5)
 
-    def build(self, spec: Spec) -> Attack:
+    def build(self, spec: Spec) -> Chain:
         del spec
         return self.mi_fgsm(first=smooth(2 * self.reach + 1, self.sigmas))

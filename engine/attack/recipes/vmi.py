@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from engine.attack.attack import Attack
+from engine.attack.chain import Chain
 from engine.attack.estimate import Neighbourhood
 from engine.attack.recipe import Momentum
 from engine.core.knobs import knob
@@ -25,6 +25,6 @@ class VMI(Momentum):
     samples: int = knob(20, "Neighbours per step.", label="Neighbours", low=1, high=50)
     beta: float = knob(1.5, "Radius of the neighbourhood, in eps.", low=0, high=3)
 
-    def build(self, spec: Spec) -> Attack:
+    def build(self, spec: Spec) -> Chain:
         del spec
         return replace(self.mi_fgsm(), estimate=Neighbourhood(self.samples, self.beta * self.eps))
