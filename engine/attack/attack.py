@@ -43,7 +43,7 @@ class State(Protocol):
 
 @dataclass(frozen=True)
 class Info:
-    """What a person wants to know of a picture: of the one a step started from, or one looked at.
+    """What a person wants to know of x: the picture that a step went out from, or one looked at.
 
     `out` is the victim's own pass on it (with what was watched), or None where the attack showed
     the model something else; `g` the gradient that was found. `success` (b,) is the criterion's
@@ -51,6 +51,7 @@ class Info:
     """
 
     step: int
+    x: Images
     loss: PerExample
     seconds: float
     out: Forward | None

@@ -115,7 +115,8 @@ class Chain:
         direction, update = self.update.apply(found.g, state.update, at)
         x = self.constraint.project(state.x + direction, task.images)
         kept = tuple(rule.kept if isinstance(rule, Remembering) else {} for rule in own)
-        info = self._info(state, task, found, began, found.out if self.plain else None)
+        own_pass = found.out if self.plain else None
+        info = self._info(state, state.x, task, found, began, own_pass)
         return state._replace(
             step=state.step + 1, x=x, update=update, estimate=estimate, rules=kept
         ), info
@@ -136,22 +137,33 @@ class Chain:
         gen = streams.at("probe")
         if watch.gradients:
             found = bare.gradient(victim, x, at, gen, watch)
-            return self._info(state, task, found, began, found.out)
-        out = observe(victim, x, self.sites | watch.values)
+            return self._info(state, x, task, found, began, found.out)
+        rules = bare.arm(len(x), (), gen)  # without a gradient they only choose the same kernels
+        with (
+            torch.no_grad(),
+            victim.session(rules=rules, observe=self.sites | watch.values) as forward,
+        ):
+            out = forward(x)
         loss = self.objective(out, replace(at, x=x))
         judge = partial(self.aimed(task).reached, state.clean, out, task)
-        return Info(state.step, loss, time.perf_counter() - began, out, judge)
+        return Info(state.step, x, loss, time.perf_counter() - began, out, judge)
 
     def aimed(self, task: Task) -> Criterion:
         """The criterion as it judges this task."""
         return self.criterion.aimed(task.targeted)
 
     def _info(
-        self, state: Links, task: Task, found: Gradient, began: float, out: Forward | None
+        self,
+        state: Links,
+        x: Images,
+        task: Task,
+        found: Gradient,
+        began: float,
+        out: Forward | None,
     ) -> Info:
         judge = partial(self.aimed(task).reached, state.clean, found.out, task)
         spent = time.perf_counter() - began
-        return Info(state.step, found.loss, spent, out, judge, found.g)
+        return Info(state.step, x, found.loss, spent, out, judge, found.g)
 
     def gradient(
         self,

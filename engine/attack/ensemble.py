@@ -81,7 +81,7 @@ class Together:
         loss = torch.stack([info.loss for info in infos]).mean(0)
         seen = infos[0].out if ran[0] == 0 else None
         spent = time.perf_counter() - began
-        info = Info(state.step, loss, spent, seen, infos[0].judge, g)
+        info = Info(state.step, state.x, loss, spent, seen, infos[0].judge, g)
         return state._replace(step=state.step + 1, x=x, update=update, ran=ran), info
 
     def look(

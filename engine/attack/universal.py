@@ -120,7 +120,7 @@ class Training:
             parts = order.split(self.batch)
             for index, rows in enumerate(parts):
                 inside = streams.inside("epoch", epoch, index)
-                some = pick(task, rows.to(task.labels.device))
+                some = task.of(rows.to(task.labels.device))
                 delta, loss = self._step(attack, victim, some, delta, inside)
                 done = epoch + (index + 1 == len(parts))
                 made = replace(made, delta=delta.cpu(), epochs=done, measured=None)
@@ -136,12 +136,6 @@ class Training:
         g = (info.g * ((moved >= 0) & (moved <= 1))).sum(0)
         delta = (delta + self.step * g.sign()).clamp(-self.eps, self.eps)
         return delta, float(info.loss.mean())
-
-
-def pick(task: Task, rows: Tensor) -> Task:
-    """Some of a task's pictures."""
-    target = None if task.target is None else task.target[rows]
-    return Task(task.images[rows], task.labels[rows], target)
 
 
 def save(made: Universal, path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
+from torch import Tensor
 
 from engine.core.errors import BadTask
 from engine.core.shapes import Images, Labels
@@ -38,9 +38,10 @@ class Task:
     def targeted(self) -> bool:
         return self.target is not None
 
-    def reached(self, predicted: Labels) -> torch.Tensor:
-        """Where the attack has what it wants (b,): the target class, or any class but the label."""
-        return predicted != self.labels if self.target is None else predicted == self.target
+    def of(self, rows: Tensor) -> Task:
+        """Some of the pictures (numbers or a mask)."""
+        target = None if self.target is None else self.target[rows]
+        return Task(self.images[rows], self.labels[rows], target)
 
 
 def task_for(victim: Victim, images: Images, labels: Labels, target: Labels | None = None) -> Task:
