@@ -80,11 +80,11 @@ def page(demo: gr.Blocks, lab: Lab) -> None:
 
 
 def _see() -> tuple[list[gr.DownloadButton], list[gr.Code]]:
-    views.headline()
-    views.pair()
-    views.scrubber()
-    views.verdict()
-    views.bars()
+    views.view("headline")
+    views.view("pair")
+    views.view("scrubber")
+    views.view("verdict")
+    views.view("bars")
     with gr.Row(elem_id="downloads"):
         files = [
             gr.DownloadButton(label, interactive=False, size="sm", elem_id=f"save-{name}")
@@ -104,13 +104,13 @@ def _inside(lab: Lab) -> tuple[gr.Tab, tuple[gr.Dropdown, gr.Plot, gr.Dataframe]
         with gr.Tab("Attention", render_children=True):
             views.attention(lab.patch)
         for title, view in (
-            ("Gradients", views.gradients),
-            ("Tokens", views.tokens),
-            ("Outliers", views.outliers),
-            ("Depth", views.depth),
+            ("Gradients", "gradients"),
+            ("Tokens", "tokens"),
+            ("Outliers", "outliers"),
+            ("Depth", "depth"),
         ):
             with gr.Tab(title, render_children=True):
-                view()
+                views.view(view)
         with gr.Tab("Data", elem_id="data") as tab:
             choice = gr.Dropdown([], label="What to show", interactive=True, elem_id="data-choice")
             plot = gr.Plot(show_label=False, visible=False, elem_id="data-plot")

@@ -32,7 +32,7 @@ def served() -> Iterator[str]:
 
     os.environ.pop("LAB_WEIGHTS", None)
     demo = build()
-    _, url, _ = demo.kit.launch(
+    _, url, _ = demo.launch(
         prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_settings()
     )
     yield url.rstrip("/")

@@ -27,6 +27,7 @@ from demo.cost.trial import (
 )
 from demo.kit import models, status
 from demo.kit.launch import QUICK, SECONDS_BETWEEN_UPDATES, launch
+from demo.kit.scripts import on_load
 from demo.lab import recipe
 from demo.lab.running import TORCH, Loading
 from demo.lab.wiring import Lab, picture
@@ -161,10 +162,7 @@ def _board(first: dict[str, Any] | None) -> gr.HTML:
         first,
         html_template='<section class="lab-view" data-view="cost"></section>',
         css_template="",
-        js_on_load=(
-            "lab.cost.mount(element); lab.cost.show(props.value);"
-            "watch('value', () => lab.cost.show(props.value));"
-        ),
+        js_on_load=on_load("see(element, props, watch)"),
         apply_default_css=False,
         elem_id="lab-cost",
     )
@@ -211,7 +209,7 @@ def _chosen(lab: Lab, panel: Panel) -> None:
         None,
         html_template="<i hidden></i>",
         css_template="",
-        js_on_load="watch('value', () => lab.cost.chosen(props.value));",
+        js_on_load=on_load("note(props, watch)"),
         apply_default_css=False,
         visible="hidden",
         elem_id="lab-cost-chosen",

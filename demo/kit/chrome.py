@@ -8,8 +8,8 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
+from demo.kit import scripts
 from demo.kit.uploads import Uploads
-from demo.lab import views
 
 STYLE = Path(__file__).parents[2] / "assets" / "style"
 TITLE = "Adversarial Lab for Vision Transformers"
@@ -103,7 +103,7 @@ def launch_settings() -> dict[str, Any]:
     return {
         "theme": theme(),
         "css": look.read_text(encoding="utf-8") if look.is_file() else "",
-        "head": views.HEAD,
+        "head": scripts.head(),
         "favicon_path": str(icon) if icon.is_file() else None,
         "footer_links": ["api", "settings"],
         "run_history": False,
@@ -112,5 +112,5 @@ def launch_settings() -> dict[str, Any]:
         "max_file_size": "16mb",
         "max_threads": 512,
         "state_session_capacity": 128,
-        "app_kwargs": {"middleware": [Middleware(Uploads)]},
+        "app_kwargs": {"middleware": [Middleware(Uploads)], "routes": scripts.routes()},
     }

@@ -14,6 +14,7 @@ import gradio as gr
 
 from demo.kit import controls, status
 from demo.kit.launch import PRIVATE, SECONDS_BETWEEN_UPDATES, launch
+from demo.kit.scripts import on_load
 from demo.lab.running import Loading
 from demo.lab.wiring import Lab
 from demo.transfer import first, labelled
@@ -80,7 +81,7 @@ def page(lab: Lab) -> None:
                     FILES[2][1], interactive=bool(earlier), size="sm", elem_id="save-png"
                 )
     _runs(lab, panel, shown, [*files, picture])
-    picture.click(None, js="() => lab.transfer.save()", **PRIVATE)
+    picture.click(None, js="() => lab.then((page) => page.save())", **PRIVATE)
 
 
 def _controls(here: Sequence[Card]) -> Panel:
@@ -172,10 +173,7 @@ def _map(earlier: dict[str, Any] | None, shown: dict[str, Any] | None) -> gr.HTM
         shown,
         html_template='<section class="lab-view" data-view="transfer"></section>',
         css_template="",
-        js_on_load=(
-            "lab.transfer.mount(element, props.earlier); lab.transfer.show(props.value);"
-            "watch('value', () => lab.transfer.show(props.value));"
-        ),
+        js_on_load=on_load("see(element, props, watch)"),
         apply_default_css=False,
         elem_id="lab-transfer",
         earlier=earlier,

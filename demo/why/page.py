@@ -13,6 +13,7 @@ import gradio as gr
 
 from demo.kit import controls, models, pictures, status
 from demo.kit.launch import QUICK, launch
+from demo.kit.scripts import on_load
 from demo.lab import recipe, wiring
 from demo.lab.recipe import SELF
 from demo.lab.running import TORCH, Loading
@@ -90,7 +91,7 @@ def _drawn(name: str, mount: str, value: Any, **constant: Any) -> gr.HTML:
         value,
         html_template=f'<section class="lab-view" data-view="{name}"></section>',
         css_template="",
-        js_on_load=f"lab.why.{mount}(element, props, watch);",
+        js_on_load=on_load(f"{mount}(element, props, watch)"),
         apply_default_css=False,
         elem_id=f"{name}-view",
         **constant,

@@ -1,5 +1,16 @@
 // Which input columns of the linear layers LLM.int8 would send to 16 bits, at any threshold.
 
+import { blockChart } from "../../kit/js/blocks.js";
+import { setHtml } from "../../kit/js/dom.js";
+import { ramp, sequential } from "../../kit/js/draw.js";
+import { escape, percent, plural, short } from "../../kit/js/format.js";
+import { swatches } from "../../kit/js/legend.js";
+import { range } from "../../kit/js/numbers.js";
+import { toHalf, unpack } from "../../kit/js/packing.js";
+import { chartFrame, drawMap, frameValue, insideView, largest, twoMaps } from "./inside.js";
+import { store } from "./store.js";
+import { attackName, frameName, stepName } from "./words.js";
+
 const SLOT_WORDS = {
   qkv: "qkv",
   proj: "attention output (proj)",
@@ -7,13 +18,8 @@ const SLOT_WORDS = {
   fc2: "MLP second (fc2)",
 };
 const NOTCHES = 400;
-// What LLM.int8 compares is float16: so is the threshold.
-function toHalf(value) {
-  const unit = 2 ** (Math.floor(Math.log2(value)) - 10);
-  return Math.round(value / unit) * unit;
-}
 
-VIEWS.outliers = insideView({
+export const outliers = insideView({
   empty: "Press Run to see which columns an int8 model would have to compute in 16 bits.",
   key: ["outliers"],
   build(view, parts) {
@@ -24,11 +30,11 @@ VIEWS.outliers = insideView({
     view.value = parts.tools.querySelector("b");
     view.range.addEventListener("input", () => {
       view.threshold = thresholdAt(view, Number(view.range.value));
-      lab.redraw("outliers");
+      store.redraw("outliers");
     });
     parts.tools.querySelector("button").addEventListener("click", () => {
       view.threshold = null;
-      lab.redraw("outliers");
+      store.redraw("outliers");
     });
     view.words = document.createElement("p");
     view.words.className = "lab-muted";
@@ -38,14 +44,7 @@ VIEWS.outliers = insideView({
     view.panels.className = "lab-panels lab-panels-2";
     view.charts = [];
     parts.overview.append(view.key, view.panels);
-    view.maps = document.createElement("div");
-    view.maps.className = "lab-maps";
-    view.left = mapFigure("clean", "clean");
-    view.right = mapFigure("adversarial", "attacked");
-    view.maps.append(view.left, view.right);
-    view.bar = document.createElement("div");
-    view.bar.className = "lab-scale";
-    parts.detail.append(view.maps, view.bar);
+    Object.assign(view, twoMaps(parts.detail, ["clean", "clean"], ["adversarial", "attacked"]));
   },
   draw(run, sel, parts) {
     const view = this;
@@ -189,7 +188,7 @@ function panels(view, slots) {
   view.panels.textContent = "";
   view.charts = slots.map((slot, i) => {
     const layer = (block) =>
-      lab.run.outliers.layers.findIndex((l) => l.block === block && l.slot === slot);
+      store.run.outliers.layers.findIndex((l) => l.block === block && l.slot === slot);
     const chart = chartFrame(`Outlier columns in ${SLOT_WORDS[slot] || slot}`, {
       height: 184,
       extra: (key) => {
@@ -200,9 +199,9 @@ function panels(view, slots) {
       },
     });
     const take = () =>
-      lab.sel.slot !== slot &&
-      layer(lab.sel.block) >= 0 &&
-      lab.select({ layer: layer(lab.sel.block) });
+      store.sel.slot !== slot &&
+      layer(store.sel.block) >= 0 &&
+      store.select({ layer: layer(store.sel.block) });
     chart.addEventListener("focus", take);
     chart.addEventListener("pointerdown", take);
     view.panels.append(chart);

@@ -1,9 +1,13 @@
 // What the model answers: clean over adversarial on one axis, noise as a mark.
 
+import { probability } from "../../kit/js/format.js";
+import { range } from "../../kit/js/numbers.js";
+import { frameName } from "./words.js";
+
 const MOST_ROWS = 6;
 const SEEN = 0.01;
 
-VIEWS.bars = {
+export const bars = {
   build(root, view) {
     root.innerHTML =
       `<div class="lab-legend"><span><i class="lab-swatch lab-bg-clean"></i>clean</span>` +
@@ -23,7 +27,7 @@ VIEWS.bars = {
     const weight = (i) =>
       Math.max(clean[i], final[i]) + (run.classes[i].index === run.goal.target ? 1 : 0);
     const order = range(run.classes.length)
-      .sort((a, b) => weight(b) - weight(a))
+      .toSorted((a, b) => weight(b) - weight(a))
       .slice(0, MOST_ROWS);
     this.nowName.textContent =
       sel.step === 0 ? "step 0 (not attacked yet)" : frameName(run, sel.step);
@@ -48,7 +52,7 @@ VIEWS.bars = {
     }));
     const weight = (row) =>
       Math.max(row.clean ?? 0, row.now ?? 0) + (row.index === live.target ? 1 : 0);
-    rows.sort((a, b) => weight(b) - weight(a));
+    rows.toSorted((a, b) => weight(b) - weight(a));
     this.nowName.textContent =
       live.step > 1 ? `after step ${live.step - 1} of ${live.asked}` : "attacked";
     fillBars(this.list, rows.slice(0, MOST_ROWS), live.label, live.target);

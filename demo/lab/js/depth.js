@@ -1,8 +1,18 @@
 // Where in depth clean and attacked part, and what each block would answer.
 
+import { blockChart } from "../../kit/js/blocks.js";
+import { setHtml } from "../../kit/js/dom.js";
+import { ramp, sequential } from "../../kit/js/draw.js";
+import { percent, probability, short } from "../../kit/js/format.js";
+import { legend } from "../../kit/js/legend.js";
+import { range } from "../../kit/js/numbers.js";
+import { unpackRows } from "../../kit/js/packing.js";
+import { chartFrame, drawMap, frameValue, insideView, largest, twoMaps } from "./inside.js";
+import { frameName, stepName } from "./words.js";
+
 const APART = 3;
 
-VIEWS.depth = insideView({
+export const depth = insideView({
   empty: "Press Run to see at which block the attacked picture leaves the clean one.",
   key: ["depth"],
   build(view, parts) {
@@ -13,14 +23,7 @@ VIEWS.depth = insideView({
     view.lensNote = document.createElement("p");
     view.lensNote.className = "lab-finding lab-second";
     parts.overview.append(view.key, view.chart, view.lensKey, view.lens, view.lensNote);
-    view.maps = document.createElement("div");
-    view.maps.className = "lab-maps";
-    view.left = mapFigure("adversarial", "attacked");
-    view.right = mapFigure("noise", "noise");
-    view.maps.append(view.left, view.right);
-    view.bar = document.createElement("div");
-    view.bar.className = "lab-scale";
-    parts.detail.append(view.maps, view.bar);
+    Object.assign(view, twoMaps(parts.detail, ["adversarial", "attacked"], ["noise", "noise"]));
     parts.tools.remove();
   },
   draw(run, sel, parts) {

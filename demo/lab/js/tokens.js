@@ -1,5 +1,14 @@
 // Which tokens the model keeps, or train-free ATS would.
 
+import { blockChart } from "../../kit/js/blocks.js";
+import { setHtml } from "../../kit/js/dom.js";
+import { escape, percent, plural } from "../../kit/js/format.js";
+import { legend } from "../../kit/js/legend.js";
+import { range } from "../../kit/js/numbers.js";
+import { unpack } from "../../kit/js/packing.js";
+import { chartFrame, drawMap, frameValue, insideView, twoMaps } from "./inside.js";
+import { attackName, frameName, stepName } from "./words.js";
+
 const PRUNERS = {
   ATS: "Train-free ATS (adaptive token sampling) put on this model: each pruning block samples the tokens the class token attends to, so their number depends on the picture. The same weights, no training. ",
   "A-ViT":
@@ -8,7 +17,7 @@ const PRUNERS = {
     "This model is an AdaViT: in each block small trained deciders switch patches, heads and whole sub-layers off. The map shows the patches. ",
 };
 
-VIEWS.tokens = insideView({
+export const tokens = insideView({
   empty:
     "Press Run to see which patches a token-pruning ViT would keep, before and after the attack.",
   key: ["tokens"],
@@ -16,14 +25,7 @@ VIEWS.tokens = insideView({
     view.key = document.createElement("div");
     view.chart = chartFrame("Tokens kept", { height: 250 });
     parts.overview.append(view.key, view.chart);
-    view.maps = document.createElement("div");
-    view.maps.className = "lab-maps";
-    view.left = mapFigure("clean", "clean");
-    view.right = mapFigure("adversarial", "attacked");
-    view.maps.append(view.left, view.right);
-    view.bar = document.createElement("div");
-    view.bar.className = "lab-scale";
-    parts.detail.append(view.maps, view.bar);
+    Object.assign(view, twoMaps(parts.detail, ["clean", "clean"], ["adversarial", "attacked"]));
     parts.tools.remove();
   },
   draw(run, sel, parts) {

@@ -1,41 +1,14 @@
-// Small SVG charts over blocks: lines, whisker boxes and bars on one axis.
+// Charts over a model's blocks: lines, whisker boxes and bars on one axis; a block is chosen on them.
 
-const range = (n) => Array.from({ length: n }, (_, i) => i);
+import { axis, mark } from "./chart.js";
+import { part } from "./dom.js";
+import { escape } from "./format.js";
+import { clamp, range } from "./numbers.js";
 
-// y axis: linear from `low` to `high`, or decades.
-function axis(kind, low, high, top, bottom, { exact, whole }) {
-  if (kind === "log") {
-    const a = Math.floor(Math.log10(low) + 1e-9);
-    const last = exact ? Math.log10(high) : Math.max(Math.ceil(Math.log10(high) - 1e-9), a + 1);
-    const at = (v) => bottom - ((Math.log10(v) - a) / (last - a)) * (bottom - top);
-    const every = Math.ceil((last - a) / 5);
-    const ticks = range(Math.floor(last - a) + 1)
-      .map((i) => a + i)
-      .filter((e) => (e - a) % every === 0);
-    return { at, low: 10 ** a, high: 10 ** last, ticks: ticks.map((e) => [10 ** e, decade(e)]) };
-  }
-  const step = whole
-    ? Math.max(1, niceStep((high - low) / 4, [1, 2, 5, 10]))
-    : niceStep((high - low) / 4);
-  const to = Math.max(step, Math.ceil(high / step - 1e-9) * step);
-  const at = (v) => bottom - ((v - low) / (to - low)) * (bottom - top);
-  const count = Math.round((to - low) / step);
-  return {
-    at,
-    low,
-    high: to,
-    ticks: range(count + 1).map((i) => [low + i * step, short(low + i * step)]),
-  };
-}
-const decade = (e) =>
-  e >= -2 && e <= 3 ? String(Number((10 ** e).toPrecision(1))) : `10${superscript(e)}`;
-function niceStep(raw, steps = [1, 2, 2.5, 5, 10]) {
-  const base = 10 ** Math.floor(Math.log10(raw || 1));
-  return steps.find((m) => m * base >= raw - 1e-12) * base;
-}
-
-// A chart over blocks. Returns an SVG string; columns carry data-block for picking.
-function blockChart({
+// A chart over `count` blocks as SVG; its columns carry data-block for picking, and `selected` is the
+// one looked at. `series` are lines, `boxes` five numbers a block, `groups` bars side by side, `rules`
+// heights, `flags` blocks to point out, `readout` what the selected block says.
+export function blockChart({
   width,
   height,
   count,
@@ -44,7 +17,7 @@ function blockChart({
   high = 1,
   exact = false,
   whole = false,
-  selected,
+  selected = null,
   series = [],
   boxes = [],
   groups = [],
@@ -61,9 +34,10 @@ function blockChart({
   const y = axis(kind, low, high, inner.t, inner.b, { exact, whole });
   const put = (v) => clamp(y.at(clamp(v, y.low, y.high)), inner.t, inner.b);
   const out = [];
-  out.push(
-    `<rect class="lab-now" x="${inner.l + selected * band}" y="${inner.t}" width="${band}" height="${inner.b - inner.t}"/>`,
-  );
+  if (selected !== null)
+    out.push(
+      `<rect class="lab-now" x="${inner.l + selected * band}" y="${inner.t}" width="${band}" height="${inner.b - inner.t}"/>`,
+    );
   for (const [v, text] of y.ticks)
     out.push(
       `<line class="lab-grid" x1="${inner.l}" x2="${inner.r}" y1="${put(v)}" y2="${put(v)}"/>` +
@@ -118,7 +92,7 @@ function blockChart({
   const every = band < 17 ? Math.ceil(17 / band) : 1;
   for (const i of range(count))
     if (i % every === 0 || i === selected)
-      if (i === selected || Math.abs(i - selected) * band >= 15)
+      if (i === selected || selected === null || Math.abs(i - selected) * band >= 15)
         out.push(
           `<text class="lab-tick ${i === selected ? "lab-tick-now" : ""}" x="${x(i)}" y="${inner.b + 15}" text-anchor="middle">${i + 1}</text>`,
         );
@@ -140,30 +114,11 @@ function blockChart({
   return `<svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" aria-hidden="true">${out.join("")}</svg>`;
 }
 
-function mark(kind, x, y, role, r) {
-  const cls = `lab-mark lab-stroke-${role} lab-fill-${role}`;
-  if (kind === "ring")
-    return `<circle class="lab-mark lab-ring lab-stroke-${role}" cx="${x}" cy="${y}" r="${r}"/>`;
-  if (kind === "diamond")
-    return `<path class="${cls}" d="M${x} ${y - r * 1.2}L${x + r * 1.2} ${y}L${x} ${y + r * 1.2}L${x - r * 1.2} ${y}Z"/>`;
-  return `<circle class="${cls}" cx="${x}" cy="${y}" r="${r}"/>`;
-}
-
-const legend = (entries) =>
-  `<div class="lab-legend">${entries
-    .map(
-      ([role, text, dash = "", marker = "dot"]) =>
-        `<span><svg width="26" height="10" aria-hidden="true"><path class="lab-line lab-stroke-${role}" d="M1 5H25" stroke-dasharray="${dash}"/>${mark(marker, 13, 5, role, 2.8)}</svg>${escape(text)}</span>`,
-    )
-    .join("")}</div>`;
-
-const swatches = (entries) =>
-  `<div class="lab-legend">${entries.map(([role, text]) => `<span><i class="lab-swatch lab-bg-${role}"></i>${escape(text)}</span>`).join("")}</div>`;
-
-// A chart's frame: click or arrow keys choose a block; `extra` handles the other two arrows.
-function chartFrame(label, { height, className = "", extra } = {}) {
-  const frame = document.createElement("div");
-  frame.className = `lab-chart ${className}`;
+// A chart's frame: click or arrow keys choose a block; `extra` handles the other keys, and says
+// whether it did. `choosing` is {block(): the one chosen; choose(block, how): any
+// number, by "click" or by that key}.
+export function blockFrame(label, { block, choose }, { height, className = "", extra } = {}) {
+  const frame = part("div", `lab-chart ${className}`);
   if (height) frame.style.minHeight = `${height}px`;
   frame.tabIndex = 0;
   frame.setAttribute("role", "slider");
@@ -171,49 +126,21 @@ function chartFrame(label, { height, className = "", extra } = {}) {
   frame.setAttribute("aria-valuemin", 1);
   frame.addEventListener("click", (event) => {
     const hit = event.target.closest("[data-block]");
-    if (hit) lab.select({ block: Number(hit.dataset.block) });
+    if (hit) choose(Number(hit.dataset.block), "click");
   });
   frame.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (step) lab.select({ block: lab.sel.block + step });
-    else if (event.key === "Home") lab.select({ block: 0 });
-    else if (event.key === "End") lab.select({ block: 1e9 });
-    else if (!(extra && extra(event.key))) return;
+    if (step) choose(block() + step, event.key);
+    else if (event.key === "Home") choose(0, event.key);
+    else if (event.key === "End") choose(1e9, event.key);
+    else if (!extra?.(event.key)) return;
     event.preventDefault();
   });
   return frame;
 }
-function frameValue(frame, run, text) {
-  frame.setAttribute("aria-valuemax", run.depthOf);
-  frame.setAttribute("aria-valuenow", lab.sel.block + 1);
-  frame.setAttribute("aria-valuetext", `block ${lab.sel.block + 1}: ${text}`);
-}
 
-// The frame all inside views share: finding, tools, overview | detail, how to read it.
-function insideView({ empty, key, build, draw }) {
-  return {
-    build(root, view) {
-      root.classList.add("lab-inside");
-      root.innerHTML =
-        `<p class="lab-finding"></p><div class="lab-tools"></div>` +
-        `<div class="lab-body"><div class="lab-overview"></div><div class="lab-detail"></div></div>` +
-        `<p class="lab-method"></p><p class="lab-empty">${escape(empty)}</p>`;
-      view.parts = {};
-      for (const part of ["finding", "tools", "overview", "detail", "method", "empty"])
-        view.parts[part] = root.querySelector(`.lab-${part}`);
-      build(view, view.parts);
-    },
-    draw(run, sel) {
-      const { root, parts } = this;
-      const why = key.map((each) => run[each].missing).find(Boolean);
-      root.dataset.missing = why ? "yes" : "";
-      parts.empty.textContent = why || empty;
-      if (!why) draw.call(this, run, sel, parts);
-    },
-    drawLive(live, run) {
-      this.parts.empty.textContent = `The run is under way. ${empty.replace(/^Press Run to see/, "When it ends you see")}`;
-      if (run) this.draw(run, lab.sel);
-      else this.root.dataset.state = "empty";
-    },
-  };
+export function frameValue(frame, count, block, text) {
+  frame.setAttribute("aria-valuemax", count);
+  frame.setAttribute("aria-valuenow", block + 1);
+  frame.setAttribute("aria-valuetext", `block ${block + 1}: ${text}`);
 }

@@ -1,8 +1,14 @@
 // What came out, in one line that follows the scrubber, and the figures measured on the saved picture.
 
+import { arrive } from "../../kit/js/arrive.js";
+import { setHtml } from "../../kit/js/dom.js";
+import { escape, percent, plural, probability, say, short } from "../../kit/js/format.js";
+import { isFooled } from "./scrubber.js";
+import { store } from "./store.js";
+
 const PHONE = 760;
 
-VIEWS.headline = {
+export const headline = {
   build(root, view) {
     root.innerHTML =
       `<div class="lab-verdict" role="status" aria-live="polite"></div>` +
@@ -11,9 +17,8 @@ VIEWS.headline = {
     view.text = root.querySelector(".lab-verdict");
     view.progress = root.querySelector(".lab-progress");
     // On a phone the result lies below the button.
-    document.addEventListener("lab:run", ({ detail }) => {
-      if (detail.kind === "run" && innerWidth < PHONE)
-        requestAnimationFrame(() => lab.arrive(root));
+    store.on("result", () => {
+      if (innerWidth < PHONE) requestAnimationFrame(() => arrive(root));
     });
   },
   draw(run, sel) {
@@ -24,7 +29,7 @@ VIEWS.headline = {
   drawLive(live) {
     this.progress.hidden = false;
     this.text.hidden = true;
-    const best = [...(live.bars.length ? live.bars : live.first)].sort((a, b) => b.p - a.p)[0];
+    const best = (live.bars.length ? live.bars : live.first).toSorted((a, b) => b.p - a.p)[0];
     const seen = live.step > 1 ? `After step ${live.step - 1}` : "On the clean picture";
     setHtml(
       this.progress,
@@ -34,7 +39,7 @@ VIEWS.headline = {
   },
 };
 
-VIEWS.verdict = {
+export const verdict = {
   build(root, view) {
     root.innerHTML =
       `<div class="lab-verdict"></div>` +

@@ -1,5 +1,16 @@
 // How uneven the gradients are that the attack followed, and whether float32 could carry them.
 
+import { blockChart } from "../../kit/js/blocks.js";
+import { choices, setHtml } from "../../kit/js/dom.js";
+import { ramp, sequential } from "../../kit/js/draw.js";
+import { percent, short, times } from "../../kit/js/format.js";
+import { legend } from "../../kit/js/legend.js";
+import { range } from "../../kit/js/numbers.js";
+import { unpackRows } from "../../kit/js/packing.js";
+import { chartFrame, drawMap, frameValue, insideView, largest, twoMaps } from "./inside.js";
+import { store } from "./store.js";
+import { attackName, frameName, stepName } from "./words.js";
+
 const MEASURES = {
   variance: "variance of the gradient",
   dispersion: "variance / mean |g|²",
@@ -8,7 +19,7 @@ const MEASURES = {
 const CANCELS = 16.75;
 const UNDERFLOWS = 104;
 
-VIEWS.gradients = insideView({
+export const gradients = insideView({
   empty: "Press Run to see how strong and how uneven the gradients are that the attack follows.",
   key: ["gradients"],
   build(view, parts) {
@@ -24,7 +35,7 @@ VIEWS.gradients = insideView({
       view.measure,
       (v) => {
         view.measure = v;
-        lab.redraw("gradients");
+        store.redraw("gradients");
       },
     );
     const hint = document.createElement("span");
@@ -42,17 +53,17 @@ VIEWS.gradients = insideView({
           if (!step) return false;
           view.component = (view.component + step + 3) % 3;
           view.charts[view.component].focus();
-          lab.redraw("gradients");
+          store.redraw("gradients");
           return true;
         },
       });
       chart.addEventListener("pointerdown", () => {
         view.component = i;
-        lab.redraw("gradients");
+        store.redraw("gradients");
       });
       chart.addEventListener("focus", () => {
         view.component = i;
-        lab.redraw("gradients");
+        store.redraw("gradients");
       });
       view.panels.append(chart);
       return chart;
@@ -73,17 +84,11 @@ VIEWS.gradients = insideView({
       0,
       (v) => {
         view.component = Number(v);
-        lab.redraw("gradients");
+        store.redraw("gradients");
       },
     );
-    view.maps = document.createElement("div");
-    view.maps.className = "lab-maps";
-    view.left = mapFigure("clean", "clean");
-    view.right = mapFigure("adversarial", "attacked");
-    view.maps.append(view.left, view.right);
-    view.bar = document.createElement("div");
-    view.bar.className = "lab-scale";
-    parts.detail.append(view.parts3.element, view.maps, view.bar);
+    parts.detail.append(view.parts3.element);
+    Object.assign(view, twoMaps(parts.detail, ["clean", "clean"], ["adversarial", "attacked"]));
   },
   draw(run, sel, parts) {
     const view = this;
@@ -200,9 +205,6 @@ function gradientFinding(run, sel, view) {
     `Its ${other}${other === "dispersion" ? ", which ignores scale," : ""} is ${times(beside)} the clean one.`
   );
 }
-
-const times = (ratio) =>
-  `${ratio >= 1000 ? Math.round(ratio).toLocaleString("en") : short(ratio)} times`;
 
 function geometric(ratios) {
   const logs = ratios.filter((r) => Number.isFinite(r) && r > 0).map(Math.log);

@@ -1,6 +1,15 @@
 // What you see: clean and attacked picture, and the signed difference.
 
-const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+import { calm } from "../../kit/js/arrive.js";
+import { choices, setHtml } from "../../kit/js/dom.js";
+import { diverging, ramp } from "../../kit/js/draw.js";
+import { probability, short } from "../../kit/js/format.js";
+import { pickable, placePick } from "../../kit/js/map.js";
+import { clamp } from "../../kit/js/numbers.js";
+import { PATCHES, patchIn } from "./inside.js";
+import { store } from "./store.js";
+import { frameName } from "./words.js";
+
 const BLINK_MS = 600;
 
 function pictureFigure(kind, label) {
@@ -9,11 +18,11 @@ function pictureFigure(kind, label) {
   figure.innerHTML =
     `<div class="lab-stack"><canvas role="img"></canvas><i class="lab-pick" hidden></i></div>` +
     `<figcaption><span class="lab-cap"></span></figcaption>`;
-  pickable(figure.querySelector(".lab-stack"), label);
+  pickable(figure.querySelector(".lab-stack"), label, PATCHES);
   return figure;
 }
 
-VIEWS.pair = {
+export const pair = {
   build(root, view) {
     root.innerHTML =
       `<div class="lab-tools"></div><div class="lab-stage"></div>` +
@@ -28,7 +37,7 @@ VIEWS.pair = {
     ];
     view.modes = choices("How to compare", modes, view.mode, (mode) => {
       view.mode = mode;
-      lab.redraw("pair");
+      store.redraw("pair");
     });
     const tools = root.querySelector(".lab-tools");
     tools.append(view.modes.element);
@@ -135,8 +144,7 @@ function paint(view, { clean, current, name, eps, shape, alt, cleanAlt }) {
   );
   for (const figure of [view.clean, view.adversarial, view.difference, view.magnified]) {
     const pick = figure.querySelector(".lab-pick");
-    if (shape) placePick(pick, shape.grid);
-    else pick.hidden = true;
+    placePick(pick, shape?.grid, patchIn(shape?.grid));
   }
 }
 

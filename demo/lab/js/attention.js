@@ -1,6 +1,15 @@
 // Where a token looks: blocks x heads, clean and attacked.
 
-VIEWS.attention = insideView({
+import { choices, setHtml } from "../../kit/js/dom.js";
+import { colourOf, diverging, ramp, rooted, sequential, sharp } from "../../kit/js/draw.js";
+import { escape, patchName, percent, plural } from "../../kit/js/format.js";
+import { clamp, range } from "../../kit/js/numbers.js";
+import { drawMap, insideView, largest, twoMaps } from "./inside.js";
+import { movedShare, Rows } from "./rows.js";
+import { store } from "./store.js";
+import { stepName } from "./words.js";
+
+export const attention = insideView({
   empty: "Press Run to see where the class token looks, block by block and head by head.",
   key: ["attention"],
   build(view, parts) {
@@ -14,18 +23,18 @@ VIEWS.attention = insideView({
       view.show,
       (v) => {
         view.show = v;
-        lab.redraw("attention");
+        store.redraw("attention");
       },
     );
     view.heads = choices("Map", [["mean", "Mean"]], "mean", (v) =>
-      lab.select({ head: Number.isNaN(Number(v)) ? v : Number(v) }),
+      store.select({ head: Number.isNaN(Number(v)) ? v : Number(v) }),
     );
     view.heads.element.classList.add("lab-heads");
     view.query = document.createElement("span");
     view.query.className = "lab-query";
     view.query.addEventListener(
       "click",
-      (e) => e.target.closest("button") && lab.select({ patch: -1 }),
+      (e) => e.target.closest("button") && store.select({ patch: -1 }),
     );
     parts.tools.append(view.modes.element, view.query);
     view.matrix = document.createElement("div");
@@ -38,35 +47,29 @@ VIEWS.attention = insideView({
       "matrix of attention maps, blocks across, heads down",
     );
     view.matrix.addEventListener("click", (event) => {
-      if (!lab.run?.rows) return;
+      if (!store.run?.rows) return;
       const { x, y, cell, tall } = view.layout;
       const box = view.matrix.getBoundingClientRect();
       const block = Math.floor((event.clientX - box.left - x) / cell);
       const head = Math.floor((event.clientY - box.top - y) / tall);
       if (block < 0 || head < 0) return;
-      lab.select({ block, head });
+      store.select({ block, head });
     });
     view.matrix.addEventListener("keydown", (event) => {
-      if (!lab.run?.rows) return;
-      const head = typeof lab.sel.head === "number" ? lab.sel.head : -1;
-      if (event.key === "ArrowLeft") lab.select({ block: lab.sel.block - 1 });
-      else if (event.key === "ArrowRight") lab.select({ block: lab.sel.block + 1 });
-      else if (event.key === "ArrowUp") lab.select({ head: Math.max(0, head - 1) });
-      else if (event.key === "ArrowDown") lab.select({ head: head + 1 });
+      if (!store.run?.rows) return;
+      const head = typeof store.sel.head === "number" ? store.sel.head : -1;
+      if (event.key === "ArrowLeft") store.select({ block: store.sel.block - 1 });
+      else if (event.key === "ArrowRight") store.select({ block: store.sel.block + 1 });
+      else if (event.key === "ArrowUp") store.select({ head: Math.max(0, head - 1) });
+      else if (event.key === "ArrowDown") store.select({ head: head + 1 });
       else return;
       event.preventDefault();
     });
     view.scale = document.createElement("div");
     view.scale.className = "lab-scale";
     parts.overview.append(view.matrix, view.scale);
-    view.maps = document.createElement("div");
-    view.maps.className = "lab-maps";
-    view.left = mapFigure("clean", "clean");
-    view.right = mapFigure("adversarial", "attacked");
-    view.maps.append(view.left, view.right);
-    view.bar = document.createElement("div");
-    view.bar.className = "lab-scale";
-    parts.detail.append(view.heads.element, view.maps, view.bar);
+    parts.detail.append(view.heads.element);
+    Object.assign(view, twoMaps(parts.detail, ["clean", "clean"], ["adversarial", "attacked"]));
   },
   draw(run, sel, parts) {
     const view = this;
@@ -145,19 +148,12 @@ function asked(view, run, sel) {
           asked.set(query, slab && slab.frames ? new Rows(slab, run.shapes) : slab?.error || GONE),
         )
         .catch(() => asked.set(query, GONE))
-        .finally(() => lab.redraw("attention"));
+        .finally(() => store.redraw("attention"));
     }, 60);
     for (const [key, value] of asked) if (value === "waiting" && key !== query) asked.delete(key);
   }
   view.waiting = typeof known === "string" && known !== "waiting" ? known : "asking the server …";
   return home;
-}
-
-function largest(lists, prefix) {
-  let max = 0;
-  for (const list of lists)
-    for (let i = prefix; i < list.length; i++) if (list[i] > max) max = list[i];
-  return max;
 }
 
 const MATRIX_HEIGHT = 440;
@@ -287,13 +283,6 @@ function thumbnail(context, { prefix, grid }, values, max, scale, x, y, side) {
 
 const entropy = (row) => row.reduce((sum, p) => sum - (p > 0 ? p * Math.log2(p) : 0), 0);
 
-// Half the sum of |a - b|: the share of attention that has gone elsewhere.
-function movedShare(a, b) {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += Math.abs(a[i] - b[i]);
-  return sum / 2;
-}
-
 function attentionFinding(run, sel, rows, patch) {
   const who = patch || !run.shapes[0].prefix ? "this patch" : "the class token";
   if (sel.step === 0) {
@@ -301,7 +290,7 @@ function attentionFinding(run, sel, rows, patch) {
     const sharpest = flat.indexOf(Math.min(...flat));
     return `On the clean picture ${who} looks most narrowly in block ${sharpest + 1} (${flat[sharpest].toFixed(1)} bits of entropy, mean over heads) and most widely in block ${flat.indexOf(Math.max(...flat)) + 1} (${Math.max(...flat).toFixed(1)} bits).`;
   }
-  const best = mostMoved(rows, run.shapes, sel.step);
+  const best = rows.mostMoved(sel.step);
   const [a, b] = [0, sel.step].map((frame) => rows.head(frame, best.block, best.head));
   const noise = movedShare(a, rows.head(run.noise, best.block, best.head));
   return (
@@ -309,16 +298,4 @@ function attentionFinding(run, sel, rows, patch) {
     `${percent(movedShare(a, b))} of it goes to other tokens (random noise of equal size: ${percent(noise)}), ` +
     `and its entropy goes from ${entropy(a).toFixed(1)} to ${entropy(b).toFixed(1)} bits.`
   );
-}
-
-// The block and head whose row an attack moved most.
-function mostMoved(rows, shapes, frame) {
-  let best = { moved: -1 };
-  shapes.forEach(({ heads }, block) => {
-    for (let head = 0; head < heads; head++) {
-      const moved = movedShare(rows.head(0, block, head), rows.head(frame, block, head));
-      if (moved > best.moved) best = { moved, block, head };
-    }
-  });
-  return { block: best.block, head: best.head };
 }

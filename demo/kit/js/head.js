@@ -1,0 +1,22 @@
+// The only script that is in the page itself: it fetches the page's styles and module, which lie in a
+// folder below gradio's root that is named by their content. `lab` is the promise of the module.
+
+{
+  const { root, current_page: page } = window.gradio_config;
+  const { folder } = document.currentScript.dataset;
+  const below = new URL(root || "/", location.href).pathname.replace(/\/$/, "");
+  const at = (path) => `${location.origin}${below}/${folder}/${path}`;
+  const name = page || "lab";
+
+  // What is drawn is measured, so its style is there first; without it, the page still works.
+  const sheets = ["kit/kit.css", `${name}/${name}.css`].map((path) => {
+    const link = document.createElement("link");
+    Object.assign(link, { rel: "stylesheet", href: at(path) });
+    document.head.append(link);
+    return new Promise((done) => {
+      for (const end of ["load", "error"]) link.addEventListener(end, done);
+    });
+  });
+  import(at("kit/js/mend.js"));
+  window.lab = Promise.all([import(at(`${name}/${name}.js`)), ...sheets]).then(([module]) => module);
+}

@@ -1,0 +1,107 @@
+// The Lab's store: the run on screen, the run under way, and a single selection for all views.
+
+import { clamp } from "../../kit/js/numbers.js";
+import { Picture, plain } from "../../kit/js/packing.js";
+import { createStore } from "../../kit/js/store.js";
+import { Rows } from "./rows.js";
+
+export const store = createStore(
+  { step: 0, block: 0, head: "mean", patch: -1, slot: "", layer: 0 },
+  fit,
+);
+
+// Anything out of range is brought into it.
+function fit(sel, _, change) {
+  const { run } = store;
+  if (!run) return; // a run under way has nothing to select
+  sel.step = clamp(sel.step, 0, run.last);
+  sel.block = clamp(sel.block, 0, Math.max(0, run.depthOf - 1));
+  if (run.shapes.length) {
+    const { heads } = run.shapes[sel.block];
+    if (typeof sel.head === "number") sel.head = clamp(sel.head, 0, heads - 1);
+    const { grid, prefix } = run.shapes[0];
+    sel.patch = clamp(sel.patch, prefix || !run.rows ? -1 : 0, grid[0] * grid[1] - 1);
+  }
+  syncLayer(sel, run, "layer" in change ? "layer" : "block");
+}
+
+// `layer` counts linear layers; it moves with the block, and the block with it.
+function syncLayer(sel, { outliers: { layers } }, by) {
+  if (!layers) return;
+  if (by === "layer") {
+    const at = layers[sel.layer];
+    if (at) Object.assign(sel, { block: at.block, slot: at.slot });
+  } else {
+    const slot = sel.slot || layers[0].slot;
+    const index = layers.findIndex((each) => each.block === sel.block && each.slot === slot);
+    if (index >= 0) Object.assign(sel, { layer: index, slot });
+  }
+}
+
+// A picture that is drawn as soon as it is there.
+function drawn(base64, clean) {
+  const picture = new Picture(base64, clean);
+  picture.ready.then(() => store.redraw());
+  return picture;
+}
+
+function prepare(message) {
+  const run = { ...message };
+  run.noise = message.steps.length;
+  run.last = message.steps.length - 1;
+  const clean = drawn(message.clean);
+  run.pictures = message.changes.map((each, i) => (i === 0 ? clean : drawn(each, clean)));
+  run.depthOf = message.shapes.length;
+  if (!message.attention.missing)
+    run.rows = { home: new Rows(message.attention, message.shapes), asked: new Map() };
+  return run;
+}
+
+let looked = false;
+
+// A new run is looked at from its end, and keeps the block, head and patch looked at, where it has
+// them; a first look goes where the attack moves attention most.
+function turnTo(run) {
+  const { sel } = store;
+  const first = run.shapes[0];
+  sel.step = run.last;
+  if (!first) return;
+  if (!looked && run.rows) {
+    Object.assign(sel, run.rows.home.mostMoved(run.last));
+    looked = true;
+  }
+  sel.block = Math.min(sel.block, run.depthOf - 1);
+  if (typeof sel.head === "number" && sel.head >= run.shapes[sel.block].heads) sel.head = "mean";
+  const patches = first.grid[0] * first.grid[1];
+  if (sel.patch >= patches) sel.patch = -1;
+  if (sel.patch < 0 && !first.prefix && run.rows) sel.patch = run.attention.query;
+}
+
+// Messages from Python: open -> live -> live ... -> run, or restore when a run failed.
+const HANDLERS = {
+  open(message) {
+    const clean = drawn(message.picture);
+    store.begin({ ...message, clean, current: clean, step: 0, losses: [], first: message.bars });
+  },
+  live(message) {
+    const now = store.live;
+    if (!now || now.run !== message.run) return;
+    const current = drawn(message.picture);
+    current.ready.then(() => {
+      if (store.live === now && message.step === now.step) now.current = current;
+    });
+    const { step, bars, success, losses } = message;
+    store.step({ step, bars, success, losses });
+  },
+  restore: () => store.fail(),
+  run(message) {
+    const run = prepare(message);
+    turnTo(run);
+    store.end(run);
+  },
+};
+
+export function receive(value) {
+  const message = plain(value);
+  if (message) HANDLERS[message.kind](message);
+}
