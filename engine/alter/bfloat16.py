@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from dataclasses import replace
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
+from engine.alter.alteration import Alteration
 from engine.core.shapes import Logits
 from engine.model.victim import Tap, Victim
 
 
-def bfloat16(victim: Victim) -> Victim:
+@dataclass(frozen=True)
+class BFloat16(Alteration):
     """The victim under torch's autocast to bfloat16: products with 8 bits of mantissa.
 
     Same weights, same sites; logits are float32. Meant for crafting: what is crafted is judged on
-    the victim as it was, as with every alteration.
+    the victim as it was.
     """
-    family = victim.family
 
-    def install(module: nn.Module, tap: Tap, stack: ExitStack) -> None:
-        family.install(module.get_submodule("exact"), tap, stack)
+    name = "bfloat16"
+    title = "bfloat16"
+    paper = "Kalamkar et al., A Study of BFLOAT16 for Deep Learning Training, 2019"
+    outermost = True
 
-    changed = replace(family, install=install, lens=None)
-    return Victim(victim.spec, _Autocast(victim.module), changed, victim.lock)
+    def change(self, victim: Victim) -> Victim:
+        family, exact = victim.family, victim.module
+
+        def install(module: nn.Module, tap: Tap, stack: ExitStack) -> None:
+            del module
+            family.install(exact, tap, stack)
+
+        def lens(module: nn.Module, stream: Tensor) -> Logits:
+            del module
+            assert family.lens
+            with _coarsely(stream):
+                return family.lens(exact, stream).float()
+
+        changed = replace(family, install=install, lens=lens if family.lens else None)
+        return Victim(victim.spec, _Autocast(exact), changed, victim.lock)
 
 
 def is_fast(where: torch.device) -> bool:
@@ -41,5 +58,15 @@ class _Autocast(nn.Module):
         self.exact = exact
 
     def forward(self, x: Tensor) -> Logits:
-        with torch.autocast(x.device.type, torch.bfloat16):
+        with _coarsely(x):
             return self.exact(x).float()
+
+
+@contextmanager
+def _coarsely(x: Tensor) -> Generator[None]:
+    with torch.autocast(x.device.type, torch.bfloat16):
+        yield
+
+
+bfloat16 = BFloat16()
+"""Until its last user is gone."""

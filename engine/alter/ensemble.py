@@ -25,9 +25,10 @@ def members(name: str) -> tuple[str, ...]:
 
 
 def named(name: str, load: Callable[[str], Victim]) -> Victim:
-    """The model of that name, or the ensemble of those that it joins by "+"."""
-    names = members(name)
-    return load(name) if len(names) == 1 else ensemble([load(each) for each in names])
+    """Until its last user is gone: `engine.alter.stack.named`."""
+    from engine.alter import stack
+
+    return stack.named(name, load)
 
 
 def ensemble(members: Sequence[Victim]) -> Victim:
@@ -46,7 +47,7 @@ def ensemble(members: Sequence[Victim]) -> Victim:
             "These models do not know the same classes.", "Choose models trained on one task."
         )
     spec = Spec(
-        name=" + ".join(member.spec.name for member in members),
+        name=" + ".join(member.spec.full for member in members),
         family="ensemble",
         classes=first.classes,
         input_size=first.input_size,
@@ -56,11 +57,11 @@ def ensemble(members: Sequence[Victim]) -> Victim:
         sites=frozenset(site for member in members for site in member.spec.sites),
     )
     lock = cast(threading.RLock, _Locks(members))
-    return Victim(spec, _Mean(members), Family("ensemble", spec.sites, _install), lock)
+    return Victim(spec, Mean(members), Family("ensemble", spec.sites, _install), lock)
 
 
-class _Mean(nn.Module):
-    """1/m sum_i logits_i of a batch of pixels in [0, 1]."""
+class Mean(nn.Module):
+    """1/m sum_i logits_i of a batch of pixels in [0, 1], of its `victims`."""
 
     def __init__(self, members: Sequence[Victim]) -> None:
         super().__init__()
@@ -112,7 +113,7 @@ class _Part(Tap):
 
 
 def _install(module: nn.Module, tap: Tap, stack: ExitStack) -> None:
-    if not isinstance(module, _Mean):
+    if not isinstance(module, Mean):
         raise UnsupportedModel(f"{type(module).__name__} is no ensemble.")
     first = 0
     for member in module.victims:

@@ -39,6 +39,10 @@ class UnsupportedModel(EngineError):
     """No adapter knows this kind of model, or one of its parts."""
 
 
+class BadStack(EngineError):
+    """Two alterations of a model that cannot stand on one another in this order."""
+
+
 class MissingSite(EngineError):
     """A rule, objective or probe asks for a place that this model does not have."""
 

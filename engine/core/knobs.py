@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from engine.core.errors import BadKnob
+from engine.core.errors import BadKnob, UnknownName
 
 Unit = Literal["", "1/255"]
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,19 @@ class Knob:
                 return int(value) if self.kind == "integer" else float(value)
         raise BadKnob(self.label, self.show(value), self.allowed)
 
+    def word(self, value: Any) -> str:
+        """The shortest word that `parse` reads back as exactly this value: `4/255`, `0.5`, `true`."""
+        if not isinstance(value, float):
+            return str(value).lower() if isinstance(value, bool) else str(value)
+        words = (self.show(value), *([f"{value * 255!r}/255"] if self.unit else []), repr(value))
+        return next(word for word in words if self._reads(word) == value)
+
+    def _reads(self, word: str) -> Any:
+        try:
+            return self.parse(word)
+        except BadKnob:  # rounded to a value just outside the range
+            return None
+
     def parse(self, text: str) -> Any:
         """A typed word as a value: `8/255`, `0.031`, `10`, `true`, or one of the choices."""
         word = text.strip()
@@ -115,6 +130,23 @@ def knobs(owner: object) -> tuple[Knob, ...]:
             label = declared.label or field.name.replace("_", " ").capitalize()
             found.append(dataclasses.replace(declared, name=field.name, label=label))
     return tuple(found)
+
+
+def words(owner: object) -> dict[str, str]:
+    """Every knob of a value as the word a person would type; `typed` makes of them the very same."""
+    return {each.name: each.word(getattr(owner, each.name)) for each in knobs(owner)}
+
+
+def typed(kind: type[Made], name: str, settings: Mapping[str, str]) -> Made:
+    """The value of that kind with knobs as typed words, such as `eps=8/255`; `name` is for errors.
+
+    Raises UnknownName or BadKnob.
+    """
+    declared = {each.name: each for each in knobs(kind)}
+    for key in settings:
+        if key not in declared:
+            raise UnknownName(f"knob of {name}", key, tuple(sorted(declared)))
+    return kind(**{key: declared[key].parse(word) for key, word in settings.items()})
 
 
 class Knobbed:

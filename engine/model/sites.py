@@ -12,6 +12,9 @@ class Site(StrEnum):
     """A place whose value can be seen or edited, and whose gradient can be seen or edited.
 
     b batch, n tokens (prefix included), h heads, d width, k inputs of a linear layer.
+
+    What a sparsifier decides is in original token positions. 0/1 values (KEEP, `.hard`) have the
+    straight-through gradient of their soft counterpart, which the slots `soft` and `.soft` hold.
     """
 
     QKV = "qkv"  # b n 3d    output of the query-key-value projection
@@ -21,7 +24,12 @@ class Site(StrEnum):
     MLP_OUT = "mlp_out"  # b n d     MLP branch, before the residual sum
     BLOCK_OUT = "block_out"  # b n d     residual stream after the block
     LINEAR_IN = "linear_in"  # b n k     input of each linear layer (slot qkv, proj, fc1, fc2)
-    KEEP = "keep"  # b n       1 where a sparsified victim keeps the token in this block
+    KEEP = "keep"  # b n       1 where a sparsified victim keeps the token in this block; slot soft
+    SIGNIFICANCE = "significance"  # b n       ATS: the distribution that a block samples from
+    HALTING = "halting"  # b n       A-ViT: halting score after the block
+    DECISION = (
+        "decision"  # b n-k, b h or b 2   AdaViT: slot tokens, heads or sublayers; .soft, .hard
+    )
 
 
 TRANSFORMER = frozenset(
@@ -35,7 +43,7 @@ TRANSFORMER = frozenset(
         Site.LINEAR_IN,
     }
 )
-"""Every site of a transformer block that this engine knows."""
+"""Every site of a transformer block that does not depend on what is decided in it."""
 
 
 class Address(NamedTuple):

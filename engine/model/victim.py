@@ -33,7 +33,10 @@ class BlockShape:
 
 @dataclass(frozen=True)
 class Spec:
-    """What a victim is: labels, input, normalisation, geometry of its blocks and its sites."""
+    """What a victim is: labels, input, normalisation, geometry of its blocks and its sites.
+
+    `name` is that of the model as it was loaded, whatever was done to it since (`alterations`).
+    """
 
     name: str
     family: str
@@ -43,10 +46,16 @@ class Spec:
     std: tuple[float, ...]
     blocks: tuple[BlockShape, ...] = ()
     sites: frozenset[Site] = frozenset()
+    alterations: tuple[Callable[[Victim], Victim], ...] = ()
 
     @property
     def depth(self) -> int:
         return len(self.blocks)
+
+    @property
+    def full(self) -> str:
+        """The name with all alterations: "vit|ats|int8:threshold=4"."""
+        return "|".join((self.name, *map(str, self.alterations)))
 
 
 @dataclass(frozen=True)
@@ -180,6 +189,10 @@ class Victim:
         for name, values in (("_mean", self.spec.mean), ("_std", self.spec.std)):
             object.__setattr__(self, name, where.new_tensor(values).view(shape))
 
+    def __or__(self, alteration: Callable[[Victim], Victim]) -> Victim:
+        """The victim so altered: `victim | TokenSampling() | Int8(4)`."""
+        return alteration(self)
+
     @property
     def device(self) -> torch.device:
         return self._mean.device
@@ -211,7 +224,7 @@ class Victim:
         if missing:
             have = ", ".join(sorted(self.spec.sites)) or "none"
             wanted = ", ".join(sorted(missing))
-            raise MissingSite(f"{self.spec.name} has no site “{wanted}”.", f"It has: {have}.")
+            raise MissingSite(f"{self.spec.full} has no site “{wanted}”.", f"It has: {have}.")
         ran = False
 
         def forward(images: Images) -> Forward:
@@ -227,6 +240,6 @@ class Victim:
         if ran and (left := tap.unfired()):
             rule, site = left
             raise RuleNeverFired(
-                f"{type(rule).__name__} was never reached at “{site.value}” in {self.spec.name}.",
+                f"{type(rule).__name__} was never reached at “{site.value}” in {self.spec.full}.",
                 "The attack would silently have been another; report this model.",
             )

@@ -34,7 +34,7 @@ from engine.data.labels import imagenet_names
 from engine.model import hub
 from engine.model.architectures import build
 from engine.model.families import adapt
-from engine.model.shelf import Shelf
+from engine.model.shelf import SHELF
 from engine.model.sparse import trained_sparsely
 from engine.model.victim import Spec, Victim
 from engine.model.weightfile import fault
@@ -166,9 +166,6 @@ def weights_folder(weights: Path | None = None) -> Path | None:
     return folder
 
 
-_shelf: Shelf[tuple[str, Path | None, torch.device]] = Shelf()
-
-
 def load(name: str, weights: Path | None = None) -> Victim:
     """The victim of that name, frozen, on the placed device, in float32; loaded once and shared.
 
@@ -177,17 +174,17 @@ def load(name: str, weights: Path | None = None) -> Victim:
     """
     folder, where = weights_folder(weights), device()
     key = (name.removeprefix("timm/"), folder, where)
-    victim = _shelf.find(key)
+    victim = SHELF.find(key)
     if victim is None:
         found = card(name, folder)
         path = _file(found, folder)  # It may be minutes on its way: nothing is held meanwhile.
-        victim = _shelf.get(key, lambda: _made(found, path, where))
+        victim = SHELF.get(key, lambda: _made(found, path, where))
     return victim
 
 
 def unload() -> None:
-    """Forget every loaded model, so that its memory can go."""
-    _shelf.clear()
+    """Forget every loaded model and every altered one, so that their memory can go."""
+    SHELF.clear()
 
 
 def repository(found: Card) -> str:

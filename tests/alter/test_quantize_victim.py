@@ -18,7 +18,7 @@ from engine.alter.quantize.linear import Int8Linear, Int8Pointwise
 from engine.alter.quantize.peaks import Peaks, projections
 from engine.alter.quantize.rescale import Magnify, SmoothQuant
 from engine.alter.quantize.schemes import Mixed
-from engine.core.errors import BadKnob, EngineError, UnsupportedModel
+from engine.core.errors import BadKnob, BadStack, EngineError, UnsupportedModel
 from engine.model.sites import Site
 from engine.model.victim import Victim
 from tests.tiny import task, victim
@@ -324,8 +324,10 @@ def test_the_columns_of_visformer_are_those_that_the_lab_sees():
 
 def test_int8_twice_counting_in_float_and_bad_knobs_are_refused():
     source = victim()
-    with pytest.raises(UnsupportedModel):
-        Int8()(Int8()(source))
+    with pytest.raises(BadStack, match="vit has LLM.int8 already"):
+        source | Int8() | Int8(4.0)
+    with pytest.raises(UnsupportedModel, match="int8 already"):
+        source | StaticInt8(IMAGES) | Int8()
     with pytest.raises(EngineError), collect(source):
         pass
     for bad in ({"threshold": -1.0}, {"budget": 1.5}, {"product": "fast"}):

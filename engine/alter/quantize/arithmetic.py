@@ -43,7 +43,8 @@ def int_product(a: Tensor, b: Tensor) -> Tensor:
         a = F.pad(a, (0, -k % 8, 0, max(17 - m, 0)))
         b = F.pad(b, (0, -k % 8, 0, -n % 8))
         return torch._int_mm(a, b.t())[:m, :n]  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
-    if a.device.type == "cpu" and _fast_on_cpu():
+    # Of a single input torch 2.11 returns what lay in memory before.
+    if a.device.type == "cpu" and a.shape[1] > 1 and _fast_on_cpu():
         return torch._int_mm(a, b.t())  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
     return sliced_product(a, b)
 

@@ -10,15 +10,17 @@ from typing import Any
 
 from torch import nn
 
+from engine.alter.alteration import Alteration
+from engine.alter.quantize.int8 import Int8
 from engine.alter.quantize.linear import Int8Linear, Linear
 from engine.alter.quantize.peaks import projections
 from engine.core.errors import EngineError, UnsupportedModel
-from engine.core.knobs import Knobbed, knob
+from engine.core.knobs import knob
 from engine.model.victim import Victim
 
 
 @dataclass(frozen=True)
-class BitsAndBytes(Knobbed):
+class BitsAndBytes(Alteration):
     """LLM.int8() by bitsandbytes' `Linear8bitLt` in the layers that `Int8` replaces (spec A1, C3).
 
     What it costs is measured, not simulated; which columns leave int8 is counted by `Peaks`, since
@@ -26,11 +28,15 @@ class BitsAndBytes(Knobbed):
     where CUDA or the package is missing.
     """
 
+    name = "bitsandbytes"
+    title = "bitsandbytes"
+    paper = Int8.paper
+
     threshold: float = knob(
         6.0, "Inputs of at least this size leave int8; 0 keeps all inside.", low=0, high=100
     )
 
-    def __call__(self, victim: Victim) -> Victim:
+    def change(self, victim: Victim) -> Victim:
         if victim.device.type != "cuda":
             raise EngineError(
                 f"bitsandbytes runs on an NVIDIA GPU; this model is on {victim.device.type.upper()}.",
@@ -71,5 +77,4 @@ def swapped(victim: Victim, threshold: float) -> Victim:
             id(linear): layer(linear) for linear in projections(victim.module).values()
         }
         module = copy.deepcopy(victim.module, memo)
-    spec = replace(victim.spec, name=f"{victim.spec.name} bitsandbytes at {threshold:g}")
-    return replace(victim, spec=spec, module=module, lock=threading.RLock())
+    return replace(victim, module=module, lock=threading.RLock())

@@ -13,21 +13,18 @@ from math import floor
 import torch
 from torch import nn
 
+from engine.alter.alteration import Alteration
 from engine.alter.quantize.linear import Int8Linear, Int8Pointwise, Linear, Work, sizes
 from engine.alter.quantize.peaks import Peaks, projections
 from engine.alter.quantize.schemes import Clipped, Mixed, Scheme, Static
 from engine.core.errors import EngineError, UnsupportedModel
-from engine.core.knobs import Knobbed, knob
+from engine.core.knobs import knob
 from engine.core.shapes import Images
 from engine.model.victim import Victim
 
 
 def quantize(
-    victim: Victim,
-    scheme: Callable[[str, Linear], Scheme],
-    *,
-    compact: bool = False,
-    name: str = "int8",
+    victim: Victim, scheme: Callable[[str, Linear], Scheme], *, compact: bool = False
 ) -> Victim:
     """A copy of the victim whose linear layers inside blocks are int8; the victim is not touched.
 
@@ -42,8 +39,7 @@ def quantize(
             for path, layer in projections(victim.module).items()
         }
         module = copy.deepcopy(victim.module, memo)
-    spec = replace(victim.spec, name=f"{victim.spec.name} {name}")
-    made = replace(victim, spec=spec, module=module, lock=threading.RLock())
+    made = replace(victim, module=module, lock=threading.RLock())
     _check_reached(made)
     return made
 
@@ -101,12 +97,19 @@ def _check_reached(victim: Victim) -> None:
 
 
 @dataclass(frozen=True)
-class Int8(Knobbed):
+class Int8(Alteration):
     """LLM.int8() with mixed decomposition, as bitsandbytes 0.50 runs it (spec A1; `Mixed`).
 
     `threshold` 0 is the outlier-free dynamic control. `budget` and `clip` are countermeasures
     (spec A10): per layer at most floor(budget k) columns leave int8; inputs are clipped to +-clip.
     """
+
+    name = "int8"
+    title = "LLM.int8"
+    paper = (
+        "Dettmers et al., LLM.int8(): 8-bit Matrix Multiplication for Transformers at Scale, "
+        "NeurIPS 2022"
+    )
 
     threshold: float = knob(
         6.0,
@@ -126,13 +129,8 @@ class Int8(Knobbed):
     )
     clip: float = knob(0.0, "Inputs are clipped to this size; 0 does not clip.", low=0, high=100)
 
-    def __call__(self, victim: Victim) -> Victim:
-        return quantize(
-            victim,
-            self.scheme,
-            compact=self.product == "compact",
-            name=f"int8 at {self.threshold:g}",
-        )
+    def change(self, victim: Victim) -> Victim:
+        return quantize(victim, self.scheme, compact=self.product == "compact")
 
     def scheme(self, path: str, layer: Linear) -> Scheme:
         """The split of one layer's input."""
@@ -142,13 +140,17 @@ class Int8(Knobbed):
         return Clipped(self.clip, mixed) if self.clip else mixed
 
 
-@dataclass(frozen=True)
-class NetBudget(Knobbed):
+@dataclass(frozen=True, eq=False)
+class NetBudget(Alteration):
     """`Int8` under one budget for the whole net: sum_l cap_l m_l n_l <= share sum_l k_l m_l n_l.
 
     Caps are bought beforehand from clean pictures (`Peaks.caps`), so the bound holds for any input
     (spec A10, "global budget").
     """
+
+    name = "int8-budget"
+    title = "LLM.int8 under a budget"
+    paper = Int8.paper
 
     images: Images = field(repr=False)
     threshold: float = knob(6.0, "Inputs of at least this size leave int8.", low=0, high=100)
@@ -156,24 +158,24 @@ class NetBudget(Knobbed):
         0.01, "Largest share of all multiplications that may run outside int8.", low=0, high=1
     )
 
-    def __call__(self, victim: Victim) -> Victim:
+    def change(self, victim: Victim) -> Victim:
         caps = Peaks.of(victim, self.images).caps(self.threshold, self.share)
-        return quantize(
-            victim,
-            lambda path, _: Mixed(self.threshold, caps[path]),
-            name=f"int8 at {self.threshold:g}, {self.share:.2%} of the net",
-        )
+        return quantize(victim, lambda path, _: Mixed(self.threshold, caps[path]))
 
 
-@dataclass(frozen=True)
-class StaticInt8:
+@dataclass(frozen=True, eq=False)
+class StaticInt8(Alteration):
     """Post-training static int8: each layer's input has one step, its peak over clean pictures.
 
     The control without any dynamic path: its work cannot depend on the input.
     """
 
+    name = "int8-static"
+    title = "static int8"
+    paper = "Jacob et al., Quantization and Training of Neural Networks, CVPR 2018"
+
     images: Images = field(repr=False)
 
-    def __call__(self, victim: Victim) -> Victim:
+    def change(self, victim: Victim) -> Victim:
         peaks = Peaks.of(victim, self.images)
-        return quantize(victim, lambda path, _: Static(peaks.top(path)), name="static int8")
+        return quantize(victim, lambda path, _: Static(peaks.top(path)))

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from engine.alter.alteration import Alteration
 from engine.alter.quantize.peaks import Peaks
 from engine.core.errors import UnsupportedModel
-from engine.core.knobs import Knobbed, knob
+from engine.core.knobs import knob
 from engine.core.shapes import Images
 from engine.model.victim import Victim
 
@@ -21,7 +22,7 @@ Factor = Callable[[str, Tensor], Tensor]
 """Path of a layer and its weight (n, k) -> by how much each of its inputs grows (k,)."""
 
 
-def rescale(victim: Victim, factor: Factor, name: str) -> Victim:
+def rescale(victim: Victim, factor: Factor) -> Victim:
     """A copy in which inputs j of layers behind a LayerNorm are f_j times as large: same function.
 
     gain, bias of the norm times f_j; column j of the weights behind it divided by f_j (spec C7 A
@@ -39,8 +40,7 @@ def rescale(victim: Victim, factor: Factor, name: str) -> Victim:
         for each in layers.values():
             each.weight.data.div_(f)
         changed += 1
-    spec = replace(victim.spec, name=f"{victim.spec.name} {name}")
-    made = replace(victim, spec=spec, module=module, lock=threading.RLock())
+    made = replace(victim, module=module, lock=threading.RLock())
     if not changed or not _same(victim, made):
         raise UnsupportedModel(
             f"{victim.spec.name} cannot be rescaled.",
@@ -74,35 +74,39 @@ def _same(one: Victim, other: Victim) -> bool:
 
 
 @dataclass(frozen=True)
-class Magnify(Knobbed):
+class Magnify(Alteration):
     """Every input behind a norm `factor` times as large: as int8 sees it, the threshold / factor.
 
     A way to give a small net the outliers of a large one (spec C6 iii): the float function is
     unchanged, only the int8 statistics are.
     """
 
+    name = "magnify"
+    title = "magnified inputs"
+    paper = ""
+
     factor: float = knob(1.0, "How many times larger inputs become.", low=0.01, high=100)
 
-    def __call__(self, victim: Victim) -> Victim:
-        return rescale(
-            victim,
-            lambda _, weight: weight.new_full((weight.shape[1],), self.factor),
-            f"x{self.factor:g}",
-        )
+    def change(self, victim: Victim) -> Victim:
+        return rescale(victim, lambda _, weight: weight.new_full((weight.shape[1],), self.factor))
 
 
-@dataclass(frozen=True)
-class SmoothQuant(Knobbed):
-    """Outliers moved into the weights (Xiao et al., SmoothQuant, ICML 2023): a countermeasure.
+@dataclass(frozen=True, eq=False)
+class SmoothQuant(Alteration):
+    """Outliers moved into the weights: a countermeasure.
 
     Inputs x_j / s_j, weight columns times s_j, s_j = max|X_j|^alpha / max|W_j|^(1 - alpha) over
     clean pictures, at the layers behind a norm only.
     """
 
+    name = "smoothquant"
+    title = "SmoothQuant"
+    paper = "Xiao et al., SmoothQuant, ICML 2023"
+
     images: Images = field(repr=False)
     alpha: float = knob(0.5, "Share of the difficulty that weights take over.", low=0, high=1)
 
-    def __call__(self, victim: Victim) -> Victim:
+    def change(self, victim: Victim) -> Victim:
         columns = Peaks.of(victim, self.images).columns
 
         def factor(path: str, weight: Tensor) -> Tensor:
@@ -111,4 +115,4 @@ class SmoothQuant(Knobbed):
             w = weight.abs().amax(0).clamp_min(tiny)
             return w ** (1 - self.alpha) / x**self.alpha
 
-        return rescale(victim, factor, f"SmoothQuant {self.alpha:g}")
+        return rescale(victim, factor)

@@ -1,4 +1,4 @@
-"""ViTs run by a sparsifier: the sites of their host where tokens keep their places, and KEEP."""
+"""ViTs run by a sparsifier: the sites of their host, and what the sparsifier decides."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from engine.model.victim import Family, Tap
 
 
 def family(module: SparseViT) -> Family:
-    """The adapter of a sparsified ViT; ATS moves tokens, so that only KEEP can be told of it.
+    """The adapter of a sparsified ViT.
 
-    A-ViT and AdaViT have their host's sites. Branches (ATTN_OUT, MLP_OUT) are tapped before
-    AdaViT's mask; maps show no attention on halted tokens, and rows of halted tokens are unread.
+    Branches (ATTN_OUT, MLP_OUT) are tapped before AdaViT's mask; maps show no attention on tokens
+    that are gone, whose own rows are unread.
     """
     return Family("sparse", module.sparsifier.sites, install, lens)
 
@@ -40,10 +40,7 @@ def install(module: nn.Module, tap: Tap, stack: ExitStack) -> None:
             stack.enter_context(new_forward(block.attn, whole))
 
     def forward(x: Tensor) -> Tensor:
-        logits, trace = module.trace(x, tap=tap)
-        for block in trace.sparse:
-            tap(Site.KEEP, block, trace.keep[block].to(logits.dtype))
-        return logits
+        return module.trace(x, tap=tap)[0]
 
     stack.enter_context(new_forward(module, forward))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple, cast
 
 import torch
@@ -14,9 +15,11 @@ from engine.core.errors import EngineError
 from engine.model.attention import attend, bias_of
 from engine.model.sites import TRANSFORMER, Site
 from engine.model.sparse.host import HostAttention, HostBlock, join_heads, split_heads
-from engine.model.sparse.sparse_vit import Sparsifier
+from engine.model.sparse.sparse_vit import NOBODY, Sparsifier
 from engine.model.sparse.trace import Choices, Decisions, Layout, Trace
 from engine.model.victim import Tap
+
+KINDS = ("tokens", "heads", "sublayers")
 
 
 class Decision(NamedTuple):
@@ -27,16 +30,22 @@ class Decision(NamedTuple):
 
 
 def binarise(
-    logit: Tensor, *, threshold: float, temperature: float = 1.0, noise: Tensor | None = None
+    logit: Tensor,
+    *,
+    threshold: float,
+    temperature: float = 1.0,
+    noise: Tensor | None = None,
+    see: Callable[[str, Tensor], Tensor] = lambda _, x: x,
 ) -> Decision:
     """soft = sigmoid((logit + noise) / temperature), hard = 1[soft > threshold] (spec 3.2).
 
     Without noise the temperature is not used. With logistic noise (a difference of two Gumbels)
     P[hard = 1] = sigmoid(logit - temperature * log(threshold / (1 - threshold))).
+    `see` is shown "soft" and "hard", and what it returns is what is decided.
     """
     logit = logit.to(torch.promote_types(logit.dtype, torch.float32))
-    soft = torch.sigmoid(logit if noise is None else (logit + noise) / temperature)
-    return Decision((soft > threshold) + (soft - soft.detach()), soft)
+    soft = see("soft", torch.sigmoid(logit if noise is None else (logit + noise) / temperature))
+    return Decision(see("hard", (soft > threshold) + (soft - soft.detach())), soft)
 
 
 class Decider(nn.Module):
@@ -75,7 +84,7 @@ class AdaViT(Sparsifier):
     """
 
     title = "AdaViT"
-    sites = TRANSFORMER | {Site.KEEP}
+    sites = TRANSFORMER | {Site.KEEP, Site.DECISION}
 
     def __init__(
         self,
@@ -111,16 +120,32 @@ class AdaViT(Sparsifier):
             )
 
     def decide(
-        self, number: int, normed: Tensor, x: Tensor, prefix: int, noise: Tensor | None
+        self,
+        number: int,
+        normed: Tensor,
+        x: Tensor,
+        prefix: int,
+        noise: Tensor | None,
+        tap: Tap = NOBODY,
     ) -> tuple[Decision, Decision, Decision]:
         """Decisions on patches (b, p), heads (b, h) and sub-layers (b, 2) of block `number`."""
         logits = _decider(self, number - self.start)(normed[:, prefix:], x[:, 0])
         sizes = [each.shape[1] for each in logits]
         noises = (None, None, None) if noise is None else noise.split(sizes, dim=1)
         thresholds = (self.token_threshold, self.threshold, self.threshold)
+
+        def see(kind: str, which: str, x: Tensor) -> Tensor:
+            return tap(Site.DECISION, number, x, f"{kind}.{which}")
+
         token, head, sublayer = (
-            binarise(logit, threshold=threshold, temperature=self.temperature, noise=drawn)
-            for logit, threshold, drawn in zip(logits, thresholds, noises, strict=True)
+            binarise(
+                logit,
+                threshold=threshold,
+                temperature=self.temperature,
+                noise=drawn,
+                see=partial(see, kind),
+            )
+            for kind, logit, threshold, drawn in zip(KINDS, logits, thresholds, noises, strict=True)
         )
         return token, head, sublayer
 
@@ -134,15 +159,20 @@ class AdaViT(Sparsifier):
     ) -> tuple[Tensor, Trace]:
         noise = self._noise(x, layout, generator)
         made: list[tuple[Decision, Decision, Decision]] = []
+        kept = [x.new_ones(x.shape[:2], dtype=torch.bool)] * self.start
         for number, block in enumerate(blocks[: self.start]):
             x = tap(Site.BLOCK_OUT, number, block(x))
         for number, block in enumerate(blocks[self.start :], self.start):
             normed = block.norm1(x)
             drawn = None if noise is None else noise[number - self.start]
-            made.append(self.decide(number, normed, x, layout.prefix, drawn))
-            hard = (each.hard.to(x.dtype) for each in made[-1])
+            made.append(self.decide(number, normed, x, layout.prefix, drawn, tap))
+            token, head, sublayer = made[-1]
+            tap(Site.KEEP, number, _with_prefix(token.soft, layout.prefix), "soft")
+            m = tap(Site.KEEP, number, _with_prefix(token.hard, layout.prefix))
+            kept.append(m.detach() > 0)
+            hard = (each.to(x.dtype) for each in (m, head.hard, sublayer.hard))
             x = tap(Site.BLOCK_OUT, number, masked_block(block, x, normed, *hard, tap, number))
-        return x, self._trace(x, layout, made)
+        return x, self._trace(layout, made, torch.stack(kept))
 
     def compact(self, blocks: Sequence[HostBlock], x: Tensor, layout: Layout) -> Tensor:
         for block in blocks[: self.start]:
@@ -169,7 +199,7 @@ class AdaViT(Sparsifier):
         return drawn.to(torch.promote_types(x.dtype, torch.float32)).to(x.device)
 
     def _trace(
-        self, x: Tensor, layout: Layout, made: list[tuple[Decision, Decision, Decision]]
+        self, layout: Layout, made: list[tuple[Decision, Decision, Decision]], kept: Tensor
     ) -> Trace:
         tokens, heads, sublayers = (
             (torch.stack([each.hard for each in kind]), torch.stack([each.soft for each in kind]))
@@ -178,14 +208,13 @@ class AdaViT(Sparsifier):
         gates = Decisions(
             Choices(tokens[0], heads[0], sublayers[0]), Choices(tokens[1], heads[1], sublayers[1])
         )
-        keep = self._whole(gates.hard.tokens > 0, layout)
-        count = keep.sum(2)
+        count = kept.sum(2)
         on = self._all_blocks(gates.hard.sublayers > 0)
         return Trace(
             layout=layout,
             sparse=tuple(range(self.start, layout.depth)),
-            keep=keep,
-            soft=self._whole(gates.soft.tokens, layout),
+            keep=kept,
+            soft=self._all_blocks(_with_prefix(gates.soft.tokens, layout.prefix)),
             n_in=count,
             n_out=count,
             heads=self._all_blocks(gates.hard.heads > 0).sum(2),
@@ -195,10 +224,6 @@ class AdaViT(Sparsifier):
             overhead=len(made) * (layout.patches + layout.heads + 2) * layout.width,
         )
 
-    def _whole(self, patches: Tensor, layout: Layout) -> Tensor:
-        """Patch values (l', b, p) with ones for the prefix and for the blocks before `start`."""
-        return self._all_blocks(_with_prefix(patches, layout.prefix))
-
     def _all_blocks(self, values: Tensor) -> Tensor:
         return torch.cat((values.new_ones(self.start, *values.shape[1:]), values))
 
@@ -207,18 +232,17 @@ def masked_block(
     block: HostBlock,
     x: Tensor,
     normed: Tensor,
-    token: Tensor,
+    m: Tensor,
     head: Tensor,
     sublayer: Tensor,
     tap: Tap,
     number: int,
 ) -> Tensor:
-    """One block under 0/1 decisions (spec 3.3): x (b, n, D), token (b, p), head (b, h), sublayer (b, 2).
+    """One block under 0/1 decisions (spec 3.3): x (b, n, D), m (b, n), head (b, h), sublayer (b, 2).
 
     `normed` is norm1(x), which the deciders have read already. Decisions act with gradient on
     outputs and as a detached boolean mask inside attention, which `tap` can see.
     """
-    m = _with_prefix(token, x.shape[1] - token.shape[1])
     attended = _attend(block.attn, normed, m.detach() > 0, head, tap, number)
     m = m[..., None]
     msa, ffn = sublayer[:, :, None, None].unbind(1)

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from engine.core.errors import BadKnob
+from engine.model.sites import TRANSFORMER, Site
 from engine.model.sparse.host import HostBlock, join_heads, split_heads
-from engine.model.sparse.sparse_vit import Sparsifier
+from engine.model.sparse.sparse_vit import NOBODY, Sparsifier, keep
 from engine.model.sparse.trace import Layout, Significance, Trace
 from engine.model.victim import Tap
 
@@ -22,10 +23,10 @@ Sampler = Literal["midpoint", "reference"]
 class Tokens(NamedTuple):
     """The tokens still present, packed to the left.
 
-    x (b, m, D); valid (b, m) bool; position (b, m) original positions. m is the largest count in the
-    batch; the slots an image does not need hold distinct dropped tokens of its own, so they are
-    finite and scatter back without collision, and nothing ever reads them. `padded` says whether
-    there are such slots.
+    x (b, m, D); valid (b, m) bool; position (b, m) original positions, each once. m is the largest
+    count in the batch, or all n where somebody looks inside. The slots an image does not need hold
+    its class token, so that a layer which looks at its whole input (int8) finds nothing new there;
+    nothing else ever reads them. `padded` says whether there are such slots.
     """
 
     x: Tensor
@@ -42,6 +43,13 @@ class Tokens(NamedTuple):
         """Values (b, m), zeroed in unneeded slots, at their original positions (b, n)."""
         empty = values.new_zeros(len(values), n)
         return empty.scatter(1, self.position, values * self.valid)
+
+
+class Sampled(NamedTuple):
+    """What a block sampled from, each (b, n): S, 0 where no patch enters, and the chances of S."""
+
+    scores: Tensor
+    soft: Tensor
 
 
 def significance(
@@ -117,10 +125,13 @@ class ATS(Sparsifier):
     published code keeps at least 8).
 
     `Trace.gates` is a `Significance`. Indices carry no gradient; S has one but feeds no logit.
-    Nothing is random, and train and eval agree. Raises `BadKnob`.
+    Nothing is random, and train and eval agree. Where the host's sites are looked at, nothing is
+    packed and they have original positions: rows of tokens that are gone repeat the class token,
+    unread. Raises `BadKnob`.
     """
 
     title = "ATS"
+    sites = TRANSFORMER | {Site.KEEP, Site.SIGNIFICANCE}
 
     def __init__(
         self,
@@ -162,51 +173,61 @@ class ATS(Sparsifier):
         everywhere = torch.arange(n, device=x.device).repeat(b, 1)
         tokens = Tokens(x, torch.ones_like(everywhere, dtype=torch.bool), everywhere, False)
         present = [tokens.valid]
-        scores: dict[int, Tensor] = {}
+        sampled: dict[int, Sampled] = {}
         for number, block in enumerate(blocks):
             if number in self.sampling(layout):
-                entered = tokens
-                tokens, s = self.sampling_block(block, entered, layout)
-                scores[number] = entered.place(s, n)
+                tokens, sampled[number] = self.sampling_block(block, tokens, layout, tap, number)
             else:
                 tokens = tokens._replace(x=block(tokens.x, attn_mask=tokens.keys))
+            tokens = tokens._replace(x=tap(Site.BLOCK_OUT, number, tokens.x))
             present.append(tokens.place(tokens.valid, n))
-        return tokens.x, _trace(layout, torch.stack(present), scores)
+        return tokens.x, _trace(layout, torch.stack(present), sampled)
 
     def compact(self, blocks: Sequence[HostBlock], x: Tensor, layout: Layout) -> Tensor:
         """`run` itself: one image has no padding, so what is dropped is already not computed."""
-        return self.run(blocks, x, layout, None, Tap((), (), ()))[0]
+        return self.run(blocks, x, layout, None, NOBODY)[0]
 
     def sampling_block(
-        self, block: HostBlock, tokens: Tokens, layout: Layout
-    ) -> tuple[Tokens, Tensor]:
-        """One block that samples: the tokens it passes on, and S (b, m) of those that entered."""
+        self, block: HostBlock, tokens: Tokens, layout: Layout, tap: Tap, number: int
+    ) -> tuple[Tokens, Sampled]:
+        """Block `number`, which samples: the tokens it passes on, and why those."""
         attn = block.attn
         q, k, v = split_heads(attn, block.norm1(tokens.x))
-        a = _attention_map(q * attn.scale, k, tokens.keys)
+        scores = q * attn.scale @ k.transpose(2, 3)
+        if tokens.keys is not None:
+            scores = scores.masked_fill(~tokens.keys, float("-inf"))
+        a = tap(Site.ATTN, number, tap(Site.SCORES, number, scores).softmax(3))
         s = significance(a[:, :, 0], v, tokens.valid, prefix=layout.prefix, score=self.score)
-        keep = sample(s, layout.patches, self.sampler)
-        keep[:, : layout.prefix] = True
-        slots, valid, padded = _pack(keep)
-        y = attn.attn_drop(_rows(a, slots)) @ v
-        x = _rows(tokens.x, slots) + block.drop_path1(block.ls1(join_heads(attn, y)))
+        s = tap(Site.SIGNIFICANCE, number, tokens.place(s, layout.tokens))
+        kept, soft = self.choose(s, layout, tap, number)
+        slots, valid, padded = _pack(
+            kept.gather(1, tokens.position) & tokens.valid, whole=bool(tap.need & TRANSFORMER)
+        )
+        rows = slots * valid
+        y = attn.attn_drop(_rows(a, rows)) @ v
+        x = _rows(tokens.x, rows) + block.drop_path1(block.ls1(join_heads(attn, y)))
         x = x + block.drop_path2(block.ls2(block.mlp(block.norm2(x))))
-        return Tokens(x, valid, tokens.position.gather(1, slots), padded), s
+        return Tokens(x, valid, tokens.position.gather(1, slots), padded), Sampled(s, soft)
+
+    def choose(self, s: Tensor, layout: Layout, tap: Tap, number: int) -> tuple[Tensor, Tensor]:
+        """The tokens (b, n) that S (b, n) has a block keep, and the chances min(1, R S) of each."""
+        prefix = torch.arange(layout.tokens, device=s.device) < layout.prefix
+        soft = (layout.patches * s).clamp_max(1).masked_fill(prefix, 1)
+        kept = sample(s, layout.patches, self.sampler) | prefix
+        return keep(tap, number, kept, soft) | prefix, soft
 
 
-def _attention_map(q: Tensor, k: Tensor, keys: Tensor | None) -> Tensor:
-    logits = q @ k.transpose(2, 3)
-    if keys is not None:
-        logits = logits.masked_fill(~keys, float("-inf"))
-    return logits.softmax(3)
+def _pack(kept: Tensor, *, whole: bool) -> tuple[Tensor, Tensor, bool]:
+    """Kept slots of (b, m) bool, in order and to the left: slots (b, most), which are needed, any not?
 
-
-def _pack(keep: Tensor) -> tuple[Tensor, Tensor, bool]:
-    """Kept slots of (b, m) bool, in order and to the left: slots (b, most), which are needed, any not?"""
-    counts = keep.sum(1)
+    `whole` leaves every slot where it is.
+    """
+    if whole:
+        return torch.arange(kept.shape[1], device=kept.device).expand_as(kept), kept, True
+    counts = kept.sum(1)
     fewest, most = torch.stack(counts.aminmax()).tolist()
-    slots = (~keep).to(torch.uint8).sort(dim=1, stable=True).indices[:, :most]
-    valid = torch.arange(most, device=keep.device) < counts[:, None]
+    slots = (~kept).to(torch.uint8).sort(dim=1, stable=True).indices[:, :most]
+    valid = torch.arange(most, device=kept.device) < counts[:, None]
     return slots, valid, fewest < most
 
 
@@ -219,24 +240,21 @@ def _rows(x: Tensor, slots: Tensor) -> Tensor:
     return x.reshape(-1, c).index_select(0, index.flatten()).view(*index.shape, c)
 
 
-def _trace(layout: Layout, present: Tensor, scores: dict[int, Tensor]) -> Trace:
+def _trace(layout: Layout, present: Tensor, sampled: dict[int, Sampled]) -> Trace:
     """`present` (l + 1, b, n): tokens before block 0, after it, and so on."""
-    entering, keep = present[:-1], present[1:]
-    n_in, n_out = entering.sum(2), keep.sum(2)
-    s = torch.stack(list(scores.values()))
-    soft = list(keep.to(s.dtype))
-    for number, each in scores.items():
-        chance = (layout.patches * each[:, layout.prefix :]).clamp_max(1)
-        soft[number] = torch.cat((soft[number][:, : layout.prefix], chance), dim=1)
+    entering, kept = present[:-1], present[1:]
+    n_in, n_out = entering.sum(2), kept.sum(2)
+    s = torch.stack([each.scores for each in sampled.values()])
+    soft = [sampled[at].soft if at in sampled else each.to(s.dtype) for at, each in enumerate(kept)]
     return Trace(
         layout=layout,
-        sparse=tuple(scores),
-        keep=keep,
+        sparse=tuple(sampled),
+        keep=kept,
         soft=torch.stack(soft),
         n_in=n_in,
         n_out=n_out,
         heads=torch.full_like(n_in, layout.heads),
         msa=n_in > 0,
         ffn=n_in > 0,
-        gates=Significance(s, entering[list(scores)]),
+        gates=Significance(s, entering[list(sampled)]),
     )

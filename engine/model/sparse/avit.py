@@ -15,7 +15,7 @@ from engine.core.errors import UnsupportedModel
 from engine.model.sites import TRANSFORMER, Site
 from engine.model.sparse import host
 from engine.model.sparse.host import HostBlock
-from engine.model.sparse.sparse_vit import SparseViT, Sparsifier
+from engine.model.sparse.sparse_vit import SparseViT, Sparsifier, keep
 from engine.model.sparse.trace import Halting, Layout, Trace
 from engine.model.victim import Tap
 
@@ -48,7 +48,14 @@ def accumulate(ledger: Ledger, h: Tensor, *, tau: float, last: bool) -> tuple[Le
     spent = h * running
     weight = torch.where(reached, remainder, spent)
     rho = rho + active + remainder * reached
-    return Ledger(c, remainder - spent, rho, running), weight
+    return Ledger(c, remainder - weight, rho, running), weight
+
+
+def _stop(ledger: Ledger, kept: Tensor, weight: Tensor) -> tuple[Ledger, Tensor]:
+    """Go on with the tokens `kept` (b, n): one that ran and is not kept halts as if it had reached 1."""
+    left = ledger.remainder * (ledger.active & ~kept)
+    open_, rho = ledger.remainder - left, ledger.rho + left
+    return ledger._replace(remainder=open_, rho=rho, active=kept), weight + left
 
 
 class AViT(Sparsifier):
@@ -68,7 +75,7 @@ class AViT(Sparsifier):
     """
 
     title = "A-ViT"
-    sites = TRANSFORMER | {Site.KEEP}
+    sites = TRANSFORMER | {Site.KEEP, Site.HALTING}
     gamma: Tensor
     beta: Tensor
 
@@ -97,18 +104,23 @@ class AViT(Sparsifier):
         output = torch.zeros_like(x[:, : layout.prefix])
         scores: list[Tensor] = []
         weights: list[Tensor] = []
-        keep: list[Tensor] = []
+        kept, soft = [ledger.active], [torch.ones_like(ledger.c)]
         for number, block in enumerate(blocks):
-            keep.append(ledger.active)
             x = block(x, attn_mask=_keys(ledger.active) if number else None)
             x = tap(Site.BLOCK_OUT, number, x)
-            scores.append(self.halting_scores(x) * ledger.active)
+            h = tap(Site.HALTING, number, self.halting_scores(x) * ledger.active)
             last = number == layout.depth - 1
-            ledger, weight = accumulate(ledger, scores[-1], tau=self.tau, last=last)
+            ledger, weight = accumulate(ledger, h, tau=self.tau, last=last)
+            if not last:
+                soft.append((1 - ledger.c).clamp_min(0))
+                kept.append(keep(tap, number + 1, ledger.active, soft[-1]))
+                ledger, weight = _stop(ledger, kept[-1], weight)
+            scores.append(h)
             weights.append(weight)
             output = output + weight[:, : layout.prefix, None] * x[:, : layout.prefix]
         gates = Halting(torch.stack(scores), torch.stack(weights), ledger.rho)
-        return output.to(x.dtype), self._trace(layout, torch.stack(keep), gates)
+        trace = self._trace(layout, torch.stack(kept), torch.stack(soft), gates)
+        return output.to(x.dtype), trace
 
     def compact(self, blocks: Sequence[HostBlock], x: Tensor, layout: Layout) -> Tensor:
         ledger = Ledger.open(*x.shape[:2], like=x)
@@ -126,14 +138,13 @@ class AViT(Sparsifier):
             ledger = Ledger(*(each[:, on] for each in ledger))
         return output
 
-    def _trace(self, layout: Layout, keep: Tensor, gates: Halting) -> Trace:
-        count = keep.sum(2)
-        left = (1 - gates.cumulative[:-1]).clamp_min(0)
+    def _trace(self, layout: Layout, kept: Tensor, soft: Tensor, gates: Halting) -> Trace:
+        count = kept.sum(2)
         return Trace(
             layout=layout,
             sparse=tuple(range(1, layout.depth)),
-            keep=keep,
-            soft=torch.cat((torch.ones_like(gates.h[:1]), left)),
+            keep=kept,
+            soft=soft,
             n_in=count,
             n_out=count,
             heads=torch.full_like(count, layout.heads),
@@ -152,7 +163,9 @@ def live_start(backbone: VisionTransformer, *, gamma: float = 5.0) -> SparseViT:
     and beta = logit(1 / (L + 1)): every block scores 1/(L + 1) and tokens first halt in the last
     block. Raises `UnsupportedModel` if the stem writes channel 0 in a way not understood.
     """
-    model = SparseViT(copy.deepcopy(backbone), AViT(gamma, -math.log(len(backbone.blocks))))
+    model = SparseViT(
+        copy.deepcopy(backbone), AViT(gamma, -math.log(len(host.blocks_of(backbone))))
+    )
     writers = [*_last_layers(model.backbone.patch_embed), model.backbone.norm_pre]
     for block in host.blocks_of(model.backbone):
         writers += [*_last_layers(block.attn), *_last_layers(block.mlp)]

@@ -75,14 +75,15 @@ def layout_of(backbone: nn.Module) -> Layout:
         raise _unsupported("classifies by pooling patches, not by a class token")
     if backbone.dynamic_img_size or not isinstance(backbone.patch_drop, nn.Identity):
         raise _unsupported("has no fixed set of tokens (dynamic image size or patch dropout)")
-    for block in backbone.blocks:
+    for block in cast(nn.Sequential, backbone.blocks):
         _check_block(block)
-    first = blocks_of(backbone)[0]
+    blocks = blocks_of(backbone)
+    first = blocks[0]
     return Layout(
         tokens=backbone.patch_embed.num_patches + backbone.num_prefix_tokens,
         prefix=backbone.num_prefix_tokens,
         width=backbone.embed_dim,
-        depth=len(backbone.blocks),
+        depth=len(blocks),
         heads=first.attn.num_heads,
         head_dim=first.attn.head_dim,
         mlp=_linear_macs(first.mlp),
@@ -93,7 +94,7 @@ def layout_of(backbone: nn.Module) -> Layout:
 
 def blocks_of(backbone: VisionTransformer) -> tuple[HostBlock, ...]:
     """The blocks of a host that `layout_of` accepted."""
-    return tuple(cast(HostBlock, block) for block in backbone.blocks)
+    return tuple(cast(HostBlock, block) for block in cast(nn.Sequential, backbone.blocks))
 
 
 def embed(backbone: VisionTransformer, x: Tensor) -> Tensor:
@@ -139,8 +140,9 @@ def _unsupported(why: str) -> UnsupportedModel:
 
 
 def _linear_macs(module: Module) -> int:
-    linears = (part for part in module.modules() if isinstance(part, nn.Linear))
-    return sum(part.in_features * part.out_features for part in linears)
+    """Entries of its matrices, those of int8 layers, which are buffers, included."""
+    weights = (getattr(part, "weight", None) for part in module.modules())
+    return sum(w.numel() for w in weights if isinstance(w, Tensor) and w.ndim == 2)
 
 
 def _embed_macs(backbone: VisionTransformer) -> int:

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from engine.core.errors import EngineError
-from engine.model.sites import Site
+from engine.model.sites import TRANSFORMER, Site
 from engine.model.sparse import host
 from engine.model.sparse.host import HostBlock
 from engine.model.sparse.trace import Layout, Trace
 from engine.model.victim import Tap
+
+NOBODY = Tap((), (), ())
+"""Sees and edits nothing."""
+
+
+def keep(tap: Tap, block: int, kept: Tensor, soft: Tensor) -> Tensor:
+    """The tokens (b, n) bool that a block keeps, as the tap leaves them; `soft` gives the gradient."""
+    soft = tap(Site.KEEP, block, soft, "soft")
+    return tap(Site.KEEP, block, kept + (soft - soft.detach())) > 0.5
 
 
 class Sparsifier(nn.Module, ABC):
@@ -23,9 +33,9 @@ class Sparsifier(nn.Module, ABC):
     Its parameters and constants are its own; those of the blocks stay with the host.
     """
 
-    title = "Dense"
+    title: ClassVar[str]
     """Its name, where a page speaks of it."""
-    sites: frozenset[Site] = frozenset({Site.KEEP})
+    sites: ClassVar[frozenset[Site]]
     """What can be seen and edited on a victim run by it."""
 
     @abstractmethod
@@ -44,7 +54,8 @@ class Sparsifier(nn.Module, ABC):
         """Tokens (b, n, D) -> tokens whose first rows are the prefix (b, >=k, D), and the trace.
 
         Masked execution where the mechanism masks: differentiable, and equal for one image alone
-        and the same image in any batch. Shows the tap what hooks on the host's layers cannot see.
+        and the same image in any batch. Shows the tap what hooks on the host's layers cannot see,
+        its own decisions above all, and goes by what the tap makes of them.
         """
 
     @abstractmethod
@@ -82,8 +93,7 @@ class SparseViT(nn.Module):
         """
         tokens = host.embed(self.backbone, x)
         blocks = host.blocks_of(self.backbone)
-        tap = tap or Tap((), (), ())
-        tokens, trace = self.sparsifier.run(blocks, tokens, self.layout, generator, tap)
+        tokens, trace = self.sparsifier.run(blocks, tokens, self.layout, generator, tap or NOBODY)
         return host.classify(self.backbone, tokens), trace
 
     def compact(self, x: Tensor) -> Tensor:
@@ -106,6 +116,9 @@ class SparseViT(nn.Module):
 class Dense(Sparsifier):
     """Keeps everything: the host itself, with a trace; the upper bound of every cost."""
 
+    title = "Dense"
+    sites = TRANSFORMER
+
     def check(self, layout: Layout) -> None:
         """Fits every host."""
 
@@ -117,22 +130,22 @@ class Dense(Sparsifier):
         generator: torch.Generator | None,
         tap: Tap,
     ) -> tuple[Tensor, Trace]:
-        keep = x.new_ones(layout.depth, *x.shape[:2], dtype=torch.bool)
-        count = keep.sum(2)
+        everywhere = x.new_ones(layout.depth, *x.shape[:2], dtype=torch.bool)
+        count = everywhere.sum(2)
+        for number, block in enumerate(blocks):
+            x = tap(Site.BLOCK_OUT, number, block(x))
         trace = Trace(
             layout=layout,
             sparse=(),
-            keep=keep,
-            soft=keep.to(x.dtype),
+            keep=everywhere,
+            soft=everywhere.to(x.dtype),
             n_in=count,
             n_out=count,
             heads=torch.full_like(count, layout.heads),
             msa=torch.ones_like(count, dtype=torch.bool),
             ffn=torch.ones_like(count, dtype=torch.bool),
         )
-        return self.compact(blocks, x, layout), trace
+        return x, trace
 
     def compact(self, blocks: Sequence[HostBlock], x: Tensor, layout: Layout) -> Tensor:
-        for block in blocks:
-            x = block(x)
-        return x
+        return self.run(blocks, x, layout, None, NOBODY)[0]

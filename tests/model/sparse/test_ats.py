@@ -217,13 +217,13 @@ def test_padding_is_never_read(host: Host, images: Tensor) -> None:
     x = adapter.embed(backbone, images)
     index = torch.arange(65).repeat(5, 1)
     tokens, _ = ats.sampling_block(
-        first, Tokens(x, torch.ones_like(index).bool(), index, False), layout
+        first, Tokens(x, torch.ones_like(index).bool(), index, False), layout, NOBODY, 1
     )
     assert tokens.padded
     spoilt = tokens._replace(x=torch.where(tokens.valid[..., None], tokens.x, 1e3))
-    clean, s = ats.sampling_block(second, tokens, layout)
-    dirty, t = ats.sampling_block(second, spoilt, layout)
-    assert torch.equal(s, t)
+    clean, s = ats.sampling_block(second, tokens, layout, NOBODY, 2)
+    dirty, t = ats.sampling_block(second, spoilt, layout, NOBODY, 2)
+    assert torch.equal(s.scores, t.scores)
     assert torch.equal(clean.valid, dirty.valid)
     assert torch.equal(clean.x[clean.valid], dirty.x[dirty.valid])
 

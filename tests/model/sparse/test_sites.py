@@ -9,12 +9,12 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
-from engine.alter.sparsify import sparsify
 from engine.attack.attack import craft
 from engine.attack.recipes.tgr import TGR
 from engine.core.streams import Streams
 from engine.model.sites import TRANSFORMER, Site
 from engine.model.sparse import (
+    ATS,
     AdaViT,
     AViT,
     SparseViT,
@@ -27,26 +27,30 @@ from engine.model.victim import Victim
 from tests.tiny import MODULES, pick, shaken, task, wrap
 
 PIXELS = task(2).images
+OWN = {"ats": Site.SIGNIFICANCE, "avit": Site.HALTING, "adavit": Site.DECISION}
+every = pytest.mark.parametrize("kind", OWN)
 trained = pytest.mark.parametrize("kind", ["avit", "adavit"])
 
 
 def sparse(kind: str) -> Victim:
     """A victim some of whose tokens are dropped in some blocks (checked below)."""
     host = cast(VisionTransformer, shaken(MODULES["vit"]()))
-    made: Sparsifier = AViT(2.0, -1.0, tau=0.2)
-    if kind == "adavit":
-        made = AdaViT(layout_of(host), temperature=1.0)
-        gen = Streams(0).at("deciders")
-        with torch.no_grad():
-            for weight in made.parameters():
-                weight.copy_(0.5 * torch.randn(weight.shape, generator=gen))
-    return wrap(SparseViT(host, made), kind)
+    made: dict[str, Sparsifier] = {
+        "ats": ATS(),
+        "avit": AViT(2.0, -1.0, tau=0.2),
+        "adavit": AdaViT(layout_of(host), temperature=1.0),
+    }
+    gen = Streams(0).at("deciders")
+    with torch.no_grad():
+        for weight in made["adavit"].parameters():
+            weight.copy_(0.5 * torch.randn(weight.shape, generator=gen))
+    return wrap(SparseViT(host, made[kind]), kind)
 
 
-@trained
+@every
 def test_every_site_is_reached_and_tapping_changes_nothing(kind: str) -> None:
     victim = sparse(kind)
-    assert victim.spec.sites == TRANSFORMER | {Site.KEEP}
+    assert victim.spec.sites == TRANSFORMER | {Site.KEEP, OWN[kind]}
     leaf = PIXELS.clone().requires_grad_()
     logits = victim.logits(leaf)
     (g,) = torch.autograd.grad(logits.square().sum(), leaf)
@@ -63,20 +67,24 @@ def test_every_site_is_reached_and_tapping_changes_nothing(kind: str) -> None:
     assert 0 < float(kept.mean()) < 1
 
 
-@trained
+@every
 def test_maps_look_at_kept_tokens_only(kind: str) -> None:
     victim = sparse(kind)
     with torch.no_grad(), victim.session(observe={Site.ATTN, Site.KEEP}) as forward:
         out = forward(PIXELS)
-    maps = {at.block: x for at, x in out.seen.items() if at.site is Site.ATTN}
-    for at, keep in ((at, x) for at, x in out.seen.items() if at.site is Site.KEEP):
-        dropped = (keep == 0)[:, None, None].expand_as(maps[at.block]).clone()
-        dropped.diagonal(dim1=2, dim2=3).fill_(False)  # one that is off may see itself
-        some = (keep == 1).any(1)
-        assert float(maps[at.block][some][dropped[some]].abs().sum()) == 0
+    after = 1 if kind == "ats" else 0  # what ATS drops is gone from the next block on
+    maps = dict(enumerate(out.values(Site.ATTN), -after))
+    kept = {at.block: x for at, x in out.seen.items() if at.site is Site.KEEP and not at.slot}
+    for block in maps.keys() & kept.keys():
+        dropped = (kept[block] == 0)[:, None, None].expand_as(maps[block]).clone()
+        if kind == "adavit":
+            dropped.diagonal(dim1=2, dim2=3).fill_(False)  # one that is off may see itself
+        some = (kept[block] == 1).any(1)
+        assert dropped[some].any()
+        assert float(maps[block][some][dropped[some]].abs().sum()) == 0
 
 
-@trained
+@every
 def test_tgr_runs_on_it_and_each_picture_is_alone(kind: str) -> None:
     victim, asked = sparse(kind), task(3)
     attack = TGR(eps=8 / 255, steps=2).build(victim.spec)
@@ -93,8 +101,3 @@ def test_a_card_tells_enough_to_build_it_again(kind: str) -> None:
     again.load_state_dict(module.state_dict())
     x: Tensor = PIXELS
     assert torch.equal(again(x), module(x))
-
-
-def test_only_keep_can_be_told_of_ats() -> None:
-    victim = sparsify(wrap(shaken(MODULES["vit"]())))
-    assert victim.spec.sites == {Site.KEEP}
