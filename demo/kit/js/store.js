@@ -27,10 +27,9 @@ export function createStore(first, fit = () => {}) {
     selection: () => ({ ...store.sel }),
 
     select(change) {
-      if (!store.shown) return;
       const before = JSON.stringify(store.sel);
       Object.assign(store.sel, change);
-      fit(store.sel, store.shown, change);
+      if (store.shown) fit(store.sel, store.shown, change);
       if (JSON.stringify(store.sel) === before) return;
       tell("select", store.selection());
       store.redraw();

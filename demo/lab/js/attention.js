@@ -13,18 +13,14 @@ export const attention = insideView({
   empty: "Press Run to see where the class token looks, block by block and head by head.",
   key: ["attention"],
   build(view, parts) {
-    view.show = "both";
     view.modes = choices(
       "Overview shows",
       [
         ["both", "Maps"],
         ["difference", "Difference"],
       ],
-      view.show,
-      (v) => {
-        view.show = v;
-        store.redraw("attention");
-      },
+      store.sel.overview,
+      (overview) => store.select({ overview }),
     );
     view.heads = choices("Map", [["mean", "Mean"]], "mean", (v) =>
       store.select({ head: Number.isNaN(Number(v)) ? v : Number(v) }),
@@ -189,8 +185,8 @@ function arrange(width, depth, heads, both) {
 function drawMatrix(view, run, sel, rows) {
   const canvas = view.matrix.firstChild;
   const most = Math.max(...run.shapes.map((s) => s.heads));
-  view.modes.set(view.show);
-  const both = view.show === "both";
+  view.modes.set(sel.overview);
+  const both = sel.overview === "both";
   const [x, y] = [46, 20];
   const width = view.matrix.clientWidth;
   const plan = arrange(width - x, run.depthOf, most, both);

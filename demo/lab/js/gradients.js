@@ -23,8 +23,6 @@ export const gradients = insideView({
   empty: "Press Run to see how strong and how uneven the gradients are that the attack follows.",
   key: ["gradients"],
   build(view, parts) {
-    view.measure = "variance";
-    view.component = 0;
     view.modes = choices(
       "Measure",
       [
@@ -32,11 +30,8 @@ export const gradients = insideView({
         ["dispersion", "Dispersion"],
         ["kurtosis", "Kurtosis"],
       ],
-      view.measure,
-      (v) => {
-        view.measure = v;
-        store.redraw("gradients");
-      },
+      store.sel.measure,
+      (measure) => store.select({ measure }),
     );
     const hint = document.createElement("span");
     hint.className = "lab-hint";
@@ -51,20 +46,12 @@ export const gradients = insideView({
         extra: (key) => {
           const step = { ArrowUp: -1, ArrowDown: 1 }[key];
           if (!step) return false;
-          view.component = (view.component + step + 3) % 3;
-          view.charts[view.component].focus();
-          store.redraw("gradients");
+          view.charts[(store.sel.component + step + 3) % 3].focus();
           return true;
         },
       });
-      chart.addEventListener("pointerdown", () => {
-        view.component = i;
-        store.redraw("gradients");
-      });
-      chart.addEventListener("focus", () => {
-        view.component = i;
-        store.redraw("gradients");
-      });
+      for (const taken of ["pointerdown", "focus"])
+        chart.addEventListener(taken, () => store.select({ component: i }));
       view.panels.append(chart);
       return chart;
     });
@@ -82,10 +69,7 @@ export const gradients = insideView({
         [2, "MLP"],
       ],
       0,
-      (v) => {
-        view.component = Number(v);
-        store.redraw("gradients");
-      },
+      (component) => store.select({ component: Number(component) }),
     );
     parts.detail.append(view.parts3.element);
     Object.assign(view, twoMaps(parts.detail, ["clean", "clean"], ["adversarial", "attacked"]));
@@ -94,8 +78,9 @@ export const gradients = insideView({
     const view = this;
     const { frames, components } = run.gradients;
     const [a, b] = [frames[0], frames[sel.step]];
-    const name = components[view.component];
-    view.parts3.set(view.component);
+    const name = components[sel.component];
+    view.modes.set(sel.measure);
+    view.parts3.set(sel.component);
     setHtml(
       view.key,
       legend([
@@ -103,13 +88,13 @@ export const gradients = insideView({
         ["adversarial", frameName(run, sel.step || run.last), "5 3", "ring"],
       ]),
     );
-    const all = frames.flatMap((f) => f[view.measure].flat()).filter((v) => v !== null && v > 0);
+    const all = frames.flatMap((f) => f[sel.measure].flat()).filter((v) => v !== null && v > 0);
     const low = Math.min(...all);
     const high = Math.max(...all);
     components.forEach((title, i) => {
       const chart = view.charts[i];
-      chart.classList.toggle("lab-chosen", i === view.component);
-      const column = (f) => f[view.measure].map((row) => row[i]);
+      chart.classList.toggle("lab-chosen", i === sel.component);
+      const column = (f) => f[sel.measure].map((row) => row[i]);
       setHtml(
         chart,
         blockChart({
@@ -136,7 +121,7 @@ export const gradients = insideView({
       frameValue(
         chart,
         run,
-        `${MEASURES[view.measure]} ${short(a[view.measure][sel.block][i])} clean, ${short(b[view.measure][sel.block][i])} attacked`,
+        `${MEASURES[sel.measure]} ${short(a[sel.measure][sel.block][i])} clean, ${short(b[sel.measure][sel.block][i])} attacked`,
       );
     });
     drawGaps(view, run, sel);
@@ -144,7 +129,7 @@ export const gradients = insideView({
     const share = (frame) => {
       const flat = (frame.unpacked ??= frame.tokens.map(unpackRows))[sel.block];
       const n = flat.length / 3;
-      return flat.subarray(view.component * n, (view.component + 1) * n);
+      return flat.subarray(sel.component * n, (sel.component + 1) * n);
     };
     const [left, right] = [share(a), share(b)];
     const max = largest([left, right], shape.prefix);
@@ -172,24 +157,24 @@ export const gradients = insideView({
       view.bar,
       `<span>share of |gradient| per token, ${name}, block ${sel.block + 1}</span>${ramp(sequential, 0, 1, ["0", percent(max)])}`,
     );
-    setHtml(parts.finding, gradientFinding(run, sel, view));
+    setHtml(parts.finding, gradientFinding(run, sel));
     parts.method.textContent =
       `The gradients are those the attack followed: of the loss of ${attackName(run)}, after its own rules, where it has any, had edited them on the way back through each block. ` +
       `Attention: pre-softmax scores; QKV: their projections; MLP: the block's MLP output. Variance is over all entries and shrinks with any rescaling; dispersion and kurtosis do not, so only they show that extremes were removed. The random-noise control has no gradient: nothing is attacked there. A line has a gap where the gradient is exactly zero.`;
   },
 });
 
-function gradientFinding(run, sel, view) {
+function gradientFinding(run, sel) {
   const { frames, components } = run.gradients;
-  const i = view.component;
+  const i = sel.component;
   const of = (frame, measure, block) => frames[frame][measure][block][i];
   if (sel.step === 0) {
-    const values = range(run.depthOf).map((l) => of(0, view.measure, l) ?? -1);
+    const values = range(run.depthOf).map((l) => of(0, sel.measure, l) ?? -1);
     const top = values.indexOf(Math.max(...values));
-    return `On the clean picture the ${components[i]} gradient is ${view.measure === "variance" ? "strongest" : "most uneven"} in block ${top + 1} (${MEASURES[view.measure]} ${short(values[top])}).`;
+    return `On the clean picture the ${components[i]} gradient is ${sel.measure === "variance" ? "strongest" : "most uneven"} in block ${top + 1} (${MEASURES[sel.measure]} ${short(values[top])}).`;
   }
   const ratios = range(run.depthOf)
-    .map((l) => [l, of(sel.step, view.measure, l) / of(0, view.measure, l)])
+    .map((l) => [l, of(sel.step, sel.measure, l) / of(0, sel.measure, l)])
     .filter(([, r]) => Number.isFinite(r) && r > 0);
   if (!ratios.length)
     return `The ${components[i]} gradient is zero in every block at this step: there is nothing to compare.`;
@@ -197,11 +182,11 @@ function gradientFinding(run, sel, view) {
     Math.abs(Math.log(each[1])) > Math.abs(Math.log(best[1])) ? each : best,
   );
   const typical = geometric(ratios.map(([, r]) => r));
-  const other = view.measure === "variance" ? "dispersion" : "variance";
+  const other = sel.measure === "variance" ? "dispersion" : "variance";
   const beside = geometric(range(run.depthOf).map((l) => of(sel.step, other, l) / of(0, other, l)));
   return (
-    `${frameName(run, sel.step).replace("after", "After")} the ${components[i]} gradient’s ${view.measure} is ${times(typical)} its clean value (geometric mean over blocks), ` +
-    `most apart in <button type="button" class="lab-jump" data-select='{"block":${far[0]}}'>block ${far[0] + 1}</button>: ${short(of(0, view.measure, far[0]))} → ${short(of(sel.step, view.measure, far[0]))}. ` +
+    `${frameName(run, sel.step).replace("after", "After")} the ${components[i]} gradient’s ${sel.measure} is ${times(typical)} its clean value (geometric mean over blocks), ` +
+    `most apart in <button type="button" class="lab-jump" data-select='{"block":${far[0]}}'>block ${far[0] + 1}</button>: ${short(of(0, sel.measure, far[0]))} → ${short(of(sel.step, sel.measure, far[0]))}. ` +
     `Its ${other}${other === "dispersion" ? ", which ignores scale," : ""} is ${times(beside)} the clean one.`
   );
 }

@@ -29,12 +29,10 @@ export const outliers = insideView({
     view.range = parts.tools.querySelector("input");
     view.value = parts.tools.querySelector("b");
     view.range.addEventListener("input", () => {
-      view.threshold = thresholdAt(view, Number(view.range.value));
-      store.redraw("outliers");
+      store.select({ threshold: thresholdAt(view, Number(view.range.value)) });
     });
     parts.tools.querySelector("button").addEventListener("click", () => {
-      view.threshold = null;
-      store.redraw("outliers");
+      store.select({ threshold: null });
     });
     view.words = document.createElement("p");
     view.words.className = "lab-muted";
@@ -51,7 +49,6 @@ export const outliers = insideView({
     const data = run.outliers;
     if (view.run !== run) {
       view.run = run;
-      view.threshold = null;
       view.top = Math.max(...data.frames.map((f) => f.largest));
       for (const frame of data.frames) {
         const peaks = unpack(frame.peaks);
@@ -62,7 +59,7 @@ export const outliers = insideView({
         frame.byToken = data.lengths.map((n) => values.subarray(start, (start += n)));
       }
     }
-    const t = view.threshold ?? data.default;
+    const t = sel.threshold ?? data.default;
     view.range.value = notchOf(view, t);
     const shown = thresholdName(t);
     view.value.textContent = shown;

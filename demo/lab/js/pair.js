@@ -27,7 +27,6 @@ export const pair = {
     root.innerHTML =
       `<div class="lab-tools"></div><div class="lab-stage"></div>` +
       `<p class="lab-empty">Choose a picture and press Run: the clean picture stands on the left, the attacked one on the right.</p>`;
-    view.mode = "slider";
     view.at = 50;
     const modes = [
       ["slider", "Slider"],
@@ -35,10 +34,9 @@ export const pair = {
       ["blink", "Blink"],
       ["difference", "Difference"],
     ];
-    view.modes = choices("How to compare", modes, view.mode, (mode) => {
-      view.mode = mode;
-      store.redraw("pair");
-    });
+    view.modes = choices("How to compare", modes, store.sel.compare, (compare) =>
+      store.select({ compare }),
+    );
     const tools = root.querySelector(".lab-tools");
     tools.append(view.modes.element);
     view.hint = document.createElement("span");
@@ -64,11 +62,11 @@ export const pair = {
     view.clean.querySelector(".lab-stack").append(view.divider);
     drag(view);
     view.timer = setInterval(() => {
-      if (view.mode !== "blink" || calm() || !root.offsetWidth || document.hidden) return;
+      if (store.sel.compare !== "blink" || calm() || !root.offsetWidth || document.hidden) return;
       flip(view);
     }, BLINK_MS);
     view.stage.addEventListener("keydown", (event) => {
-      if (view.mode === "blink" && event.key === " ") {
+      if (store.sel.compare === "blink" && event.key === " ") {
         event.preventDefault();
         flip(view);
       }
@@ -105,7 +103,9 @@ function flip(view) {
 }
 
 function place(view) {
-  const { root, mode, flipped } = view;
+  const { root, flipped } = view;
+  const mode = store.sel.compare;
+  view.modes.set(mode);
   root.dataset.mode = mode;
   root.dataset.flipped = mode === "blink" && flipped ? "yes" : "";
   view.clean.querySelector("canvas").style.clipPath =
@@ -197,7 +197,7 @@ function drag(view) {
     place(view);
   };
   stack.addEventListener("pointerdown", (event) => {
-    if (view.mode !== "slider" || event.button) return;
+    if (store.sel.compare !== "slider" || event.button) return;
     from = { x: event.clientX, moved: event.target.closest(".lab-divider") !== null };
     stack.setPointerCapture(event.pointerId);
   });

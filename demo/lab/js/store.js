@@ -5,10 +5,21 @@ import { Picture, plain } from "../../kit/js/packing.js";
 import { createStore } from "../../kit/js/store.js";
 import { Rows } from "./rows.js";
 
-export const store = createStore(
-  { step: 0, block: 0, head: "mean", patch: -1, slot: "", layer: 0 },
-  fit,
-);
+const FIRST = {
+  step: 0, // which of the stored steps
+  block: 0,
+  head: "mean", // or a number, or "rollout"
+  patch: -1, // of the first block's grid; -1 is the class token
+  layer: 0, // which linear layer; with the block it gives the slot
+  slot: "",
+  component: 0, // attention, QKV, MLP
+  measure: "variance", // or "dispersion", "kurtosis"
+  threshold: null, // of outliers; null is the model's own
+  compare: "slider", // the pictures: or "side", "blink", "difference"
+  overview: "both", // the attention maps: or "difference"
+};
+
+export const store = createStore(FIRST, fit);
 
 // Anything out of range is brought into it.
 function fit(sel, _, change) {
@@ -64,7 +75,7 @@ let looked = false;
 function turnTo(run) {
   const { sel } = store;
   const first = run.shapes[0];
-  sel.step = run.last;
+  Object.assign(sel, { step: run.last, threshold: null });
   if (!first) return;
   if (!looked && run.rows) {
     Object.assign(sel, run.rows.home.mostMoved(run.last));

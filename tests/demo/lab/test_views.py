@@ -16,9 +16,10 @@ import pytest
 import tiny
 import torch
 from PIL import Image
+from scripted import HOME, alone
 from torch import Tensor
-from visitor import CHROMIUM, FLAGS
 
+from demo.kit import scripts
 from demo.kit.packing import number, pack, pack_rows, png, png_change
 from demo.lab import views
 from engine import studio
@@ -278,17 +279,24 @@ def test_a_run_without_views_still_has_its_pictures(picture: Image.Image) -> Non
 
 
 INSIDE = ("attention", "gradients", "tokens", "outliers", "depth")
+VIEWS = "[...document.querySelectorAll('.lab-view')]"
 NAMES = ("pair", "scrubber", "bars", "headline", "verdict", *INSIDE)
 DOUBLE = """
-({message, names}) => {
+async ({message, names, store: at}) => {
+  const page = await lab;
   for (const name of names) {
     const box = document.createElement('div');
     box.innerHTML = `<section class="lab-view" data-view="${name}"></section>`;
     document.body.append(box);
-    lab.mount(name, box, {rows: async () => ({error: 'no server here'})});
+    page.mount(name, box, {rows: async () => ({error: 'no server here'})});
   }
-  lab.receive(message);
-  return Promise.all(lab.run.pictures.map((each) => each.ready));
+  const told = [];
+  for (const event of ['select', 'begin', 'step', 'result', 'fail'])
+    page.on(event, () => told.push(event));
+  const { store, receive } = await import(at);
+  Object.assign(window, { page, store, receive, told });
+  receive(message);
+  await Promise.all(store.run.pictures.map((each) => each.ready));
 }
 """
 
@@ -296,22 +304,18 @@ DOUBLE = """
 PIXELS = """
 (index) => {
   let text = '';
-  for (const byte of lab.run.pictures[index].data) text += String.fromCharCode(byte);
+  for (const byte of store.run.pictures[index].data) text += String.fromCharCode(byte);
   return btoa(text);
 }
 """
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Any]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} is not installed")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield browser.new_page(viewport={"width": 900, "height": 900})
-        browser.close()
+def page(browser: Any) -> Iterator[Any]:
+    found = browser.new_page(viewport={"width": 900, "height": 900})
+    alone(found)
+    yield found
+    found.close()
 
 
 @pytest.fixture
@@ -319,11 +323,16 @@ def drawn(page: Any, sent: dict[str, Any]) -> Iterator[Any]:
     """All views of the script alone, without gradio, showing the bundled model's run."""
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.set_content(f"<html><head>{views.HEAD}</head><body></body></html>")
-    page.evaluate(DOUBLE, {"message": sent, "names": NAMES})
-    settle(page)
+    show(page, sent)
     yield page
     assert not errors
+
+
+def show(page: Any, message: dict[str, Any]) -> None:
+    page.goto(HOME)
+    at = f"/{scripts.folder()}/lab/js/store.js"
+    page.evaluate(DOUBLE, {"message": message, "names": NAMES, "store": at})
+    settle(page)
 
 
 def settle(page: Any) -> None:
@@ -343,12 +352,14 @@ def test_the_browser_reads_the_attention_measured(drawn: Any, result: studio.Res
     frame = result.adversarial.attention
     assert frame is not None
     for block, head in ((0, 0), (len(shapes) - 1, shapes[-1].heads - 1)):
-        seen = drawn.evaluate(f"Array.from(lab.run.rows.home.head(lab.run.last, {block}, {head}))")
+        seen = drawn.evaluate(
+            f"Array.from(store.run.rows.home.head(store.run.last, {block}, {head}))"
+        )
         assert torch.allclose(torch.tensor(seen), frame.row(block, 0)[head])
 
 
 def test_every_view_is_drawn_and_states_what_it_found(drawn: Any) -> None:
-    states = drawn.evaluate("Object.values(lab.views).map((v) => v.root.dataset.state)")
+    states = drawn.evaluate(f"{VIEWS}.map((each) => each.dataset.state)")
     assert states == ["run"] * len(NAMES)
     for name in INSIDE:
         finding = drawn.locator(f"[data-view={name}] .lab-finding").first.inner_text()
@@ -358,10 +369,10 @@ def test_every_view_is_drawn_and_states_what_it_found(drawn: Any) -> None:
 
 def test_one_selection_moves_every_view(drawn: Any) -> None:
     def told() -> list[str]:
-        return drawn.evaluate("Object.values(lab.views).map((v) => v.root.innerHTML)")
+        return drawn.evaluate(f"{VIEWS}.map((each) => each.innerHTML)")
 
     before = told()
-    drawn.evaluate("lab.select({step: 1, block: 2, patch: 44})")
+    drawn.evaluate("page.select({step: 1, block: 2, patch: 44})")
     settle(drawn)
     changed = [a != b for a, b in zip(before, told(), strict=True)]
     quiet = [name for name, moved in zip(NAMES, changed, strict=True) if not moved]
@@ -374,21 +385,21 @@ def test_keys_move_step_patch_block_and_divider(drawn: Any) -> None:
         return drawn.evaluate(what)
 
     drawn.locator(".lab-track").press("Home")
-    assert at("lab.sel.step") == 0
+    assert at("store.sel.step") == 0
     drawn.locator(".lab-track").press("ArrowRight")
-    assert at("lab.sel.step") == 1
+    assert at("store.sel.step") == 1
     picture = drawn.locator(".lab-picture-clean .lab-stack")
     picture.press("ArrowDown")
-    start = at("lab.sel.patch")
+    start = at("store.sel.patch")
     picture.press("ArrowDown")
-    assert at("lab.sel.patch") == start + 10
+    assert at("store.sel.patch") == start + 10
     picture.press("Escape")
-    assert at("lab.sel.patch") == -1
+    assert at("store.sel.patch") == -1
     chart = drawn.locator("[data-view=depth] .lab-chart").first
     chart.press("Home")
-    assert at("lab.sel.block") == 0
+    assert at("store.sel.block") == 0
     chart.press("ArrowRight")
-    assert at("lab.sel.block") == 1
+    assert at("store.sel.block") == 1
     divider = drawn.locator(".lab-divider")
     before = float(divider.get_attribute("aria-valuenow"))
     divider.press("ArrowRight")
@@ -400,10 +411,10 @@ def test_the_threshold_counts_as_the_engine_does(drawn: Any, result: studio.Resu
     for notch in ("0", "200"):
         slider.fill(notch)
         settle(drawn)
-        threshold = drawn.evaluate("lab.views.outliers.threshold")
+        threshold = drawn.evaluate("page.selection().threshold")
         clean = result.clean.outliers
         assert clean is not None
-        drawn.evaluate("lab.select({step: 1e9})")
+        drawn.evaluate("page.select({step: 1e9})")
         settle(drawn)
         text = drawn.locator("[data-view=outliers] .lab-finding").inner_text()
         assert f"Outlier columns in the float model: {clean.total(threshold)} clean" in text
@@ -421,18 +432,15 @@ def test_live_messages_and_failures_leave_the_last_good_run(
     run = studio.Run(
         studio.Request(picture, "vit_imagenette", recipe("mifgsm", steps=2), views=False)
     )
-    drawn.evaluate("(m) => lab.receive(m)", views.opened(run, "new"))
-    drawn.evaluate("(m) => lab.receive(m)", views.live(run.advance(), run, "new"))
+    drawn.evaluate("(m) => receive(m)", views.opened(run, "new"))
+    drawn.evaluate("(m) => receive(m)", views.live(run.advance(), run, "new"))
     settle(drawn)
     assert "step 1 of 2" in drawn.locator("[data-view=headline]").inner_text()
-    drawn.evaluate("(m) => lab.receive(m)", views.RESTORE)
+    drawn.evaluate("(m) => receive(m)", views.RESTORE)
     settle(drawn)
-    assert drawn.evaluate("[lab.live, lab.run.run]") == [None, "id"]
+    assert drawn.evaluate("told") == ["result", "begin", "step", "fail"]
+    assert drawn.evaluate("[store.live, store.run.run]") == [None, "id"]
     assert "L∞" in drawn.locator("[data-view=verdict]").inner_text()
-
-
-def test_the_script_asks_nobody() -> None:
-    assert "http" not in views.HEAD.replace("http://www.w3.org", "")
 
 
 def test_names_that_are_markup_stay_text(page: Any, sent: dict[str, Any]) -> None:
@@ -441,9 +449,7 @@ def test_names_that_are_markup_stay_text(page: Any, sent: dict[str, Any]) -> Non
     for each in (*message["classes"], *message["tops"], *message["depth"]["lens_classes"]):
         each["name"] = evil
     message["goal"]["label_name"] = message["attack"]["title"] = evil
-    page.set_content(f"<html><head>{views.HEAD}</head><body></body></html>")
-    page.evaluate(DOUBLE, {"message": message, "names": NAMES})
-    settle(page)
+    show(page, message)
     assert page.locator("img").count() == 0
     assert evil in page.locator("[data-view=verdict]").inner_text()
 
