@@ -33,6 +33,7 @@ from engine.attack import catalog
 from engine.attack.recipe import Recipe
 from engine.core.errors import BadTask, EngineError
 from engine.core.knobs import knobs
+from engine.data.labels import class_index
 from engine.evaluate.evaluate import as_data
 from engine.evaluate.transfer import Progress
 from engine.model import zoo
@@ -120,8 +121,8 @@ def declare(desk: Desk, weights: Path | None) -> None:
             request = replace(
                 _request(image, model, weights),
                 recipe=_recipe({"name": attack, "knobs": knobs or {}}),
-                target=studio.class_index(classes, aim) if aim else None,
-                label=studio.class_index(classes, sees) if sees else None,
+                target=class_index(classes, aim) if aim else None,
+                label=class_index(classes, sees) if sees else None,
                 others=_names("others", others, MOST_MODELS),
                 seed=_seed(seed),
             )

@@ -14,11 +14,13 @@ from typing import Any
 from tqdm import tqdm
 
 from engine import arguments, studio
+from engine.alter.bfloat16 import BFloat16
 from engine.attack.catalog import RECIPES, parse
 from engine.attack.recipe import Recipe
 from engine.attack.universal import SHIPPED, Universal
 from engine.core.errors import BadTask, EngineError
 from engine.core.knobs import knobs
+from engine.data.labels import class_index
 from engine.data.samples import load_sample, samples
 from engine.evaluate import evaluate as measuring
 from engine.evaluate import familiar as knowing
@@ -31,6 +33,7 @@ from engine.papers.quant import claims as quant_claims
 from engine.papers.quant import study as quant_file
 from engine.papers.tgr import ablation
 from engine.papers.tgr import claims as claims_tgr
+from engine.probe.catalog import PROBES
 from engine.train import __main__ as training
 
 
@@ -133,12 +136,12 @@ def probes(asked: argparse.Namespace) -> None:
     """What is observed inside the model during an attack, and which sites it needs."""
     rows = [
         {
-            "name": name,
-            "title": title,
-            "sites": sorted(sites),
-            "available_on": "plain ViT and DeiT" if name == "tokens" else "models with these sites",
+            "name": each.name,
+            "title": each.title,
+            "sites": sorted(each.sites | each.gradients),
+            "available_on": each.models,
         }
-        for name, title, sites in studio.PROBES
+        for each in PROBES
     ]
     lines = [f"{row['name']:11} {row['title']} (sites: {', '.join(row['sites'])})" for row in rows]
     arguments.show(asked, rows, lines)
@@ -162,7 +165,8 @@ def attack(asked: argparse.Namespace) -> None:
             seed=asked.seed,
             others=tuple(asked.targets),
             weights=asked.weights,
-            bfloat16=asked.bf16,
+            alter=tuple(asked.alter),
+            craft_on=None if asked.craft_on is None else tuple(asked.craft_on),
             name=arguments.called(asked.image),
         )
     )
@@ -170,7 +174,8 @@ def attack(asked: argparse.Namespace) -> None:
     with tqdm(total=min(most, recipe.steps), unit="step", disable=asked.json) as bar:
         while not run.done and run.steps < most:
             event = run.advance()
-            bar.set_postfix(loss=f"{event.loss:.3f}", fooled=event.success)
+            reached = {run.criterion.name: "yes" if event.success else "not yet"}
+            bar.set_postfix({"loss": f"{event.loss:.3f}", **reached})
             bar.update()
     result = run.result()
     files = studio.save(result, asked.out)
@@ -197,7 +202,7 @@ def evaluate(asked: argparse.Namespace) -> None:
         batch=asked.batch,
         weights=asked.weights,
         keep=asked.keep,
-        bfloat16=asked.bf16,
+        bfloat16=BFloat16() in (asked.craft_on or ()),
     )
     for found in arguments.progress(events, asked):
         report = measuring.summary(found)
@@ -373,7 +378,7 @@ def _line(cell: Cell) -> str:
 
 
 def _class(classes: tuple[str, ...], word: str | None) -> int | None:
-    return None if word is None else studio.class_index(classes, word)
+    return None if word is None else class_index(classes, word)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -390,7 +395,7 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--set", action="append", default=[], metavar="KNOB=VALUE")
         made.add_argument("--targets", nargs="+", default=[], metavar="T", help="other models")
         arguments.seeded(made)
-        made.add_argument("--bf16", action="store_true", help="craft in bfloat16")
+        arguments.stacked(made)
 
     def quantized(made: argparse.ArgumentParser, form: str) -> None:
         made.add_argument(

@@ -17,6 +17,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from engine.alter import catalog
+from engine.alter.alteration import Stack
 from engine.alter.ensemble import members
 from engine.core.errors import BadTask
 from engine.core.knobs import Knobbed, knobs
@@ -27,6 +29,7 @@ from engine.model import zoo
 # The largest that every reader of a JSON file holds exactly.
 MOST_SEED = 2**53 - 1
 SAMPLE = "sample:"
+BARE = "bare"
 
 Settings = TypeVar("Settings", bound=Knobbed)
 Command = Callable[[argparse.Namespace], None]
@@ -130,6 +133,16 @@ def seeded(made: argparse.ArgumentParser) -> None:
     made.add_argument("--seed", type=whole(0, MOST_SEED), default=0)
 
 
+def stacked(made: argparse.ArgumentParser) -> None:
+    """What stands on the model when it is judged, and when it is attacked."""
+    for option, told in (
+        ("--alter", "judge the model with this on it; several stand on one another"),
+        ("--craft-on", f"attack the model with this on it instead; {BARE}: nothing"),
+    ):
+        made.add_argument(option, type=stack, action="extend", metavar="ALTERATION", help=told)
+    made.set_defaults(alter=[])
+
+
 def over_folder(made: argparse.ArgumentParser) -> None:
     """A folder of labelled pictures, how many of them, and where the report goes."""
     made.add_argument("folder", type=Path, metavar="FOLDER")
@@ -162,6 +175,11 @@ def turned(arguments: argparse.Namespace, kind: type[Settings]) -> Settings:
     """The settings that `turning` asked for."""
     given = vars(arguments)
     return kind(**{each.name: given[each.name] for each in knobs(kind) if each.name in given})
+
+
+def stack(word: str) -> Stack:
+    """Alterations, `int8:threshold=4` or `ats|int8`; none where it is `bare`."""
+    return () if word == BARE else catalog.parse_stack(word)
 
 
 def settings(words: Sequence[str]) -> dict[str, str]:

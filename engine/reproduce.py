@@ -9,13 +9,17 @@ from __future__ import annotations
 import shlex
 from pathlib import PurePath
 
-from engine.arguments import SAMPLE
+from engine.alter.alteration import Stack
+from engine.alter.catalog import spell as spell_alteration
+from engine.alter.catalog import spell_stack
+from engine.arguments import BARE, SAMPLE
 from engine.attack.catalog import spell
 from engine.attack.recipe import Recipe
 from engine.core.knobs import Knob, knobs
+from engine.data.labels import class_index
 from engine.data.samples import load_sample, samples
 from engine.model import zoo
-from engine.studio import Request, class_index
+from engine.studio import Request
 
 
 def command(request: Request, taken: int | None = None) -> str:
@@ -34,8 +38,11 @@ def command(request: Request, taken: int | None = None) -> str:
         words += ["--targets", *request.others]
     if folder := _weights(request):
         words += ["--weights", folder]
-    if request.bfloat16:
-        words += ["--bf16"]
+    for each in request.alter:
+        words += ["--alter", spell_alteration(each)]
+    if request.craft_on is not None:
+        for word in [spell_alteration(each) for each in request.craft_on] or [BARE]:
+            words += ["--craft-on", word]
     if taken is not None:
         words += ["--stop-after", str(taken)]
     return shlex.join([*words, "--out", "."])
@@ -55,16 +62,19 @@ def code(request: Request, taken: int | None = None) -> str:
         "others": repr(request.others) if request.others else "",
         "views": "" if request.views else "False",
         "weights": f"Path({folder!r})" if (folder := _weights(request)) else "",
-        "bfloat16": "True" if request.bfloat16 else "",
+        "alter": _stack(request.alter) if request.alter else "",
+        "craft_on": "" if request.craft_on is None else _stack(request.craft_on),
         "name": repr(request.name) if request.name else "",
     }
     lines = [f"    {name}={value}," for name, value in fields.items() if value]
+    altered = request.alter or request.craft_on is not None
     until = "not run.done" if taken is None else f"run.steps < {taken}"
     return "\n".join(
         [
             "from pathlib import Path",
             "",
             "from engine import studio",
+            *(["from engine.alter.catalog import parse_stack"] if altered else []),
             "from engine.attack.catalog import recipe",
             "from engine.data.samples import load_sample"
             if sample
@@ -80,6 +90,10 @@ def code(request: Request, taken: int | None = None) -> str:
             "",
         ]
     )
+
+
+def _stack(stack: Stack) -> str:
+    return f"parse_stack({spell_stack(stack)!r})"
 
 
 def _sample(request: Request) -> str:

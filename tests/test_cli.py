@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from engine.model import zoo
 from engine.papers.quant import claims as quant_claims
 from engine.papers.tgr import ablation
 from engine.papers.tgr import claims as claims_tgr
+from engine.probe.catalog import PROBES
 
 MODEL = "vit_imagenette"
 GOLF = str(next(sample.path for sample in samples() if sample.kind == "rendered"))
@@ -232,10 +234,10 @@ def test_words_that_the_terminal_cannot_spell_do_not_end_a_command(
 ) -> None:
     written = io.BytesIO()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii"))
-    monkeypatch.setattr(studio, "PROBES", (("wide", "×2 “wide”", frozenset[str]()),))
+    monkeypatch.setattr("engine.__main__.PROBES", (replace(PROBES[0], title="×2 “wide”"),))
     assert main(["probes"]) == 0
     sys.stdout.flush()
-    assert written.getvalue().startswith(b"wide        ?2 ?wide?")
+    assert written.getvalue().startswith(b"attention   ?2 ?wide?")
 
 
 def check_refused(done: tuple[int, str, str]) -> None:

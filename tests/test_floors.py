@@ -17,7 +17,7 @@ FLOORS = {
     "engine.model": 2,
     "engine.alter": 3,
     "engine.attack": 3,
-    "engine.probe": 3,
+    "engine.probe": 4,
     "engine.train": 4,
     "engine.evaluate": 4,
     "engine.studio": 5,

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save_file
 
+from engine.alter.bfloat16 import BFloat16
 from engine.attack.catalog import RECIPES, parse, recipe, spell
 from engine.core.errors import EngineError
 from engine.core.knobs import knobs
@@ -92,7 +93,7 @@ def test_a_picture_of_ones_own_with_everything_turned(tmp_path: Path) -> None:
         label=3,
         target=5,
         seed=12,
-        bfloat16=True,
+        craft_on=(BFloat16(),),
         name=own.name,
     )
     check_both(request, tmp_path, taken=2)

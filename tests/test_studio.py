@@ -18,10 +18,12 @@ from engine.attack.catalog import RECIPES, parse, recipe
 from engine.core.errors import BadTask
 from engine.core.streams import Streams
 from engine.data.decode import fit
+from engine.data.labels import class_index
 from engine.data.samples import load_sample
 from engine.evaluate import familiar
 from engine.model import zoo
 from engine.model.task import Task
+from engine.probe import attention
 
 MODEL = "vit_imagenette"
 
@@ -141,16 +143,16 @@ def test_views_read_the_same_as_a_fresh_pass(picture: Image.Image) -> None:
     run = studio.Run(studio.Request(picture, MODEL, recipe("tgr", steps=3)))
     while not run.done:
         run.advance()
-    stored = run.result().frames[2]
+    stored = attention.PROBE.of(run.result().frames[2].readings)
     fresh = studio.Run(studio.Request(picture, MODEL, recipe("tgr", steps=2)))
     fresh.attack = run.attack
     while fresh.state.step < 2:
         fresh.advance()
-    other = fresh.result().frames[2]
-    assert stored.attention is not None
-    assert other.attention is not None
+    other = attention.PROBE.of(fresh.result().frames[2].readings)
+    assert stored is not None
+    assert other is not None
     # The fresh one is measured on the 8-bit picture, half a level away at most.
-    for a, b in zip(stored.attention.maps, other.attention.maps, strict=True):
+    for a, b in zip(stored.maps, other.maps, strict=True):
         assert (a.int() - b.int()).abs().float().mean() < 3
 
 
@@ -195,7 +197,7 @@ def test_long_runs_keep_a_bounded_number_of_frames(picture: Image.Image) -> None
 
 def test_targeted_attacks_reach_for_the_target(picture: Image.Image) -> None:
     spec = zoo.load(MODEL).spec
-    target = studio.class_index(spec.classes, "parachute")
+    target = class_index(spec.classes, "parachute")
     result = finish(
         studio.Request(picture, MODEL, recipe("mifgsm", steps=10, eps=16 / 255), target=target)
     )

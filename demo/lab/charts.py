@@ -7,15 +7,19 @@ both. Tables that a model's readings do not allow are left out.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import plotly.graph_objects as go
 
-from engine.probe.gradients import COMPONENTS
-from engine.studio import Frame, Result
+from engine.probe.catalog import PROBES
+from engine.probe.probe import Probe
+from engine.studio import Result
 
 CLEAN, ATTACKED, NOISE = "#0072B2", "#D55E00", "#7F7F7F"
+COLOURS = {"clean": CLEAN, "attacked": ATTACKED, "noise": NOISE}
+DASHES = ("solid", "dash", "dot")
 HEIGHT = 340
 Number = float | None
 
@@ -35,7 +39,7 @@ class Table:
     """Lines over common places, such as steps or blocks, with what both axes say."""
 
     places: str
-    at: list[int] | list[str]
+    at: list[int | str]
     unit: str
     lines: tuple[Line, ...]
     decades: bool = False
@@ -52,8 +56,9 @@ class Table:
 
 def tables(result: Result) -> dict[str, Table]:
     """Every table that this result allows, by title."""
-    found = {title: read(result) for title, read in READERS.items()}
-    return {title: table for title, table in found.items() if table is not None}
+    found = {probe.table.title: _of(probe, result) for probe in PROBES}
+    inside = {title: table for title, table in found.items() if table is not None}
+    return {"Loss and probabilities, by step": _steps(result), **inside}
 
 
 def figure(table: Table) -> go.Figure:
@@ -106,107 +111,38 @@ def _steps(result: Result) -> Table:
     return Table("step", [each.step for each in result.frames], "probability, loss", lines)
 
 
-def _gradients(result: Result) -> Table | None:
-    clean, attacked = result.clean.gradients, result.adversarial.gradients
-    if clean is None or attacked is None:
-        return None
-    lines = [
-        Line(f"{part}, {who}", _finite(read.variance[:, column].tolist()), colour, dash)
-        for column, (part, dash) in enumerate(
-            zip(COMPONENTS, ("solid", "dash", "dot"), strict=True)
+def _of(probe: Probe[Any], result: Result) -> Table | None:
+    """A probe's numbers, clean, attacked and noise on the same axes."""
+    asked = probe.table
+    read = {
+        who: probe.of(frame.readings)
+        for who, frame in (
+            ("clean", result.clean),
+            ("attacked", result.adversarial),
+            ("noise", result.noise),
         )
-        for who, read, colour in (("clean", clean, CLEAN), ("attacked", attacked, ATTACKED))
+    }
+    if read["clean"] is None or read["attacked"] is None:
+        return None
+    numbers = {who: asked.lines(each) for who, each in read.items() if each is not None}
+    lines = [
+        Line(
+            f"{part}, {who}" if part else who,
+            _finite(numbers[who][part]),
+            COLOURS[who],
+            DASHES[index] if part else "dot" if who == "noise" else "solid",
+        )
+        for index, part in enumerate(numbers["clean"])
+        for who in numbers
+        if asked.clean or who != "clean"
     ]
-    blocks = _blocks(len(clean.variance))
-    return Table("block", blocks, "variance of the gradient", tuple(lines), decades=True)
-
-
-def _divergence(result: Result) -> Table | None:
-    return _by_block(
-        result,
-        "1 - cosine to the clean picture",
-        lambda frame: frame.divergence and frame.divergence.cosine.tolist(),
-        clean=False,
-    )
-
-
-def _entropy(result: Result) -> Table | None:
-    return _by_block(
-        result,
-        "entropy of attention, bits",
-        lambda frame: frame.attention and frame.attention.entropy().nanmean(1).tolist(),
-    )
-
-
-def _gaps(result: Result) -> Table | None:
-    return _by_block(
-        result,
-        "median lead of the largest score",
-        lambda frame: frame.gaps and frame.gaps.quantiles[:, 2].tolist(),
-    )
-
-
-def _kept(result: Result) -> Table | None:
-    clean = result.clean.tokens
-    if clean is None:
-        return None
-    table = _by_block(result, "tokens kept", lambda f: f.tokens and f.tokens.kept.tolist())
-    return table and Table("block", [b + 1 for b in clean.blocks], table.unit, table.lines)
-
-
-def _outliers(result: Result) -> Table | None:
-    clean = result.clean.outliers
-    if clean is None:
-        return None
-    table = _by_block(
-        result,
-        "largest input",
-        lambda frame: frame.outliers and [float(peak.max()) for peak in frame.outliers.columns],
-    )
-    layers = [f"{block + 1} {slot}" for block, slot in clean.layers]
-    return table and Table("layer", layers, table.unit, table.lines)
-
-
-READERS: dict[str, Callable[[Result], Table | None]] = {
-    "Loss and probabilities, by step": _steps,
-    "Gradient variance, by block": _gradients,
-    "Distance from clean, by block": _divergence,
-    "Attention entropy, by block": _entropy,
-    "Score gaps, by block": _gaps,
-    "Tokens kept, by block": _kept,
-    "Largest inputs, by layer": _outliers,
-}
-
-
-def _by_block(
-    result: Result,
-    unit: str,
-    read: Callable[[Frame], list[float] | None],
-    clean: bool = True,
-) -> Table | None:
-    """Clean, attacked and noise on the same axes."""
-    who = (
-        ("attacked", result.adversarial, ATTACKED, "solid"),
-        ("noise", result.noise, NOISE, "dot"),
-    )
-    if clean:
-        who = (("clean", result.clean, CLEAN, "solid"), *who)
-    lines: list[Line] = []
-    for name, frame, colour, dash in who:
-        values = read(frame)
-        if values is None:
-            return None
-        lines.append(Line(name, _finite(values), colour, dash))
-    return Table("block", _blocks(len(lines[0].values)), unit, tuple(lines))
-
-
-def _blocks(count: int) -> list[int]:
-    return list(range(1, count + 1))
+    places = asked.places(read["clean"]) if asked.places else range(1, len(lines[0].values) + 1)
+    return Table(asked.place, list(places), asked.unit, tuple(lines), asked.decades)
 
 
 def _short(value: Number) -> Number:
     return None if value is None else float(f"{value:.4g}")
 
 
-def _finite(values: list[float]) -> list[Number]:
+def _finite(values: Sequence[float]) -> list[Number]:
     return [value if math.isfinite(value) else None for value in values]

@@ -11,13 +11,14 @@ import gradio as gr
 
 from demo.kit import controls, models, pictures, status
 from demo.kit.knows import knows, stranger
-from engine.alter.bfloat16 import is_fast
+from engine.alter.bfloat16 import BFloat16, is_fast
 from engine.attack.catalog import RECIPES
 from engine.attack.recipe import Recipe
 from engine.core.errors import BadImage, BadTask
 from engine.core.placement import device
+from engine.data.labels import class_index
 from engine.model import zoo
-from engine.studio import Request, class_index
+from engine.studio import Request
 
 SELF = "What the model sees"
 ANY, ONE = "anything else", "a class I choose"
@@ -117,7 +118,7 @@ def request(weights: Path | None, names: Sequence[str], values: Sequence[Any]) -
         seed=int(seed),
         others=_shown_to(others),
         weights=weights,
-        bfloat16=bool(bfloat16),
+        craft_on=(BFloat16(),) if bfloat16 else None,
         stranger=stranger(str(source), str(model), weights),
     )
 

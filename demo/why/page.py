@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from demo.why.studies import study
 
 from demo.kit import controls, models, pictures, status
 from demo.kit.launch import QUICK, launch
@@ -21,15 +22,14 @@ from demo.lab.wiring import Lab
 from demo.why import first
 from demo.why.inquiry import Ended, Inquiry, Question, drive
 from demo.why.message import RESTORE, ended, live, opened
-from demo.why.studies import study
 from engine.attack.places import COMPONENTS
 from engine.attack.recipes.tgr import TGR
 from engine.core.errors import BadImage, BadKnob, BadTask
 from engine.core.knobs import knobs
+from engine.data.labels import class_index
 from engine.model import zoo
 from engine.model.zoo import Card
 from engine.papers.tgr.compare import Case
-from engine.studio import class_index
 
 LEAD = (
     "Token gradient regularisation shrinks gradients by factors and zeroes their extreme tokens. "

@@ -9,6 +9,8 @@ from functools import lru_cache
 
 from timm.data.imagenet_info import ImageNetInfo
 
+from engine.core.errors import BadTask
+
 # The three pairs of classes that WordNet calls by one word.
 _TOLD_APART = {
     "n02012849": "crane (bird)",
@@ -57,3 +59,17 @@ def spellings(class_names: Sequence[str]) -> dict[str, int]:
             borrowed += [(spelling, index) for spelling in map(folded, _synonyms()[entry])]
     claims = Counter(spelling for spelling, _ in set(borrowed))
     return {spelling: index for spelling, index in borrowed if claims[spelling] == 1} | own
+
+
+def class_index(class_names: Sequence[str], name: str) -> int:
+    """The class of that name or number; raises BadTask."""
+    word = name.strip()
+    if word.isdigit() and int(word) < len(class_names):
+        return int(word)
+    found = spellings(class_names).get(folded(word))
+    if found is None:
+        raise BadTask(
+            f"This model has no class “{name}”.",
+            f"It has, for instance, {', '.join(class_names[:10])}.",
+        )
+    return found

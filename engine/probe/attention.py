@@ -9,6 +9,7 @@ from torch import Tensor
 
 from engine.model.sites import Site
 from engine.model.victim import BlockShape, Forward
+from engine.probe.probe import Lacks, Probe, Seen, Table
 
 SITES = frozenset({Site.ATTN})
 
@@ -66,3 +67,30 @@ def read(out: Forward, shapes: tuple[BlockShape, ...], index: int = 0) -> Attent
         maps.append((a / scale.unsqueeze(-1)).round().to(torch.uint8).cpu())
         scales.append(scale.cpu())
     return AttentionMaps(tuple(maps), tuple(scales), shapes)
+
+
+def _entropy(maps: AttentionMaps) -> list[float]:
+    return maps.entropy().nanmean(1).tolist()
+
+
+def _read(seen: Seen) -> AttentionMaps:
+    return read(seen.out, seen.victim.spec.blocks, seen.picture)
+
+
+PROBE = Probe(
+    "attention",
+    "Where tokens look, per head and block",
+    _read,
+    lambda maps: {"attention_entropy_bits": _entropy(maps)},
+    Table(
+        "Attention entropy, by block",
+        "entropy of attention, bits",
+        lambda maps: {"": _entropy(maps)},
+    ),
+    Lacks(
+        "does not show its attention maps here",
+        "it has no attention to look at",
+        "its attention stays inside windows, not over the whole picture",
+    ),
+    SITES,
+)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from engine.model.sites import Address, Site
 from engine.model.victim import BlockShape, Forward
+from engine.probe.probe import Lacks, Probe, Seen, Table
 
 COMPONENTS = {"Attention": Site.SCORES, "QKV": Site.QKV, "MLP": Site.MLP_OUT}
 SITES = frozenset(COMPONENTS.values())
@@ -82,3 +84,32 @@ def _shares(g: Tensor) -> Tensor:
     """Share of |g| per token (l, n): tokens are rows of (l, n, c), or queries of (l, h, n, m)."""
     weight = g.abs().sum((1, 3)) if g.ndim == 4 else g.abs().sum(2)
     return weight / weight.sum(1, keepdim=True).clamp_min(torch.finfo(g.dtype).tiny)
+
+
+def _read(seen: Seen) -> GradientVariance:
+    return read(seen.out, seen.victim.spec.blocks, seen.picture)
+
+
+def _summary(read: GradientVariance) -> dict[str, Any]:
+    dispersion = [[v if v == v else None for v in row] for row in read.dispersion.tolist()]
+    return {"gradient_variance": read.variance.tolist(), "gradient_dispersion": dispersion}
+
+
+PROBE = Probe(
+    "gradients",
+    "Unevenness of token gradients per block and component",
+    _read,
+    _summary,
+    Table(
+        "Gradient variance, by block",
+        "variance of the gradient",
+        lambda read: dict(zip(COMPONENTS, read.variance.T.tolist(), strict=True)),
+        decades=True,
+    ),
+    Lacks(
+        "does not show the gradients of its attention, QKV and MLP parts here",
+        "it has no attention, QKV and MLP parts to compare",
+        "its gradients are taken window by window, not over the whole picture",
+    ),
+    gradients=SITES,
+)

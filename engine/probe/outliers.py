@@ -9,6 +9,7 @@ from torch import Tensor
 
 from engine.model.sites import Site
 from engine.model.victim import BlockShape, Forward
+from engine.probe.probe import Lacks, Probe, Seen, Table
 
 SITES = frozenset({Site.LINEAR_IN})
 SLOTS = ("qkv", "q", "k", "v", "proj", "fc1", "fc2")
@@ -60,3 +61,32 @@ def read(out: Forward, shapes: tuple[BlockShape, ...], index: int = 0) -> Outlie
     return OutlierColumns(
         tuple((at.block, at.slot) for at in places), tuple(columns), tuple(tokens), shapes
     )
+
+
+def _read(seen: Seen) -> OutlierColumns:
+    return read(seen.out, seen.victim.spec.blocks, seen.picture)
+
+
+def _largest(read: OutlierColumns) -> list[float]:
+    return [float(peak.max()) for peak in read.columns]
+
+
+PROBE = Probe(
+    "outliers",
+    "Input columns that LLM.int8 would send to 16 bits",
+    _read,
+    lambda read: {"outlier_columns_at_6": read.total(6.0), "largest_input": max(_largest(read))},
+    Table(
+        "Largest inputs, by layer",
+        "largest input",
+        lambda read: {"": _largest(read)},
+        place="layer",
+        places=lambda read: [f"{block + 1} {slot}" for block, slot in read.layers],
+    ),
+    Lacks(
+        "does not show the inputs of its linear layers here",
+        "it has no linear layers inside its blocks",
+        "the inputs of its linear layers come window by window",
+    ),
+    SITES,
+)

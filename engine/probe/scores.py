@@ -10,6 +10,7 @@ from torch import Tensor
 from engine.model.sites import Site
 from engine.model.victim import Forward
 from engine.probe.gradients import alike
+from engine.probe.probe import Lacks, Probe, Table
 
 SITES = frozenset({Site.SCORES})
 CANCELS = 16.75
@@ -48,3 +49,26 @@ def _gaps(scores: Tensor) -> Tensor:
         return torch.zeros_like(scores).flatten(1)
     top = scores.detach().topk(2, -1).values
     return (top[..., 0] - top[..., 1]).flatten(1)
+
+
+PROBE = Probe(
+    "gaps",
+    "Lead of the largest pre-softmax score",
+    lambda seen: read(seen.out, seen.picture),
+    lambda gaps: {
+        "score_gap_median": gaps.quantiles[:, 2].tolist(),
+        "score_gap_maximum": gaps.quantiles[:, 4].tolist(),
+        "rows_underflowing": gaps.underflows.tolist(),
+    },
+    Table(
+        "Score gaps, by block",
+        "median lead of the largest score",
+        lambda gaps: {"": gaps.quantiles[:, 2].tolist()},
+    ),
+    Lacks(
+        "does not show its pre-softmax scores here",
+        "it has no softmax inside",
+        "its pre-softmax scores are taken window by window",
+    ),
+    SITES,
+)

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from engine.alter.ats import TokenSampling
 from engine.model.sites import Site
-from engine.model.victim import BlockShape, Forward
+from engine.model.sparse import SparseViT
+from engine.model.victim import BlockShape, Forward, Victim
+from engine.probe.probe import Lacks, Probe, Seen, Table
 
 SITES = frozenset({Site.KEEP})
 
@@ -17,12 +20,14 @@ SITES = frozenset({Site.KEEP})
 class TokenMasks:
     """Kept tokens of one picture: keep (l, n) bool in original positions, prefix tokens first.
 
-    utilisation = mean over the sparsified blocks of kept / all tokens (spec DeSparsify 4.7).
+    utilisation = mean over the sparsified blocks of kept / all tokens (spec DeSparsify 4.7);
+    `pruner` is the mechanism that chose them.
     """
 
     keep: Tensor
     blocks: tuple[int, ...]
     shape: BlockShape
+    pruner: str = ""
 
     @property
     def kept(self) -> Tensor:
@@ -34,8 +39,41 @@ class TokenMasks:
         return float(self.keep.float().mean())
 
 
-def read(out: Forward, shape: BlockShape, index: int = 0) -> TokenMasks:
+def read(out: Forward, shape: BlockShape, index: int = 0, pruner: str = "") -> TokenMasks:
     """The masks of image `index` of a pass that recorded KEEP."""
-    places = sorted(at for at in out.seen if at.site is Site.KEEP)
+    places = sorted(at for at in out.seen if at.site is Site.KEEP and not at.slot)
     keep = torch.stack([out.seen[at][index].detach() > 0.5 for at in places]).cpu()
-    return TokenMasks(keep, tuple(at.block for at in places), shape)
+    return TokenMasks(keep, tuple(at.block for at in places), shape, pruner)
+
+
+def sparse(victim: Victim) -> Victim:
+    """The victim if it loses tokens by itself, else train-free ATS on it; raises UnsupportedModel."""
+    return victim if Site.KEEP in victim.spec.sites else TokenSampling()(victim)
+
+
+def _read(seen: Seen) -> TokenMasks:
+    parts = seen.victim.module.modules()
+    pruner = next(each.sparsifier.title for each in parts if isinstance(each, SparseViT))
+    return read(seen.out, seen.victim.spec.blocks[0], seen.picture, pruner)
+
+
+PROBE = Probe(
+    "tokens",
+    "Tokens the model keeps; of a dense one, those that train-free ATS would keep",
+    _read,
+    lambda masks: {"tokens_kept": masks.kept.tolist(), "token_utilisation": masks.utilisation},
+    Table(
+        "Tokens kept, by block",
+        "tokens kept",
+        lambda masks: {"": masks.kept.tolist()},
+        places=lambda masks: [block + 1 for block in masks.blocks],
+    ),
+    Lacks(
+        "cannot drop tokens: token pruning by ATS needs a plain ViT or DeiT",
+        "it has no tokens to drop",
+        "its windows cannot lose tokens",
+    ),
+    SITES,
+    on=sparse,
+    models="plain ViT and DeiT",
+)

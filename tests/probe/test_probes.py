@@ -142,8 +142,7 @@ def test_outliers_are_counted_from_peaks_at_any_threshold(
 
 def test_equal_pictures_do_not_part(victim: Victim, images: torch.Tensor) -> None:
     out = observe(victim, images, depth.SITES)
-    one, other = depth.read(out, victim, 0), depth.read(out, victim, 1)
-    same, apart = depth.diverge(one, one), depth.diverge(one, other)
+    same, apart = (depth.read(out, victim, out, picture) for picture in (0, 1))
     assert same.cosine.abs().max() < 1e-6
     assert same.relative.abs().max() == 0
     assert (apart.relative > 0).all()
@@ -151,7 +150,7 @@ def test_equal_pictures_do_not_part(victim: Victim, images: torch.Tensor) -> Non
 
 def test_the_lens_at_the_last_block_is_the_model(victim: Victim, images: torch.Tensor) -> None:
     out = observe(victim, images, depth.SITES)
-    lens = depth.read(out, victim, 0).lens
+    lens = depth.read(out, victim, out).lens
     assert lens is not None
     assert torch.allclose(lens[-1], out.logits[0].softmax(0), atol=1e-6)
 

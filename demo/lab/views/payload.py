@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from demo.kit.packing import number, pack, pack_rows, png, png_change, shown, table
-from engine.evaluate import familiar
+from demo.lab.views import words
 from engine.model import zoo
 from engine.model.victim import BlockShape
 from engine.papers.quant import threshold as quant_threshold
+from engine.probe import attention, depth, gradients, outliers, tokens
+from engine.probe.catalog import PROBES
 from engine.probe.outliers import OutlierColumns
+from engine.probe.probe import Probe, Reading
 from engine.studio import Frame, Result
 
 SHIPPED = 0.05
@@ -25,13 +28,14 @@ def payload(result: Result, run_id: str) -> dict[str, Any]:
     A view whose readings the model lacks holds `{"missing": "why"}` instead.
     """
     classes = _classes(result)
+    criterion = result.request.criterion
     frames = [*result.frames, result.noise]
     return {
         "kind": "run",
         "run": run_id,
         "model": {
             "name": result.card.name,
-            "title": result.card.title,
+            "title": result.title,
             "input": result.spec.input_size,
         },
         "attack": {
@@ -42,7 +46,7 @@ def payload(result: Result, run_id: str) -> dict[str, Any]:
         "goal": _goal(result),
         "steps": [frame.step for frame in result.frames],
         "done": result.steps,
-        "asked": result.request.recipe.steps,
+        "asked": result.asked,
         "clean": png(result.clean.pixels),
         "changes": [png_change(frame.pixels, result.clean.pixels) for frame in frames],
         "classes": [{"index": i, "name": _called(result, i)} for i in classes],
@@ -50,18 +54,20 @@ def payload(result: Result, run_id: str) -> dict[str, Any]:
         "tops": [_top(result, frame) for frame in frames],
         "losses": [number(loss) for loss in result.losses],
         "final_loss": None if result.adversarial.loss is None else number(result.adversarial.loss),
+        "criterion": {"name": criterion.name, "goal": criterion.goal, "first": criterion.first},
+        "told": [words.told(result, frame) for frame in result.frames],
+        "noise_told": words.told(result, result.noise),
+        "first": words.first(result),
+        "caveats": words.caveats(result),
+        "control": words.control(result),
+        "shown": words.shown_to(result.transfers),
         "verdict": _verdict(result),
         "known": _known(result),
         "shapes": [
             {"heads": s.heads, "prefix": s.prefix, "grid": list(s.grid), "queries": s.queries}
             for s in result.spec.blocks
         ],
-        "attention": _section(result, "attention", _attention),
-        "gradients": _section(result, "gradients", _gradients),
-        "gaps": _section(result, "gaps", _gaps),
-        "outliers": _section(result, "outliers", _outliers),
-        "depth": _section(result, "divergence", _depth),
-        "tokens": _section(result, "tokens", _tokens),
+        **{probe.name: _section(result, probe) for probe in PROBES},
         "notes": list(result.notes),
     }
 
@@ -72,7 +78,7 @@ def slab(result: Result, query: int) -> dict[str, Any]:
     `query` counts the first block's tokens, prefix first. Where a later block has another grid,
     the patch that holds the same place is asked.
     """
-    if any(frame.attention is None for frame in result.frames):
+    if any(attention.PROBE.name not in frame.readings for frame in result.frames):
         return {}
     shape = result.spec.blocks[0]
     last = shape.prefix + shape.grid[0] * shape.grid[1] - 1
@@ -146,7 +152,7 @@ def _verdict(result: Result) -> dict[str, Any]:
 
 def _known(result: Result) -> dict[str, Any]:
     """Whether the model can know the picture: its classes, and how sure it is of any of them."""
-    measured = familiar.of(result.card)
+    measured = result.familiar
     return {
         "classes": len(result.spec.classes),
         "stranger": result.request.stranger,
@@ -158,59 +164,28 @@ def _known(result: Result) -> dict[str, Any]:
     }
 
 
-LACKS = {
-    "attention": "does not show its attention maps here",
-    "gradients": "does not show the gradients of its attention, QKV and MLP parts here",
-    "gaps": "does not show its pre-softmax scores here",
-    "outliers": "does not show the inputs of its linear layers here",
-    "divergence": "has no residual stream that can be compared block by block here",
-    "tokens": "cannot drop tokens: token pruning by ATS needs a plain ViT or DeiT",
-}
-
-
-CONVOLUTIONAL = {
-    "attention": "it has no attention to look at",
-    "gradients": "it has no attention, QKV and MLP parts to compare",
-    "gaps": "it has no softmax inside",
-    "outliers": "it has no linear layers inside its blocks",
-    "divergence": "its blocks cannot be compared here",
-    "tokens": "it has no tokens to drop",
-}
-
-
-WINDOWED = {
-    "attention": "its attention stays inside windows, not over the whole picture",
-    "gradients": "its gradients are taken window by window, not over the whole picture",
-    "gaps": "its pre-softmax scores are taken window by window",
-    "outliers": "the inputs of its linear layers come window by window",
-    "divergence": "its blocks cannot be compared here",
-    "tokens": "its windows cannot lose tokens",
-}
-
-
-def _why(result: Result, reading: str) -> str:
-    """One sentence on what this kind of model lacks."""
-    title, blocks = result.card.title, result.spec.blocks
-    if any(shape.window for shape in blocks):
-        return f"{title} works in windows: {WINDOWED[reading]}."
-    if blocks and not any(shape.heads for shape in blocks):
-        return f"{title} is a convolutional network: {CONVOLUTIONAL[reading]}."
-    return f"{title} {LACKS[reading]}."
-
-
-def _section(
-    result: Result, reading: str, build: Callable[[Result], dict[str, Any]]
-) -> dict[str, Any]:
+def _section(result: Result, probe: Probe[Any]) -> dict[str, Any]:
+    """What a probe's view draws from: its own message, or each reading's numbers as they are."""
     if not result.request.views:
         return {"missing": "This run was made without recording what happens inside."}
-    if any(getattr(frame, reading) is None for frame in result.frames):
-        return {"missing": _why(result, reading)}
-    return build(result)
+    if any(probe.name not in frame.readings for frame in result.frames):
+        return {"missing": f"{result.title} {probe.without.said(result.spec)}."}
+    return SECTIONS.get(probe.name, lambda result: _plainly(result, probe))(result)
 
 
-def _all(result: Result) -> Sequence[Frame]:
-    """The stored frames, then the noise control."""
-    return (*result.frames, result.noise)
+def _plainly(result: Result, probe: Probe[Any]) -> dict[str, Any]:
+    return {"frames": [_numbers(reading) for reading in _readings(result, probe)]}
+
+
+def _numbers(reading: Any) -> dict[str, Any]:
+    """Every tensor of a reading as a table, by its name."""
+    return {name: table(value) for name, value in vars(reading).items() if torch.is_tensor(value)}
+
+
+def _readings(result: Result, probe: Probe[Reading]) -> list[Reading]:
+    """Of the stored frames, then of the noise control, where it has one."""
+    found = (probe.of(frame.readings) for frame in (*result.frames, result.noise))
+    return [reading for reading in found if reading is not None]
 
 
 def _attention(result: Result) -> dict[str, Any]:
@@ -225,20 +200,14 @@ def _rows(result: Result, query: int) -> list[dict[str, Any]]:
     shapes = result.spec.blocks
     places = [_place(shapes[0], shape, query) for shape in shapes]
     rows: list[dict[str, Any]] = []
-    for frame in _all(result):
-        maps = frame.attention
-        if maps is None:
-            rows.append({})
-            continue
+    for maps in _readings(result, attention.PROBE):
         rollout = maps.rollout(query=query)
+        values = [m[:, q].flatten() for m, q in zip(maps.maps, places, strict=True)]
+        scales = [s[:, q] for s, q in zip(maps.scales, places, strict=True)]
         rows.append(
             {
-                "values": pack(
-                    torch.cat([m[:, q].flatten() for m, q in zip(maps.maps, places, strict=True)])
-                ),
-                "scales": pack(
-                    torch.cat([s[:, q] for s, q in zip(maps.scales, places, strict=True)]).float()
-                ),
+                "values": pack(torch.cat(values)),
+                "scales": pack(torch.cat(scales).float()),
                 "rollout": None if rollout is None else pack(rollout),
             }
         )
@@ -262,39 +231,17 @@ def _place(first: BlockShape, shape: BlockShape, query: int) -> int:
 
 
 def _gradients(result: Result) -> dict[str, Any]:
-    frames: list[dict[str, Any]] = []
-    for frame in result.frames:
-        assert frame.gradients is not None
-        read = frame.gradients
-        frames.append(
-            {
-                "variance": table(read.variance),
-                "dispersion": table(read.dispersion),
-                "kurtosis": table(read.kurtosis),
-                "tokens": [pack_rows(block) for block in read.tokens],
-            }
-        )
-    return {"components": ["Attention", "QKV", "MLP"], "frames": frames}
-
-
-def _gaps(result: Result) -> dict[str, Any]:
-    return {
-        "frames": [
-            {
-                "quantiles": table(frame.gaps.quantiles),
-                "cancels": table(frame.gaps.cancels),
-                "underflows": table(frame.gaps.underflows),
-            }
-            for frame in _all(result)
-            if frame.gaps is not None
-        ]
-    }
+    frames = [
+        {**_numbers(read), "tokens": [pack_rows(block) for block in read.tokens]}
+        for read in _readings(result, gradients.PROBE)
+    ]
+    return {"components": list(gradients.COMPONENTS), "frames": frames}
 
 
 def _outliers(result: Result) -> dict[str, Any]:
     """Peaks from the lowest threshold on offer upwards, exact, so that any count can be made."""
-    clean = result.clean.outliers
-    assert clean is not None
+    read = _readings(result, outliers.PROBE)
+    clean = read[0]
     set_by = quant_threshold.usual(result.card.name, result.request.weights)
     default = set_by.value if set_by else quant_threshold.PUBLISHED
     floor = min(default, clean.reached_by(SHIPPED))
@@ -310,9 +257,7 @@ def _outliers(result: Result) -> dict[str, Any]:
             "share": number(set_by.share),
             "at_published": number(set_by.at_published),
         },
-        "frames": [
-            _peaks(frame.outliers, floor) for frame in _all(result) if frame.outliers is not None
-        ],
+        "frames": [_peaks(each, floor) for each in read],
     }
 
 
@@ -331,17 +276,14 @@ def _depth(result: Result) -> dict[str, Any]:
     target = result.request.target
     wanted = [result.label, result.adversarial.top, *([] if target is None else [target])]
     wanted = list(dict.fromkeys(wanted))
-    frames: list[dict[str, Any]] = []
-    for frame in _all(result):
-        read = frame.divergence
-        assert read is not None
-        frames.append(
-            {
-                "cosine": table(read.cosine),
-                "tokens": [pack_rows(tokens.clamp_min(0)) for tokens in read.tokens],
-                "lens": None if frame.lens is None else table(frame.lens[:, wanted]),
-            }
-        )
+    frames = [
+        {
+            "cosine": table(read.cosine),
+            "tokens": [pack_rows(each.clamp_min(0)) for each in read.tokens],
+            "lens": None if read.lens is None else table(read.lens[:, wanted]),
+        }
+        for read in _readings(result, depth.PROBE)
+    ]
     return {
         "lens_classes": [{"index": i, "name": _called(result, i)} for i in wanted],
         "frames": frames,
@@ -349,19 +291,27 @@ def _depth(result: Result) -> dict[str, Any]:
 
 
 def _tokens(result: Result) -> dict[str, Any]:
-    clean = result.clean.tokens
-    assert clean is not None
+    read = _readings(result, tokens.PROBE)
     return {
-        "blocks": list(clean.blocks),
-        "total": clean.keep.shape[1],
-        "pruner": result.pruner,
+        "blocks": list(read[0].blocks),
+        "total": read[0].keep.shape[1],
+        "pruner": read[0].pruner,
         "frames": [
             {
-                "keep": pack(frame.tokens.keep.to(torch.uint8)),
-                "kept": frame.tokens.kept.tolist(),
-                "utilisation": number(frame.tokens.utilisation),
+                "keep": pack(masks.keep.to(torch.uint8)),
+                "kept": masks.kept.tolist(),
+                "utilisation": number(masks.utilisation),
             }
-            for frame in _all(result)
-            if frame.tokens is not None
+            for masks in read
         ],
     }
+
+
+SECTIONS: dict[str, Callable[[Result], dict[str, Any]]] = {
+    attention.PROBE.name: _attention,
+    gradients.PROBE.name: _gradients,
+    outliers.PROBE.name: _outliers,
+    depth.PROBE.name: _depth,
+    tokens.PROBE.name: _tokens,
+}
+"""Messages of views that draw more than a reading's numbers."""

@@ -52,15 +52,16 @@ def live(event: Stepped, run: Run, run_id: str) -> dict[str, Any]:
 
 def _bars(run: Run, probabilities: Tensor) -> list[dict[str, Any]]:
     """The likeliest classes, and whatever the clean picture, the label and the target named."""
-    likely = probabilities.topk(min(LIKELIEST, len(probabilities))).indices.tolist()
-    first = run.clean_probabilities.topk(min(LIKELIEST, len(probabilities))).indices.tolist()
+    count = min(LIKELIEST, len(probabilities))
+    both = (probabilities, run.clean_probabilities)
+    likely, first = (each.topk(count).indices.tolist() for each in both)
     target = run.request.target
-    wanted = dict.fromkeys([*likely, *first, run.label, *([] if target is None else [target])])
+    wanted: list[int] = [*likely, *first, run.label, *([] if target is None else [target])]
     return [
         {
             "index": i,
             "name": shown(run.victim.spec.classes[i]),
             "p": number(float(probabilities[i])),
         }
-        for i in wanted
+        for i in dict.fromkeys(wanted)
     ]
