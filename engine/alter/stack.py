@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engine.alter.alteration import Stack
-from engine.alter.catalog import ON, parse_stack
+from engine.alter.catalog import ON, parse
 from engine.alter.ensemble import ensemble, members
 from engine.model.shelf import SHELF
 from engine.model.victim import Victim
@@ -33,6 +33,6 @@ def named(name: str, load: Callable[[str], Victim]) -> Victim:
 
 
 def _one(name: str, load: Callable[[str], Victim]) -> Victim:
-    model, _, alterations = name.partition(ON)
-    stack = parse_stack(alterations)
+    model, *alterations = name.split(ON)
+    stack = tuple(map(parse, alterations))  # first: what is misspelled loads nothing
     return altered(load(model.strip()), stack)

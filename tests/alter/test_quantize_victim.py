@@ -324,7 +324,7 @@ def test_the_columns_of_visformer_are_those_that_the_lab_sees():
 
 def test_int8_twice_counting_in_float_and_bad_knobs_are_refused():
     source = victim()
-    with pytest.raises(BadStack, match="vit has LLM.int8 already"):
+    with pytest.raises(BadStack, match=r"vit has LLM\.int8 already"):
         source | Int8() | Int8(4.0)
     with pytest.raises(UnsupportedModel, match="int8 already"):
         source | StaticInt8(IMAGES) | Int8()

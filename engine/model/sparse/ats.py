@@ -46,7 +46,7 @@ class Tokens(NamedTuple):
 
 
 class Sampled(NamedTuple):
-    """What a block sampled from, each (b, n): S, 0 where no patch enters, and the chances of S."""
+    """What a block sampled from, each (b, n): S, 0 where no patch enters, and min(1, R S)."""
 
     scores: Tensor
     soft: Tensor
@@ -191,30 +191,33 @@ class ATS(Sparsifier):
         self, block: HostBlock, tokens: Tokens, layout: Layout, tap: Tap, number: int
     ) -> tuple[Tokens, Sampled]:
         """Block `number`, which samples: the tokens it passes on, and why those."""
-        attn = block.attn
+        attn, n = block.attn, layout.tokens
         q, k, v = split_heads(attn, block.norm1(tokens.x))
         scores = q * attn.scale @ k.transpose(2, 3)
         if tokens.keys is not None:
             scores = scores.masked_fill(~tokens.keys, float("-inf"))
         a = tap(Site.ATTN, number, tap(Site.SCORES, number, scores).softmax(3))
         s = significance(a[:, :, 0], v, tokens.valid, prefix=layout.prefix, score=self.score)
-        s = tap(Site.SIGNIFICANCE, number, tokens.place(s, layout.tokens))
-        kept, soft = self.choose(s, layout, tap, number)
-        slots, valid, padded = _pack(
-            kept.gather(1, tokens.position) & tokens.valid, whole=bool(tap.need & TRANSFORMER)
+        kept, why = self.choose(
+            tokens.place(s, n), tokens.place(tokens.valid, n), layout, tap, number
         )
+        looked_at = bool(tap.need & TRANSFORMER)
+        slots, valid, padded = _pack(kept.gather(1, tokens.position), whole=looked_at)
         rows = slots * valid
         y = attn.attn_drop(_rows(a, rows)) @ v
         x = _rows(tokens.x, rows) + block.drop_path1(block.ls1(join_heads(attn, y)))
         x = x + block.drop_path2(block.ls2(block.mlp(block.norm2(x))))
-        return Tokens(x, valid, tokens.position.gather(1, slots), padded), Sampled(s, soft)
+        return Tokens(x, valid, tokens.position.gather(1, slots), padded), why
 
-    def choose(self, s: Tensor, layout: Layout, tap: Tap, number: int) -> tuple[Tensor, Tensor]:
-        """The tokens (b, n) that S (b, n) has a block keep, and the chances min(1, R S) of each."""
+    def choose(
+        self, s: Tensor, entering: Tensor, layout: Layout, tap: Tap, number: int
+    ) -> tuple[Tensor, Sampled]:
+        """The tokens (b, n) bool that S (b, n) of those entering has a block keep, and why."""
         prefix = torch.arange(layout.tokens, device=s.device) < layout.prefix
+        s = tap(Site.SIGNIFICANCE, number, s) * (entering & ~prefix)
         soft = (layout.patches * s).clamp_max(1).masked_fill(prefix, 1)
         kept = sample(s, layout.patches, self.sampler) | prefix
-        return keep(tap, number, kept, soft) | prefix, soft
+        return keep(tap, number, kept, soft) & entering | prefix, Sampled(s, soft)
 
 
 def _pack(kept: Tensor, *, whole: bool) -> tuple[Tensor, Tensor, bool]:

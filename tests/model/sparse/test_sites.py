@@ -6,7 +6,6 @@ from typing import cast
 
 import pytest
 import torch
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
 from engine.attack.attack import craft
@@ -14,37 +13,17 @@ from engine.attack.recipes.tgr import TGR
 from engine.core.streams import Streams
 from engine.model.sites import TRANSFORMER, Site
 from engine.model.sparse import (
-    ATS,
-    AdaViT,
-    AViT,
     SparseViT,
-    Sparsifier,
     constants,
-    layout_of,
     trained_sparsely,
 )
-from engine.model.victim import Victim
-from tests.tiny import MODULES, pick, shaken, task, wrap
+from tests.model.sparse.mechanisms import sparse
+from tests.tiny import MODULES, pick, task
 
 PIXELS = task(2).images
 OWN = {"ats": Site.SIGNIFICANCE, "avit": Site.HALTING, "adavit": Site.DECISION}
 every = pytest.mark.parametrize("kind", OWN)
 trained = pytest.mark.parametrize("kind", ["avit", "adavit"])
-
-
-def sparse(kind: str) -> Victim:
-    """A victim some of whose tokens are dropped in some blocks (checked below)."""
-    host = cast(VisionTransformer, shaken(MODULES["vit"]()))
-    made: dict[str, Sparsifier] = {
-        "ats": ATS(),
-        "avit": AViT(2.0, -1.0, tau=0.2),
-        "adavit": AdaViT(layout_of(host), temperature=1.0),
-    }
-    gen = Streams(0).at("deciders")
-    with torch.no_grad():
-        for weight in made["adavit"].parameters():
-            weight.copy_(0.5 * torch.randn(weight.shape, generator=gen))
-    return wrap(SparseViT(host, made[kind]), kind)
 
 
 @every
