@@ -35,7 +35,8 @@ from engine.core.errors import BadTask, EngineError
 from engine.core.knobs import knobs
 from engine.data.labels import class_index
 from engine.evaluate.evaluate import as_data
-from engine.evaluate.transfer import Progress
+from engine.evaluate.progress import Progress
+from engine.evaluate.transfer import Filled
 from engine.model import zoo
 from engine.studio import Request, Run, Stepped
 
@@ -341,7 +342,7 @@ def _recipe(asked: Any) -> Recipe:
 
 def _advanced(event: Progress) -> dict[str, Any]:
     """Progress of an experiment; the cells that just changed as in the result."""
-    cells = [as_data(each) for each in event.cells]
+    cells = [as_data(each) for each in event.cells] if isinstance(event, Filled) else []
     return {"state": "running", "done": event.done, "total": event.total, "cells": cells}
 
 

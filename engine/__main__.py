@@ -7,7 +7,7 @@ import io
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +17,16 @@ from engine import arguments, studio
 from engine.alter.bfloat16 import BFloat16
 from engine.attack.catalog import RECIPES, parse
 from engine.attack.recipe import Recipe
-from engine.attack.universal import SHIPPED, Universal
-from engine.core.errors import BadTask, EngineError
+from engine.core.errors import EngineError
 from engine.core.knobs import knobs
 from engine.data.labels import class_index
 from engine.data.samples import load_sample, samples
 from engine.evaluate import evaluate as measuring
 from engine.evaluate import familiar as knowing
-from engine.evaluate import universal as perturbing
 from engine.evaluate.bench import bench as measure_speed
-from engine.evaluate.parallel import place
 from engine.evaluate.transfer import Cell, table
 from engine.model import zoo
-from engine.papers.quant import claims as quant_claims
-from engine.papers.quant import study as quant_file
-from engine.papers.tgr import ablation
-from engine.papers.tgr import claims as claims_tgr
+from engine.papers import commands as papers
 from engine.probe.catalog import PROBES
 from engine.train import __main__ as training
 
@@ -213,137 +207,6 @@ def evaluate(asked: argparse.Namespace) -> None:
         arguments.show(asked, report, [_line(cell) for cell in found.matrix.cells])
 
 
-def ablate(asked: argparse.Namespace) -> None:
-    """Which part of TGR helps on this source and which costs, each on its own, against MI-FGSM."""
-    arguments.check_known(_models(asked), asked.weights)
-    events = ablation.ablate(
-        asked.folder,
-        asked.model,
-        asked.targets,
-        ablation.settings(
-            [parse("tgr", {"eps": word}).eps for word in asked.eps],
-            steps=parse("tgr", {"steps": asked.steps}).steps,
-        ),
-        limit=asked.limit,
-        seed=asked.seed,
-        batch=asked.batch,
-        weights=asked.weights,
-        keep=asked.keep,
-    )
-    entries = list(arguments.progress(events, asked))
-    if not place().leads:
-        return
-    report = ablation.summary(
-        entries,
-        source=asked.model,
-        targets=asked.targets,
-        folder=asked.folder.name,
-        seed=asked.seed,
-    )
-    if asked.out:
-        arguments.write(asked.out, report)
-    arguments.show(asked, report, [ablation.markdown(entries)])
-
-
-def claims(asked: argparse.Namespace) -> None:
-    """A paper's claims, measured here: claim, measured, expected, holds or not."""
-    arguments.check_known(_models(asked), asked.weights)
-    if asked.system == "quant":
-        _claims_quant(asked)
-        return
-    if not asked.targets:
-        raise BadTask("These claims are about transfer.", "Give --targets.")
-    events = claims_tgr.claims(
-        asked.folder,
-        asked.model,
-        asked.targets,
-        eps=parse("tgr", {"eps": asked.eps or "16/255"}).eps,
-        limit=asked.limit,
-        seed=asked.seed,
-        batch=asked.batch,
-        weights=asked.weights,
-        keep=asked.keep,
-    )
-    rows = list(arguments.progress(events, asked))
-    if not place().leads:
-        return
-    report = claims_tgr.summary(rows)
-    if asked.out:
-        arguments.write(asked.out, report)
-    arguments.show(asked, report, [claims_tgr.markdown(rows)])
-
-
-def _claims_quant(asked: argparse.Namespace) -> None:
-    if asked.keep:
-        raise BadTask("These claims cannot be resumed.", "Leave --keep out.")
-    chosen = quant_claims.Settings(
-        threshold=asked.threshold,
-        share=asked.share,
-        eps=parse("quantattack", {"eps": asked.eps or "8/255"}).eps,
-        steps=asked.steps,
-        form=asked.form,
-        calibration=asked.calibration,
-        batch=asked.batch,
-        seed=asked.seed,
-    )
-    events = quant_claims.claims(
-        asked.folder,
-        asked.model,
-        chosen,
-        limit=asked.limit,
-        weights=asked.weights,
-    )
-    found = list(arguments.progress(events, asked))
-    rows = [each for each in found if isinstance(each, quant_claims.Row)]
-    study = quant_file.Study.of(each for each in found if not isinstance(each, quant_claims.Row))
-    chosen = replace(chosen, threshold=study.about.threshold)
-    report = {**quant_file.data(study), "claims": quant_claims.summary(rows, chosen)}
-    if asked.out:
-        arguments.write(asked.out, report)
-    arguments.show(asked, report, [quant_claims.markdown(rows)])
-
-
-def universal(asked: argparse.Namespace) -> None:
-    """Train one perturbation for any picture of a model, measured on pictures held out."""
-    zoo.card(asked.model, asked.weights)
-    out = asked.out or arguments.file(str(SHIPPED / f"{asked.model}.safetensors"))
-    events = perturbing.universal(
-        asked.folder,
-        asked.model,
-        out,
-        perturbing.Settings(
-            eps=parse("quantattack", {"eps": asked.eps}).eps,
-            epochs=asked.epochs,
-            batch=asked.batch,
-            form=asked.form,
-            threshold=asked.threshold,
-            share=asked.share,
-            seed=asked.seed,
-        ),
-        limit=asked.limit,
-        resume=asked.resume,
-        weights=asked.weights,
-    )
-    for made in arguments.progress(events, asked):
-        arguments.show(asked, _header(made), [_trained(made)])
-
-
-def _header(made: Universal) -> dict[str, Any]:
-    """What a perturbation's file says of it."""
-    about = {key: value for key, value in vars(made).items() if key != "delta"}
-    return about | {"measured": made.measured and asdict(made.measured)}
-
-
-def _trained(made: Universal) -> str:
-    measured = made.measured
-    assert measured is not None  # the last event has it
-    return (
-        f"{made.epochs} epochs on {made.pictures} pictures; outlier columns at {made.threshold:.4g} on "
-        f"{measured.pictures} others: clean {measured.clean:.1f}, with it {measured.attacked:.1f}, "
-        f"with noise of its size {measured.noise:.1f}"
-    )
-
-
 def bench(asked: argparse.Namespace) -> None:
     """Speed as ratios to the bare timm model, all from one run."""
     victim = zoo.load(asked.model, asked.weights)
@@ -384,7 +247,7 @@ def _class(classes: tuple[str, ...], word: str | None) -> int | None:
 def parser() -> argparse.ArgumentParser:
     """The command line of `python -m engine`."""
     made = arguments.Parser(prog="python -m engine", description=__doc__)
-    command = arguments.commands(made, train="Train a bundled model by its recipe.")
+    command = arguments.Commands(made, train="Train a bundled model by its recipe.")
 
     def crafting(made: argparse.ArgumentParser, many: bool) -> None:
         number: dict[str, Any] = {"nargs": "+"} if many else {}
@@ -396,18 +259,6 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--targets", nargs="+", default=[], metavar="T", help="other models")
         arguments.seeded(made)
         arguments.stacked(made)
-
-    def quantized(made: argparse.ArgumentParser, form: str) -> None:
-        made.add_argument(
-            "--threshold", type=arguments.size, default=6.0, help="int8: the outliers' size"
-        )
-        made.add_argument(
-            "--share",
-            type=arguments.share,
-            default=0.0,
-            help="int8: set it by this share of clean columns",
-        )
-        made.add_argument("--form", default=form, choices=("code", "paper", "count"))
 
     for listing in (models, attacks, probes):
         command(listing)
@@ -429,38 +280,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.resumable(folder)
     crafting(folder, many=True)
     folder.add_argument("--csv", type=arguments.file, metavar="FILE.csv")
-    parts = command(ablate)
-    arguments.over_folder(parts)
-    arguments.resumable(parts)
-    parts.add_argument("--model", required=True, help="the source")
-    parts.add_argument("--targets", nargs="+", required=True, metavar="T")
-    parts.add_argument("--eps", nargs="+", default=["8/255", "16/255"], help="budgets")
-    parts.add_argument("--steps", default="10")
-    arguments.seeded(parts)
-    paper = command(claims)
-    paper.add_argument("system", choices=("tgr", "quant"))
-    arguments.over_folder(paper)
-    arguments.resumable(paper)
-    paper.add_argument("--model", required=True, help="the source")
-    paper.add_argument("--targets", nargs="+", default=[], metavar="T", help="tgr: other models")
-    paper.add_argument("--eps", help="default: 16/255 for tgr, 8/255 for quant")
-    arguments.seeded(paper)
-    quantized(paper, "code")
-    paper.add_argument(
-        "--steps", type=arguments.whole(1), default=300, help="quant: steps of QuantAttack"
-    )
-    paper.add_argument(
-        "--calibration", type=arguments.whole(1), default=32, help="quant: pictures set apart"
-    )
-    one_for_all = command(universal)
-    arguments.over_folder(one_for_all)
-    one_for_all.add_argument("--model", required=True)
-    one_for_all.add_argument("--eps", default="8/255")
-    one_for_all.add_argument("--epochs", type=arguments.whole(1), default=20)
-    one_for_all.add_argument("--resume", action="store_true", help="go on from the saved epoch")
-    arguments.seeded(one_for_all)
-    one_for_all.set_defaults(batch=8)
-    quantized(one_for_all, "count")
+    papers.declare(command)
     speed = command(bench)
     speed.add_argument("--model", default="vit_imagenette")
     speed.add_argument("--batches", type=arguments.whole(1), nargs="+", default=[1, 8])

@@ -24,6 +24,7 @@ from engine.core.errors import BadTask
 from engine.core.knobs import Knobbed, knobs
 from engine.data.decode import decode
 from engine.data.samples import load_sample
+from engine.evaluate.progress import Progress
 from engine.model import zoo
 
 # The largest that every reader of a JSON file holds exactly.
@@ -33,7 +34,6 @@ BARE = "bare"
 
 Settings = TypeVar("Settings", bound=Knobbed)
 Command = Callable[[argparse.Namespace], None]
-Declare = Callable[[Command], argparse.ArgumentParser]
 
 
 class Parser(argparse.ArgumentParser):
@@ -105,19 +105,23 @@ def _check_room(path: Path) -> None:
         raise BadTask(f"“{path}” cannot be written ({error.strerror}).", "Name another.") from error
 
 
-def commands(made: argparse.ArgumentParser, **elsewhere: str) -> Declare:
-    """What adds a command to a parser: it is called and described as its function is.
+class Commands:
+    """What adds commands to a parser: each is called and described as its function is.
 
     `elsewhere` describes commands whose words are read by another parser.
     """
-    found = made.add_subparsers(required=True, metavar="COMMAND")
-    for name, told in elsewhere.items():
-        found.add_parser(name, help=told, add_help=False)
 
-    def declare(function: Command) -> argparse.ArgumentParser:
-        made = found.add_parser(
-            function.__name__, help=function.__doc__, description=function.__doc__
-        )
+    def __init__(
+        self, made: argparse.ArgumentParser, metavar: str = "COMMAND", **elsewhere: str
+    ) -> None:
+        self._found = made.add_subparsers(required=True, metavar=metavar)
+        for name, told in elsewhere.items():
+            self._found.add_parser(name, help=told, add_help=False)
+
+    def __call__(self, function: Command, name: str = "") -> argparse.ArgumentParser:
+        """A command's own parser."""
+        told = function.__doc__
+        made = self._found.add_parser(name or function.__name__, help=told, description=told)
         made.set_defaults(run=function)
         made.add_argument("--json", action="store_true", help="print JSON instead of words")
         made.add_argument(
@@ -125,7 +129,9 @@ def commands(made: argparse.ArgumentParser, **elsewhere: str) -> Declare:
         )
         return made
 
-    return declare
+    def group(self, name: str, told: str, metavar: str) -> Commands:
+        """A command that has commands of its own."""
+        return Commands(self._found.add_parser(name, help=told, description=told), metavar)
 
 
 def seeded(made: argparse.ArgumentParser) -> None:
@@ -216,7 +222,7 @@ def progress(events: Iterable[Any], arguments: argparse.Namespace) -> Iterator[A
     """Show progress events on a bar and pass everything else on."""
     with tqdm(unit="step", disable=arguments.json) as bar:
         for event in events:
-            if hasattr(event, "done") and hasattr(event, "total"):
+            if isinstance(event, Progress):
                 bar.total, bar.n = event.total, event.done
                 bar.refresh()
             else:

@@ -19,7 +19,8 @@ from torch import nn
 
 from engine.attack.attack import Watch
 from engine.attack.catalog import recipe
-from engine.evaluate.transfer import Cell, Experiment, Matrix, Picture, Progress, transfer
+from engine.evaluate.progress import Progress
+from engine.evaluate.transfer import Cell, Experiment, Matrix, Picture, transfer
 from engine.model.families import adapt
 from engine.model.sites import Site
 from engine.model.victim import Spec, Victim

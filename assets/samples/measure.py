@@ -26,12 +26,12 @@ from engine.data.decode import decode, fit
 from engine.evaluate.evaluate import folder_pictures
 from engine.evaluate.interval import Estimate, bootstrap
 from engine.evaluate.judge import shown
-from engine.evaluate.paired import Panel
+from engine.evaluate.jury import Jury
+from engine.evaluate.progress import Progress
 from engine.evaluate.transfer import (
     Experiment,
     Matrix,
     Picture,
-    Progress,
     class_indices,
     settings,
     transfer,
@@ -59,12 +59,12 @@ def figures(
     matrix = _matrix(pictures, attacks, sources)
     found: dict[str, Figures] = {}
     for source in sources:
-        panel = Panel(matrix, source, tuple(name for name in SOURCES if name != source))
+        jury = Jury(matrix, source, tuple(name for name in SOURCES if name != source))
         shares, right = clean(pictures, source)
         found[source] = {
             "right": _mean(right),
             "confidence": _mean(shares.max(1).values),
-            **{attack.name: panel.rate(attack) for attack in attacks},
+            **{attack.name: jury.rate(attack) for attack in attacks},
         }
     return found
 

@@ -32,9 +32,9 @@ from demo.lab import recipe
 from demo.lab.running import TORCH, Loading
 from demo.lab.wiring import Lab, picture
 from engine.core.errors import EngineError
+from engine.evaluate.progress import Progress
 from engine.model import zoo
 from engine.papers.quant.compare import Report, Working
-from engine.papers.quant.reading import Doing
 from engine.papers.quant.threshold import PUBLISHED, SHARE, is_calibrated
 
 LEAD = "An int8 model runs outliers in 16 bits. An attack makes outliers: the answer stays, the bill grows."
@@ -257,7 +257,7 @@ def _follow(lab: Lab, asked: Trial) -> Iterator[Any]:
             yield gr.skip(), _progress(event)
 
 
-def _progress(event: Doing | Working) -> str:
+def _progress(event: Progress | Working) -> str:
     if isinstance(event, Working):
         detail = f"step {event.step} of {event.steps}, {event.columns} outlier columns"
         return status.line("Attacking.", "busy", detail=detail, share=event.step / event.steps)

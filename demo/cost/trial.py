@@ -18,10 +18,10 @@ from engine.attack.recipe import Recipe
 from engine.attack.universal import Universal, load, shipped
 from engine.core.errors import BadImage, BadKnob, BadTask
 from engine.data.samples import load_sample
+from engine.evaluate.progress import Progress
 from engine.model import zoo
 from engine.papers.quant.compare import Asked, Report, Working, report
 from engine.papers.quant.export import Made, Source
-from engine.papers.quant.reading import Doing
 from engine.papers.quant.threshold import calibration
 
 PATIENCE_SECONDS = 90.0  # everybody else on this machine waits for it
@@ -173,7 +173,7 @@ def _number(name: str, value: Any) -> int:
 
 def drive(
     asked: Trial, patience: float = PATIENCE_SECONDS
-) -> Iterator[Loading | Doing | Working | Report | Ended]:
+) -> Iterator[Loading | Progress | Working | Report | Ended]:
     """Work to the end, until it is stopped, or until patience ends; the latest report is kept."""
     yield Loading(zoo.card(asked.model, asked.weights).title)
     victim = zoo.load(asked.model, asked.weights)
@@ -183,7 +183,7 @@ def drive(
         for each in pictures.listed()
         if pictures.SAMPLE + each.id != asked.source
     ]
-    yield Doing("measuring clean columns", 0, 1)
+    yield Progress("measuring clean columns", 0, 1)
     known = calibration(victim)
     threshold = known.fixed(asked.threshold) if asked.threshold else known.set_by(asked.share)
     request = Asked.of(victim, picture, others, attack_of(asked), threshold)

@@ -24,7 +24,7 @@ from engine.attack.recipes.mifgsm import MIFGSM
 from engine.attack.recipes.tgr import TGR
 from engine.core.errors import EngineError
 from engine.evaluate.evaluate import folder_pictures
-from engine.evaluate.transfer import Progress
+from engine.evaluate.progress import Progress
 from engine.model import zoo
 
 FILE = "first_transfer.json"

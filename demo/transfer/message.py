@@ -15,7 +15,7 @@ from engine.alter.ensemble import members
 from engine.attack.recipe import Recipe
 from engine.attack.recipes.mifgsm import MIFGSM
 from engine.evaluate.interval import Estimate, Proportion
-from engine.evaluate.paired import Panel
+from engine.evaluate.jury import Jury
 from engine.evaluate.transfer import Cell, Experiment, Matrix
 from engine.model import zoo
 
@@ -123,7 +123,7 @@ def shorts(titles: dict[str, str]) -> dict[str, str]:
     return {name: short if times[short] == 1 else titles[name] for name, short in brief.items()}
 
 
-def _panel(trial: Trial, source: str) -> Panel | None:
+def _jury(trial: Trial, source: str) -> Jury | None:
     """The pictures that all attacks on a source have behind them, and the targets that knew any."""
     count = trial.judged
     targets = tuple(
@@ -137,32 +137,32 @@ def _panel(trial: Trial, source: str) -> Panel | None:
         replace(cell, right=cell.right[:count], survived=cell.survived[:count])
         for cell in trial.cells
     )
-    return Panel(Matrix(cells), source, targets) if targets else None
+    return Jury(Matrix(cells), source, targets) if targets else None
 
 
 def _means(trial: Trial, source: str) -> list[dict[str, Any] | None]:
     """For each attack made on a source: its mean over the other models, and its gain on MI-FGSM.
 
-    The one definition of both, for the map, its sentences and the studies: see `Panel`.
+    The one definition of both, for the map, its sentences and the studies: see `Jury`.
     """
-    recipes, panel = trial.experiment.recipes, _panel(trial, source)
-    if panel is None:
+    recipes, jury = trial.experiment.recipes, _jury(trial, source)
+    if jury is None:
         return [None] * len(recipes)
     base = next((each for each in recipes if isinstance(each, MIFGSM)), None)
-    return [_mean(panel, each, None if each is base else base) for each in recipes]
+    return [_mean(jury, each, None if each is base else base) for each in recipes]
 
 
-def _mean(panel: Panel, recipe: Recipe, base: Recipe | None) -> dict[str, Any]:
-    gain = None if base is None else panel.gain(recipe, base)
+def _mean(jury: Jury, recipe: Recipe, base: Recipe | None) -> dict[str, Any]:
+    gain = None if base is None else jury.gain(recipe, base)
     return {
-        "rate": _estimate(panel.rate(recipe)),
+        "rate": _estimate(jury.rate(recipe)),
         "gain": gain and _estimate(gain),
-        "p": None if base is None else panel.p(recipe, base),
-        "same": base is not None and bool((panel.fooled(recipe) == panel.fooled(base)).all()),
+        "p": None if base is None else jury.p(recipe, base),
+        "same": base is not None and bool((jury.fooled(recipe) == jury.fooled(base)).all()),
         "on": base and attack(base),
         "eps": recipe.eps,
-        "targets": len(panel.targets),
-        "known": panel.images,
+        "targets": len(jury.targets),
+        "known": jury.images,
     }
 
 

@@ -25,7 +25,8 @@ from demo.why import studies
 from engine.attack.recipes.mifgsm import MIFGSM
 from engine.attack.recipes.tgr import TGR
 from engine.core.errors import BadTask, EngineError
-from engine.evaluate.transfer import Progress
+from engine.evaluate.progress import Progress
+from engine.evaluate.transfer import Filled
 from engine.model import zoo
 from engine.model.zoo import Card
 
@@ -238,7 +239,7 @@ def _follow(lab: Lab, trial: Trial) -> Iterator[Any]:
         elif isinstance(event, Ended):
             yield _kept(trial), _ended(trial, now - began)
         else:
-            fresh = fresh or bool(event.cells)
+            fresh = fresh or isinstance(event, Filled)
             if now - told >= SECONDS_BETWEEN_UPDATES:
                 told = now
                 yield message(trial) if fresh else gr.skip(), _progress(event, now - began)

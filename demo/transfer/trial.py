@@ -23,7 +23,8 @@ from engine.attack.recipes.fgsm import FGSM
 from engine.attack.recipes.pgd import PGD
 from engine.core.errors import BadTask
 from engine.evaluate.evaluate import Evaluation, summary
-from engine.evaluate.transfer import Cell, Experiment, Matrix, Progress, singles, table, transfer
+from engine.evaluate.progress import Progress
+from engine.evaluate.transfer import Cell, Experiment, Filled, Matrix, singles, table, transfer
 from engine.model import zoo
 
 BATCH = 4  # pictures: small, so that the map fills before one's eyes and a step is soon over
@@ -143,7 +144,8 @@ def drive(trial: Trial, patience: float = PATIENCE_SECONDS) -> Iterator[Loading 
             elif time.monotonic() - began > patience:
                 trial.why = "late"
             elif isinstance(event := next(events), Progress):
-                trial.found |= {(c.source, c.recipe, c.target): c for c in event.cells}
+                if isinstance(event, Filled):
+                    trial.found |= {(c.source, c.recipe, c.target): c for c in event.cells}
                 yield event
             else:
                 trial.why = "finished"

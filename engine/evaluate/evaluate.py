@@ -15,12 +15,12 @@ from engine.attack.recipe import Recipe
 from engine.core import placement
 from engine.data.folder import read_folder
 from engine.evaluate.interval import Proportion
+from engine.evaluate.progress import Progress
 from engine.evaluate.transfer import (
     Cell,
     Experiment,
     Matrix,
     Picture,
-    Progress,
     settings,
     singles,
     title,

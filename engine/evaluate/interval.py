@@ -47,6 +47,37 @@ class Estimate:
     low: float
     high: float
 
+    def times(self, factor: float) -> Estimate:
+        """The same in another unit."""
+        return Estimate(factor * self.value, factor * self.low, factor * self.high)
+
+
+@dataclass(frozen=True)
+class Rate(Estimate):
+    """A mean in % (or points) over `pictures`; `agreed` where all said the same.
+
+    Of pictures that all agree a bootstrap has no width, although the next one may differ. Then the
+    exact bound stands: if more than 1 - 0.05^(1/n) of all pictures differed, n that agree would be
+    drawn in fewer than 5 % of samples (Clopper and Pearson, one-sided).
+    """
+
+    pictures: int
+    agreed: bool
+
+    @staticmethod
+    def of(found: Estimate, pictures: int, low: float = 0.0, high: float = 100.0) -> Rate:
+        """The bootstrap where it has a width, else the exact bound; inside `low` to `high`."""
+        if found.low < found.high:
+            return Rate(found.value, found.low, found.high, pictures, agreed=False)
+        most = 100 * (1 - 0.05 ** (1 / pictures))
+        below, above = max(low, found.value - most), min(high, found.value + most)
+        return Rate(found.value, below, above, pictures, agreed=True)
+
+    @staticmethod
+    def change(found: Estimate, pictures: int) -> Rate:
+        """For a difference in points, which can go either way."""
+        return Rate.of(found, pictures, low=-100.0)
+
 
 def mcnemar(only_first: int, only_second: int) -> float:
     """Exact two-sided McNemar test: how likely so uneven a split is if both are equally good.

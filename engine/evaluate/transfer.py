@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,21 +26,20 @@ from torch import Tensor
 
 from engine.alter.bfloat16 import bfloat16
 from engine.alter.ensemble import members, named
-from engine.attack.attack import Info, State, run
-from engine.attack.constraint import to_8bit
 from engine.attack.recipe import Recipe
 from engine.core.errors import BadTask
 from engine.core.knobs import knobs
-from engine.core.streams import Streams
 from engine.data.decode import decode, fit
 from engine.data.labels import folded, spellings
 from engine.evaluate import parallel, store
+from engine.evaluate.craft import Crafted, crafted
 from engine.evaluate.interval import Proportion
-from engine.evaluate.judge import predict, shown
-from engine.model.task import task_for
+from engine.evaluate.judge import predict
+from engine.evaluate.progress import Progress
 from engine.model.victim import Victim
 
 Loader = Callable[[str], Victim]
+STEPS = "attack steps"
 
 
 class Picture(NamedTuple):
@@ -130,12 +129,10 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """`done` of `total` attack steps of this process; `cells` are those that just changed."""
+class Filled(Progress):
+    """An attack's last step on a batch: `cells` are those that just changed."""
 
-    done: int
-    total: int
-    cells: tuple[Cell, ...] = ()
+    cells: tuple[Cell, ...]
 
 
 @dataclass(frozen=True)
@@ -165,8 +162,8 @@ class Outcome(NamedTuple):
 
 def transfer(
     experiment: Experiment, load: Loader, keep: Path | None = None
-) -> Iterator[Progress | Matrix]:
-    """Run the experiment: an event after every attack step, and the Matrix at the end.
+) -> Generator[Progress | Matrix, None, None]:
+    """Run the experiment: Progress after every attack step, and the Matrix at the end.
 
     Close the generator to cancel. `keep` is a folder for finished batches, from which a run that
     was killed goes on. Under torchrun (RANK, WORLD_SIZE) every process works on every n-th batch,
@@ -191,17 +188,17 @@ def transfer(
                 name = store.digest(batch.key(source, recipe, prints)) if keep else ""
                 answers = store.recall(keep, name) if keep else None
                 if answers is None or not batch.answered(answers):
-                    x, seconds = batch.images(source), 0.0
-                    for state, info in batch.run(source, recipe):
-                        x, seconds = state.x, seconds + info.seconds
-                        yield Progress(done + state.step, total)
-                    answers = batch.answers(source, recipe, x, seconds)
+                    made: Crafted | None = None
+                    for made in batch.crafted(source, recipe):
+                        yield Progress(STEPS, done + made.steps, total)
+                    assert made is not None, "an attack has at least one step"
+                    answers = batch.answers(made)
                     if keep:
                         store.keep(keep, name, answers)
                 done += recipe.steps
                 found.append(batch.outcome(source, recipe, answers))
                 same = [each for each in found if each[1:3] == (source, recipe)]
-                yield Progress(done, total, _cells(same))
+                yield Filled(STEPS, done, total, _cells(same))
     found = parallel.gather(found)
     if here.leads:
         ranks = {name: rank for rank, name in enumerate(experiment.sources)}
@@ -234,9 +231,6 @@ class _Batch:
             self._pixels[size] = torch.stack([fit(each, size) for each in self._pictures])
         return self._pixels[size]
 
-    def images(self, source: str) -> Tensor:
-        return shown(self.pixels(source), self.victims[source])
-
     def clean(self, source: str) -> dict[str, Tensor]:
         """Each target's answers to the clean pictures at the source's input size."""
         size = self.victims[source].spec.input_size
@@ -246,20 +240,25 @@ class _Batch:
             self._clean[size] = {name: predict(self.victims[name], pixels) for name in names}
         return self._clean[size]
 
-    def run(self, source: str, recipe: Recipe) -> Iterator[tuple[State, Info]]:
+    def crafted(self, source: str, recipe: Recipe) -> Iterator[Crafted]:
         victim = self.victims[source]
         if self.experiment.bfloat16:
             victim = bfloat16(victim)
-        task = task_for(victim, self.images(source), self.labels[source])
-        images = tuple(range(self.start, self.start + len(self._pictures)))
-        streams = Streams(self.experiment.seed, images)
-        return run(recipe.build(victim.spec), victim, task, streams)
+        return crafted(
+            recipe.build(victim.spec),
+            victim,
+            self.pixels(source),
+            self.labels[source],
+            eps=recipe.eps,
+            seed=self.experiment.seed,
+            first=self.start,
+        )
 
-    def answers(self, source: str, recipe: Recipe, x: Tensor, seconds: float) -> dict[str, Any]:
-        """What the targets say to x once it is saved, as plain data."""
-        saved = to_8bit(x, self.images(source), recipe.eps)
+    def answers(self, made: Crafted) -> dict[str, Any]:
+        """What the targets say to the saved pictures, as plain data."""
+        saved = made.saved
         predicted = {n: predict(self.victims[n], saved) for n in self.experiment.targets}
-        return {"seconds": seconds, "predicted": {n: p.tolist() for n, p in predicted.items()}}
+        return {"seconds": made.seconds, "predicted": {n: p.tolist() for n, p in predicted.items()}}
 
     def answered(self, found: Any) -> bool:
         """Whether a kept piece is what `answers` gives; one that something damaged is made again."""

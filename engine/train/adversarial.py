@@ -16,7 +16,7 @@ from engine.core.streams import Streams
 from engine.train import measure
 from engine.train.network import Network
 from engine.train.pictures import Pictures
-from engine.train.recipe import Moment, Target, cross_entropy
+from engine.train.recipe import Target, Turn, cross_entropy
 from engine.train.temper import Scaling, folded, pull_scales, scaled, tempered
 
 
@@ -69,7 +69,7 @@ class Robust:
     def wrap(self, backbone: nn.Module) -> nn.Module:
         return backbone
 
-    def loss(self, net: Network, images: Tensor, target: Target, at: Moment) -> Tensor:
+    def loss(self, net: Network, images: Tensor, target: Target, at: Turn) -> Tensor:
         return cross_entropy(net(craft(self.inner, net, images, target, at)), target.blend)
 
     def finished(self, body: nn.Module) -> nn.Module:
@@ -98,7 +98,7 @@ class ScaledRobust:
     def wrap(self, backbone: nn.Module) -> nn.Module:
         return tempered(backbone)
 
-    def loss(self, net: Network, images: Tensor, target: Target, at: Moment) -> Tensor:
+    def loss(self, net: Network, images: Tensor, target: Target, at: Turn) -> Tensor:
         if at.epoch and at.epoch % self.gap == 0 and at.step < self.batches:
             net.eval()
             goal = self.scaling.ascend(net, images, at.streams.at("scales", at.step))
@@ -113,7 +113,7 @@ class ScaledRobust:
         return self.base.card(net, val)
 
 
-def craft(inner: PGD, net: Network, images: Tensor, target: Target, at: Moment) -> Tensor:
+def craft(inner: PGD, net: Network, images: Tensor, target: Target, at: Turn) -> Tensor:
     """Adversarial training pictures against the network in evaluation mode."""
     net.eval()
     x = inner.attack(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from engine.train.network import Network
 from engine.train.pictures import Pictures
-from engine.train.recipe import Moment, Target, cross_entropy
+from engine.train.recipe import Target, Turn, cross_entropy
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Classify:
     def wrap(self, backbone: nn.Module) -> nn.Module:
         return backbone
 
-    def loss(self, net: Network, images: Tensor, target: Target, at: Moment) -> Tensor:
+    def loss(self, net: Network, images: Tensor, target: Target, at: Turn) -> Tensor:
         return cross_entropy(net(images), target.blend)
 
     def finished(self, body: nn.Module) -> nn.Module:
@@ -43,7 +43,7 @@ class TwoHeads:
         backbone.set_distilled_training(True)  # pyright: ignore[reportCallIssue]
         return backbone
 
-    def loss(self, net: Network, images: Tensor, target: Target, at: Moment) -> Tensor:
+    def loss(self, net: Network, images: Tensor, target: Target, at: Turn) -> Tensor:
         of_labels, of_teacher = net(images)
         both = cross_entropy(of_labels, target.labels) + cross_entropy(of_teacher, target.teacher)
         return both / 2

@@ -26,7 +26,7 @@ from engine.train.checkpoint import Learner, load_checkpoint, save_checkpoint
 from engine.train.network import Network
 from engine.train.parallel import World, join
 from engine.train.pictures import Dataset, read_dataset
-from engine.train.recipe import BadRecipe, Moment, Recipe
+from engine.train.recipe import BadRecipe, Recipe, Turn
 from engine.train.school import School, open_school
 
 GLANCE = 400
@@ -184,7 +184,7 @@ def _epoch(run: _Run, learner: Learner, epoch: int) -> float:
             images, target = run.school.lesson(rows, draws[rows], (view, step))
             learner.optimiser.zero_grad()
             with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                at = Moment(epoch, step, (epoch + step / steps) / run.epochs, private)
+                at = Turn(epoch, step, (epoch + step / steps) / run.epochs, private)
                 loss = recipe.method.loss(learner.net, images, target, at)
             loss.backward()
             _step(run, learner, epoch * steps + step)

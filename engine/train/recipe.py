@@ -36,7 +36,7 @@ class Target(NamedTuple):
     blend: Tensor
 
 
-class Moment(NamedTuple):
+class Turn(NamedTuple):
     """Where in training a batch stands, and the streams from which this process may draw.
 
     `progress` is the share of training that is done, from 0 to 1.
@@ -55,7 +55,7 @@ class Method(Protocol):
         """The network that is trained, from the bare timm backbone."""
         ...
 
-    def loss(self, net: Network, images: Tensor, target: Target, at: Moment) -> Tensor:
+    def loss(self, net: Network, images: Tensor, target: Target, at: Turn) -> Tensor:
         """The mean loss of a batch of pixels in [0, 1]."""
         ...
 

@@ -14,7 +14,7 @@ from engine.model.sparse.trace import Decisions, Trace
 from engine.train import measure
 from engine.train.network import Network
 from engine.train.pictures import Pictures
-from engine.train.recipe import Moment, Target, cross_entropy
+from engine.train.recipe import Target, Turn, cross_entropy
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Ponder:
     def wrap(self, backbone: nn.Module) -> nn.Module:
         return live_start(cast(VisionTransformer, backbone))
 
-    def loss(self, net: Network, images: Tensor, target: Target, at: Moment) -> Tensor:
+    def loss(self, net: Network, images: Tensor, target: Target, at: Turn) -> Tensor:
         logits, trace = _sparse(net).trace(net.normalise(images))
         gates, prefix = trace.gates, trace.layout.prefix
         assert isinstance(gates, Halting)
@@ -81,7 +81,7 @@ class Usage:
         sparsifier = AdaViT(layout_of(backbone), temperature=self.temperature)
         return SparseViT(cast(VisionTransformer, backbone), sparsifier)
 
-    def loss(self, net: Network, images: Tensor, target: Target, at: Moment) -> Tensor:
+    def loss(self, net: Network, images: Tensor, target: Target, at: Turn) -> Tensor:
         sampled = at.progress < self.sampled
         noise = at.streams.at("decisions", at.step) if sampled else None
         logits, trace = _sparse(net).trace(net.normalise(images), generator=noise)

@@ -15,7 +15,7 @@ from engine.attack.catalog import recipe
 from engine.core.errors import BadTask
 from engine.evaluate.evaluate import SCHEMA, Evaluation, evaluate, folder_pictures, summary
 from engine.evaluate.interval import Proportion
-from engine.evaluate.transfer import Progress
+from engine.evaluate.progress import Progress
 from engine.model import zoo
 
 

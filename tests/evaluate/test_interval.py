@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.evaluate.interval import Z95, Proportion, bootstrap, mcnemar
+from engine.evaluate.interval import Z95, Estimate, Proportion, Rate, bootstrap, mcnemar
 
 
 def test_wilson_solves_its_own_equation() -> None:
@@ -57,3 +57,19 @@ def test_bootstrap_keeps_pairs_together() -> None:
     found = bootstrap(lambda w: (w @ (data + 0.25)) / w.sum(1) - (w @ data) / w.sum(1), 50)
     assert found.low == pytest.approx(0.25)
     assert found.high == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(
+    ("count", "most"),
+    [(10, 25.89), (16, 17.07), (32, 8.94), (300, 0.99)],
+)
+def test_pictures_that_all_agree_bound_the_rest_exactly(count: int, most: float) -> None:
+    """Clopper-Pearson: were `most` % of all pictures otherwise, 5 % of samples would all agree."""
+    kept = Rate.of(Estimate(100, 100, 100), count)
+    assert (kept.value, kept.high, kept.agreed) == (100, 100, True)
+    assert 100 - kept.low == pytest.approx(most, abs=0.005)
+    assert (kept.low / 100) ** count == pytest.approx(0.05)
+    price = Rate.change(Estimate(0, 0, 0), count)
+    assert (price.low, price.high) == (pytest.approx(-most, abs=0.005), -price.low)
+    wide = Rate.change(Estimate(-10, -30, 0), count)
+    assert (wide.low, wide.high, wide.agreed) == (-30, 0, False)

@@ -28,7 +28,8 @@ from engine.data.decode import fit
 from engine.data.labels import imagenet_names
 from engine.evaluate import store
 from engine.evaluate.judge import predict, shown
-from engine.evaluate.transfer import Experiment, Matrix, Progress, class_indices, table, transfer
+from engine.evaluate.progress import Progress
+from engine.evaluate.transfer import Experiment, Filled, Matrix, class_indices, table, transfer
 from engine.model.task import task_for
 
 
@@ -240,11 +241,11 @@ def test_progress_counts_every_step_and_cells_fill() -> None:
     steps = [e for e in events if isinstance(e, Progress)]
     assert steps[-1].done == steps[-1].total == 3 * 2 * 5
     assert all(a.done <= b.done for a, b in pairwise(steps))
-    filled = [len(e.cells[0].right) for e in steps if e.cells]
+    filled = [len(e.cells[0].right) for e in steps if isinstance(e, Filled)]
     assert filled == [4] * 4 + [8] * 4 + [12] * 4
     final = events[-1]
     assert isinstance(final, Matrix)
-    assert {c for e in steps for c in e.cells} >= set(final.cells)
+    assert {c for e in steps if isinstance(e, Filled) for c in e.cells} >= set(final.cells)
 
 
 def test_labels_travel_by_name() -> None:

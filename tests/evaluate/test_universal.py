@@ -10,10 +10,14 @@ import pytest
 import torch
 
 from engine.__main__ import main
-from engine.attack.universal import Universal, load, save, shipped
+from engine.attack.recipes.mifgsm import MIFGSM
+from engine.attack.universal import Training, Universal, load, save, shipped
+from engine.attack.view import PatchOut
 from engine.core.errors import BadTask
 from engine.data.samples import samples
-from engine.evaluate.universal import Settings, train
+from engine.evaluate import universal as perturbing
+from engine.evaluate.judge import predict
+from engine.papers.quant.universal import Settings, train
 from tests.tiny import SIZE, victim
 
 SOURCE = victim()
@@ -33,8 +37,33 @@ def test_it_raises_columns_of_pictures_it_never_saw_above_noise():
     made = last(SETTINGS)
     assert float(made.delta.abs().max()) <= torch.tensor(SETTINGS.eps)  # as float32 has it
     assert (made.pictures, made.epochs, made.measured.pictures) == (16, 6, 4)
-    assert made.measured.attacked > made.measured.noise
-    assert made.measured.attacked > made.measured.clean
+    columns = made.measured.figures["outlier columns"]
+    assert columns.attacked > columns.noise
+    assert columns.attacked > columns.clean
+
+
+def test_any_attack_trains_one_and_what_is_measured_has_a_name():
+    """MI-FGSM's, seen through a random part of its patches, fools a network on unseen pictures."""
+    attack = replace(MIFGSM(eps=32 / 255).build(SOURCE.spec), view=PatchOut(0.9, 8))
+    own = predict(SOURCE, PIXELS)[:4]
+    figures = {
+        "fooled": lambda pixels: predict(SOURCE, pixels) != own,
+        "brightness": lambda pixels: pixels.double().mean((1, 2, 3)),
+    }
+    *_, made = perturbing.train(SOURCE, attack, Training(32 / 255, 8 / 255, 3, 4), PIXELS, figures)
+    fooled = made.measured.figures["fooled"]
+    assert fooled.clean == 0
+    assert fooled.attacked > fooled.noise
+    mean = made.measured.figures["brightness"].clean
+    assert mean == pytest.approx(float(PIXELS[:4].double().mean()))
+
+
+def test_a_file_from_before_figures_had_names_is_read():
+    made = load(shipped("vit_imagenette"))
+    assert list(made.measured.figures) == ["outlier columns"]
+    columns = made.measured.figures["outlier columns"]
+    assert made.measured.pictures == 40
+    assert columns.noise < columns.attacked == columns.times * columns.clean
 
 
 def test_resuming_gives_the_same_bits_and_another_run_is_refused(tmp_path: Path):

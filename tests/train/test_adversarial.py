@@ -16,7 +16,7 @@ from engine.train.adversarial import (
 )
 from engine.train.network import Network
 from engine.train.pictures import Pictures
-from engine.train.recipe import HALF, Moment, Target
+from engine.train.recipe import HALF, Target, Turn
 from engine.train.temper import Scaling, features, folded, read_scales, scaled, tempered
 
 INNER = PGD(eps=8 / 255, step=4 / 255, steps=3)
@@ -56,7 +56,7 @@ def test_crafting_leaves_no_gradient_and_the_training_mode():
     net.train()
     labels = torch.eye(2)[[0, 1, 0, 1]]
     target = Target(labels, labels, labels)
-    loss = Robust(INNER, INNER).loss(net, images, target, Moment(0, 0, 0.0, Streams(0)))
+    loss = Robust(INNER, INNER).loss(net, images, target, Turn(0, 0, 0.0, Streams(0)))
     assert net.training
     assert all(parameter.grad is None for parameter in net.parameters())
     assert loss.requires_grad
@@ -120,7 +120,7 @@ def test_scales_move_only_in_their_epochs():
 
     def moved(epoch: int, step: int) -> bool:
         before = read_scales(net.body)
-        method.loss(net, pixels(), target, Moment(epoch, step, 0.0, Streams(0)))
+        method.loss(net, pixels(), target, Turn(epoch, step, 0.0, Streams(0)))
         return not torch.equal(before, read_scales(net.body))
 
     assert not moved(0, 0)

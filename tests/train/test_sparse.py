@@ -9,7 +9,7 @@ from engine.model.sparse import SparseViT
 from engine.train import sparse
 from engine.train.network import Network
 from engine.train.pictures import Pictures
-from engine.train.recipe import HALF, Method, Moment, Target
+from engine.train.recipe import HALF, Method, Target, Turn
 
 PONDER = sparse.Ponder(ponder=0.1, prior=0.1, prior_block=2.0)
 USAGE = sparse.Usage(tokens=0.5, heads=0.5, sublayers=0.5, weight=2.0, sampled=0.5)
@@ -25,7 +25,7 @@ def loss(net: Network, method: Method, progress: float = 0.9) -> torch.Tensor:
     images = torch.rand(4, 3, SIZE, SIZE, generator=Streams(0).at("pixels"))
     labels = torch.eye(2)[[0, 1, 0, 1]]
     return method.loss(
-        net, images, Target(labels, labels, labels), Moment(0, 0, progress, Streams(0))
+        net, images, Target(labels, labels, labels), Turn(0, 0, progress, Streams(0))
     )
 
 

@@ -7,12 +7,10 @@ perturbation; all others are measured. Intervals are 95 % bootstraps over pictur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -21,95 +19,104 @@ from engine.alter.quantize.cost import cost
 from engine.alter.quantize.detect import Detector, roc
 from engine.alter.quantize.int8 import Int8, collect
 from engine.alter.quantize.peaks import Peaks
-from engine.attack.attack import Attack
+from engine.attack.chain import Chain
 from engine.attack.constraint import LinfBall, to_8bit
 from engine.attack.recipes.pgd import PGD
 from engine.attack.recipes.quantattack import QuantAttack
 from engine.attack.recipes.sponge import Sponge
 from engine.attack.universal import Epoch, Training
 from engine.core.errors import BadTask
+from engine.core.knobs import Knobbed, knob
 from engine.core.placement import describe
 from engine.core.shapes import Images, Labels
 from engine.core.streams import Streams
 from engine.data.folder import batches, read_folder
 from engine.evaluate.bench import interleaved, most_memory
-from engine.evaluate.interval import Estimate, bootstrap
+from engine.evaluate.claim import Row, Unit, Verdict, verdict
+from engine.evaluate.craft import crafted
+from engine.evaluate.interval import Estimate, Rate, bootstrap
 from engine.evaluate.judge import predict, shown
+from engine.evaluate.noise import noisy
+from engine.evaluate.progress import Progress
+from engine.evaluate.rank import spearman
 from engine.model import zoo
 from engine.model.task import Task
 from engine.model.victim import Victim
-from engine.papers.quant.reading import (
-    Doing,
-    Reading,
-    countermeasures,
-    craft_all,
-    noisy,
-    read,
-    spearman,
-)
-from engine.papers.quant.study import About, Defended, Detected, Finding, Measured, Rate
+from engine.papers.paper import Photographs
+from engine.papers.quant.countermeasures import countermeasures
+from engine.papers.quant.findings import About, Defended, Detected, Finding, Findings, Measured
+from engine.papers.quant.workload import Workload, workload
 
-SCHEMA = "vit-adversarial-lab/quant-claims/1"
 LEAST = 8
 SHARES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 BATCHES = (1, 2, 4, 8, 16)
-
-Unit = Literal["ratio", "%", "points", "columns", "correlation", "area"]
-Verdict = Literal["holds", "fails", "undecided", "reported"]
+MEASURED_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
-class Row:
-    """One comparison of a claim; `pictures` is what it rests on. "reported" has no bar to pass."""
+class Settings(Knobbed):
+    """What can be set; `steps` and `form` are QuantAttack's."""
 
-    claim: str
-    statement: str
-    measured: Estimate
-    unit: Unit
-    expected: str
-    verdict: Verdict
-    pictures: int
-
-
-@dataclass(frozen=True)
-class Settings:
-    """`steps` and `form` are QuantAttack's; `calibration` pictures are set apart; eps in pixels.
-
-    A `share` above 0 sets the threshold: there this share of the calibration pictures' columns is
-    an outlier (a small net has next to none at the published 6.0, spec C6).
-    """
-
-    threshold: float = 6.0
-    share: float = 0.0
-    eps: float = 8 / 255
-    steps: int = 300
-    form: str = "code"
-    calibration: int = 32
-    universal_epochs: int = 40
-    rounds: int = 30
-    batch: int = 16
-    seed: int = 0
+    threshold: float = knob(
+        6.0, "Size from which an input is an outlier; 6 is published.", low=0.01, high=1000
+    )
+    share: float = knob(
+        0.0,
+        "Sets the threshold: this share of the calibration pictures' columns reaches it; 0 leaves "
+        "it as given. A small net has next to no column at the published 6.",
+        low=0,
+        high=0.99,
+    )
+    eps: float = knob(
+        8 / 255,
+        "Largest change of any pixel.",
+        label="Budget eps",
+        low=1 / 255,
+        high=32 / 255,
+        unit="1/255",
+    )
+    steps: int = knob(300, "Steps of QuantAttack.", low=1, high=1000)
+    form: str = knob("code", "Form of QuantAttack's loss.", choices=("code", "paper", "count"))
+    calibration: int = knob(32, "Pictures set apart, a third at most.", low=1, high=4096)
+    universal_epochs: int = knob(40, "Epochs of the universal perturbation.", low=1, high=1000)
+    rounds: int = knob(30, "How often each time is taken.", low=1, high=1000)
 
 
-def claims(
-    folder: Path,
-    model: str,
-    settings: Settings | None = None,
-    *,
-    limit: int | None = None,
-    weights: Path | None = None,
-) -> Iterator[Doing | Row | Finding]:
+def claims(asked: Photographs, settings: Settings) -> Iterator[Progress | Row | Findings]:
     """Measure every claim on a model of the zoo and a folder of pictures; raises what they raise."""
-    victim = zoo.load(model, weights)
-    items = read_folder(folder, victim.spec.classes, limit=limit)
+    victim = zoo.load(asked.model, asked.weights)
+    items = read_folder(asked.folder, victim.spec.classes, limit=asked.limit)
     (found,) = batches(items, victim.spec.input_size, 1.0, len(items))
-    yield from measure(victim, found.images, found.labels, settings or Settings())
+    yield from measure(
+        victim, found.images, found.labels, settings, batch=asked.batch, seed=asked.seed
+    )
 
 
 def measure(
-    victim: Victim, pixels: Tensor, labels: Labels, settings: Settings
-) -> Iterator[Doing | Row | Finding]:
-    """As `claims`, for 8-bit pictures (n, 3, y, x) in memory. Raises BadTask where n is too small."""
+    victim: Victim,
+    pixels: Tensor,
+    labels: Labels,
+    settings: Settings,
+    *,
+    batch: int = MEASURED_AT_ONCE,
+    seed: int = 0,
+) -> Iterator[Progress | Row | Findings]:
+    """As `claims`, for 8-bit pictures (n, 3, y, x) in memory; the findings come last.
+
+    Raises BadTask where n is too small.
+    """
+    found: list[Finding] = []
+    for each in _measured(victim, pixels, labels, settings, batch, seed):
+        if isinstance(each, Progress | Row):
+            yield each
+        else:
+            found.append(each)
+    yield Findings.of(found)
+
+
+def _measured(
+    victim: Victim, pixels: Tensor, labels: Labels, settings: Settings, batch: int, seed: int
+) -> Iterator[Progress | Row | Finding]:
     apart = min(settings.calibration, len(pixels) // 3)
     if apart < LEAST // 2 or len(pixels) - apart < LEAST:
         raise BadTask(f"{len(pixels)} pictures are too few.", f"Give at least {2 * LEAST}.")
@@ -118,17 +125,17 @@ def measure(
         peaks = Peaks.of(victim, shown(known[0], victim))
         settings = replace(settings, threshold=peaks.threshold_for(settings.share))
     sets: dict[str, Tensor] = {"clean": rest[0]}
-    for each in attacked(victim, *rest, settings):
-        if isinstance(each, Doing):
+    for each in attacked(victim, *rest, settings, batch, seed):
+        if isinstance(each, Progress):
             yield each
         else:
             sets |= each
     int8 = Int8(settings.threshold)(victim)
-    readings: dict[str, Reading] = {}
-    for index, (name, shown_) in enumerate(sets.items()):
-        readings[name] = read(int8, shown_)
-        yield Doing("int8 passes", index + 1, len(sets))
-    found = Evidence(victim, int8, *known, rest[1], sets, readings, settings)
+    loads: dict[str, Workload] = {}
+    for index, (name, pictures) in enumerate(sets.items()):
+        loads[name] = workload(int8, pictures)
+        yield Progress("int8 passes", index + 1, len(sets))
+    found = Evidence(victim, int8, *known, rest[1], sets, loads, settings, seed)
     yield from found.about()
     yield from found.more_columns()
     yield from found.labels_kept()
@@ -139,7 +146,7 @@ def measure(
     yield from found.without_decomposition()
 
 
-def recipes(victim: Victim, chosen: Settings) -> dict[str, Attack]:
+def recipes(victim: Victim, chosen: Settings) -> dict[str, Chain]:
     """Every attack compared, at one budget; "unlimited" alone may change pixels at will."""
     quant = QuantAttack(
         eps=chosen.eps, steps=chosen.steps, threshold=chosen.threshold, form=chosen.form
@@ -155,18 +162,20 @@ def recipes(victim: Victim, chosen: Settings) -> dict[str, Attack]:
 
 
 def attacked(
-    victim: Victim, pixels: Tensor, labels: Labels, chosen: Settings
-) -> Iterator[Doing | dict[str, Tensor]]:
+    victim: Victim, pixels: Tensor, labels: Labels, chosen: Settings, batch: int, seed: int
+) -> Iterator[Progress | dict[str, Tensor]]:
     """The pictures under noise and under each attack, saved in 8 bits: sets by name."""
-    yield {"noise": noisy(pixels, chosen.eps, chosen.seed)}
+    yield {"noise": noisy(pixels, chosen.eps, seed)}
     for name, attack in recipes(victim, chosen).items():
         eps = 1.0 if name == "unlimited" else chosen.eps
         parts: list[Tensor] = []
-        for each in craft_all(
-            attack, victim, pixels, labels, eps=eps, seed=chosen.seed, batch=chosen.batch
-        ):
-            parts.append(each.pixels)
-            yield Doing(name, each.done, each.total)
+        for first in range(0, len(pixels), batch):
+            part = slice(first, first + batch)
+            *_, last = crafted(
+                attack, victim, pixels[part], labels[part], eps=eps, seed=seed, first=first
+            )
+            parts.append(last.saved)
+            yield Progress(name, first + len(last.x), len(pixels))
         yield {name: torch.cat(parts)}
 
 
@@ -180,8 +189,9 @@ class Evidence:
     known_labels: Labels
     labels: Labels
     sets: Mapping[str, Tensor]
-    readings: Mapping[str, Reading]
+    loads: Mapping[str, Workload]
     settings: Settings
+    seed: int
 
     @property
     def n(self) -> int:
@@ -189,28 +199,28 @@ class Evidence:
 
     def more_columns(self) -> Iterator[Row]:
         """(a): QuantAttack raises columns above clean, and above what other perturbations do."""
-        quant = self.readings["quantattack"]
+        quant = self.loads["quantattack"]
         for name, words in (
             ("clean", "clean"),
             ("noise", "sign noise"),
             ("pgd", "PGD"),
             ("sponge", "Sponge"),
         ):
-            ratio = self._ratio(quant.columns, self.readings[name].columns)
+            ratio = self._ratio(quant.columns, self.loads[name].columns)
             yield self._row("a", f"outlier columns, QuantAttack / {words}", ratio, "ratio", 1)
         for name in ("noise", "pgd", "sponge", "no class term"):
-            ratio = self._ratio(self.readings[name].columns, self.readings["clean"].columns)
+            ratio = self._ratio(self.loads[name].columns, self.loads["clean"].columns)
             yield self._row("a", f"outlier columns, {name} / clean", ratio, "ratio")
         for words, of in _COUNTS.items():
             for name in ("clean", "quantattack"):
-                measured = self._mean(of(self.readings[name]))
+                measured = self._mean(of(self.loads[name]))
                 unit: Unit = "%" if "share" in words else "columns"
                 yield self._row("a", f"{words}, {name}", measured, unit)
 
     def labels_kept(self) -> Iterator[Row]:
         """(b): with the class term the int8 model's answer stays, without it fewer stay."""
-        clean = self.readings["clean"].answers
-        kept = {n: (r.answers == clean).double() * 100 for n, r in self.readings.items()}
+        clean = self.loads["clean"].answers
+        kept = {n: (r.answers == clean).double() * 100 for n, r in self.loads.items()}
         measured = self._rate(kept["quantattack"])
         yield self._row("b", "labels kept under QuantAttack", measured, "%", 90)
         fewer = self._change(kept["quantattack"] - kept["no class term"])
@@ -218,9 +228,9 @@ class Evidence:
 
     def costs(self) -> Iterator[Row]:
         """(c): arithmetic outside int8 and measured time rise with the count."""
-        readings = list(self.readings.values())
-        columns = torch.cat([each.columns for each in readings])
-        share = torch.cat([each.share for each in readings])
+        loads = list(self.loads.values())
+        columns = torch.cat([each.columns for each in loads])
+        share = torch.cat([each.share for each in loads])
         measured = bootstrap(partial(spearman, columns, share), len(columns))
         yield self._row(
             "c",
@@ -280,12 +290,12 @@ class Evidence:
 
     def in_a_batch(self) -> Iterator[Row]:
         """(d): one attacked picture raises the whole batch's columns, less so the larger it is."""
-        clean, quant = self.readings["clean"], self.readings["quantattack"]
+        clean, quant = self.loads["clean"], self.loads["quantattack"]
         both = replace(clean, outside=torch.cat((clean.outside, quant.outside)))
         sizes = [size for size in BATCHES if size <= self.n // 2]
         values: list[Tensor] = []
         for size in sizes:
-            gen = Streams(self.settings.seed).at("batches", size)
+            gen = Streams(self.seed).at("batches", size)
             rows = torch.stack([torch.randperm(self.n, generator=gen)[:size] for _ in range(64)])
             before = both.batch_columns(rows)
             rows[:, 0] += self.n
@@ -304,34 +314,34 @@ class Evidence:
                 0,
             )
 
-    def universal(self) -> Iterator[Doing | Row | Finding]:
+    def universal(self) -> Iterator[Progress | Row | Finding]:
         """(e): noise < universal < single picture < unlimited."""
         chosen = self.settings
         training = Training(chosen.eps, 0.002, chosen.universal_epochs, batch=4)
         task = Task(shown(self.known, self.victim), self.known_labels.to(self.victim.device))
         attack = recipes(self.victim, chosen)["quantattack"]
         last: Epoch | None = None
-        for last in training(attack, self.victim, task, Streams(chosen.seed)):
+        for last in training(attack, self.victim, task, Streams(self.seed)):
             if last.batch + 1 == last.batches:
-                yield Doing("universal", last.epoch + 1, chosen.universal_epochs)
+                yield Progress("universal", last.epoch + 1, chosen.universal_epochs)
         if last is None:
             return
         clean = shown(self.sets["clean"], self.victim)
         saved = to_8bit(last.made.apply(clean), clean, chosen.eps).cpu()
-        readings = {**self.readings, "universal": read(self.int8, saved)}
-        yield self._measured("universal", readings["universal"])
+        loads = {**self.loads, "universal": workload(self.int8, saved)}
+        yield self._measured("universal", loads["universal"])
         for lower, upper in pairwise(("noise", "universal", "quantattack", "unlimited")):
-            ratio = self._ratio(readings[upper].columns, readings[lower].columns)
+            ratio = self._ratio(loads[upper].columns, loads[lower].columns)
             yield self._row("e", f"outlier columns, {upper} / {lower}", ratio, "ratio", 1)
 
     def defended(self) -> Iterator[Row | Finding]:
         """(f): what each countermeasure leaves of the attack, and its price in accuracy."""
         calibration = shown(self.known, self.victim)
-        plain, attacked = self.readings["clean"], self.readings["quantattack"]
+        plain, attacked = self.loads["clean"], self.loads["quantattack"]
         right = (plain.answers == self.labels).double() * 100
         for each in countermeasures(calibration, self.settings.threshold):
             made, name, bound = each.alter(self.victim), each.name, each.bound
-            clean, hit = (read(made, self.sets[each]) for each in ("clean", "quantattack"))
+            clean, hit = (workload(made, self.sets[each]) for each in ("clean", "quantattack"))
             left = self._ratio(hit.share, attacked.share)
             yield self._row(
                 "f",
@@ -341,7 +351,7 @@ class Evidence:
             )
             if bound is not None:
                 top = float(hit.share.max()) * 100
-                verdict: Verdict = "holds" if top <= bound * 100 + 1e-9 else "fails"
+                said: Verdict = "holds" if top <= bound * 100 + 1e-9 else "fails"
                 worst = Estimate(top, top, top)
                 yield Row(
                     "f",
@@ -349,7 +359,7 @@ class Evidence:
                     worst,
                     "%",
                     f"at most {bound:.3%}",
-                    verdict,
+                    said,
                     self.n,
                 )
             price = self._change((clean.answers == self.labels).double() * 100 - right)
@@ -361,8 +371,8 @@ class Evidence:
         yield from self._detector()
 
     def _detector(self) -> Iterator[Row | Finding]:
-        quiet = read(self.int8, self.known).columns
-        clean, hit = (self.readings[each].columns for each in ("clean", "quantattack"))
+        quiet = workload(self.int8, self.known).columns
+        clean, hit = (self.loads[each].columns for each in ("clean", "quantattack"))
         area = bootstrap(partial(_area, clean, hit), self.n, draws=200)
         yield self._row("f", "detector by count: area under its ROC curve", area, "area", 0.5)
         alarm = max(0.05, 1 / len(quiet))
@@ -387,14 +397,14 @@ class Evidence:
             found = cost(done.values())
             macs.add(found.macs8 + found.macs16)
         change = float(max(macs) / min(macs) - 1) * 100
-        verdict: Verdict = "holds" if change == 0 else "fails"
+        said: Verdict = "holds" if change == 0 else "fails"
         yield Row(
             "g",
             "change of cost at threshold infinity",
             Estimate(change, change, change),
             "%",
             "0",
-            verdict,
+            said,
             LEAST,
         )
 
@@ -402,7 +412,7 @@ class Evidence:
         """What all of this was measured on, and the sets themselves."""
         chosen = self.settings
         plain = torch.cat([predict(self.victim, each) for each in self.sets["clean"].split(32)])
-        int8 = self.readings["clean"].answers
+        int8 = self.loads["clean"].answers
         yield About(
             self.victim.spec.name,
             self.n,
@@ -415,13 +425,13 @@ class Evidence:
             describe(self.victim.device),
             *(float((each == self.labels).double().mean() * 100) for each in (plain, int8)),
         )
-        for name, reading in self.readings.items():
-            yield self._measured(name, reading)
+        for name, load in self.loads.items():
+            yield self._measured(name, load)
 
-    def _measured(self, name: str, reading: Reading) -> Measured:
-        kept = (reading.answers == self.readings["clean"].answers).double() * 100
+    def _measured(self, name: str, load: Workload) -> Measured:
+        kept = (load.answers == self.loads["clean"].answers).double() * 100
         return Measured(
-            name, self._mean(reading.columns), self._mean(reading.share * 100), self._rate(kept)
+            name, self._mean(load.columns), self._mean(load.share * 100), self._rate(kept)
         )
 
     def _ratio(self, upper: Tensor, lower: Tensor) -> Estimate:
@@ -449,40 +459,16 @@ class Evidence:
         pictures: int | None = None,
     ) -> Row:
         expected = "" if bar is None else f"above {bar:g}"
-        return Row(
-            claim, statement, measured, unit, expected, _verdict(measured, bar), pictures or self.n
-        )
+        plain = Estimate(measured.value, measured.low, measured.high)
+        said = verdict(measured, bar)
+        return Row(claim, statement, plain, unit, expected, said, pictures or self.n)
 
 
-_COUNTS: dict[str, Callable[[Reading], Tensor]] = {
+_COUNTS: dict[str, Callable[[Workload], Tensor]] = {
     "outlier columns": lambda r: r.columns,
     "the same with q, k, v apart, as Hugging Face counts": lambda r: r.hf_columns,
     "share of multiplications outside int8": lambda r: r.share * 100,
 }
-
-
-def summary(rows: Sequence[Row], settings: Settings) -> dict[str, Any]:
-    """The rows as plain data, versioned."""
-    rows_ = [asdict(row) for row in rows]
-    return {"schema": SCHEMA, "intervals": "95 %", "settings": asdict(settings), "rows": rows_}
-
-
-def markdown(rows: Sequence[Row]) -> str:
-    """The rows as a table for a README."""
-    lines = [
-        "| claim | statement | measured (95 %) | expected | verdict | pictures |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        value, low, high = (
-            f"{v:.4g}" for v in (row.measured.value, row.measured.low, row.measured.high)
-        )
-        span = "" if low == high else f" [{low}, {high}]"
-        lines.append(
-            f"| {row.claim} | {row.statement} | {value}{span} {row.unit} | {row.expected} "
-            f"| {row.verdict} | {row.pictures} |"
-        )
-    return "\n".join(lines) + "\n"
 
 
 def _pass(victim: Victim, images: Images) -> None:
@@ -498,12 +484,3 @@ def _area(clean: Tensor, hit: Tensor, weights: Tensor) -> Tensor:
     """Area under the detector's curve for each resampled set of pictures (d,)."""
     picked = [torch.arange(len(w)).repeat_interleave(w.long()) for w in weights]
     return torch.tensor([roc(clean[p], hit[p]).area for p in picked], dtype=torch.float64)
-
-
-def _verdict(measured: Estimate, bar: float | None) -> Verdict:
-    """Whether the whole interval lies above the bar, below it, or on both sides."""
-    if bar is None:
-        return "reported"
-    if measured.low > bar:
-        return "holds"
-    return "fails" if measured.high < bar else "undecided"

@@ -28,11 +28,13 @@ from engine.data.decode import fit
 from engine.evaluate.bench import most_memory, turns
 from engine.evaluate.energy import joules
 from engine.evaluate.judge import shown
+from engine.evaluate.noise import noisy
+from engine.evaluate.progress import Progress
 from engine.model.sites import Site
 from engine.model.task import Task
 from engine.model.victim import Victim
+from engine.papers.quant.countermeasures import countermeasures
 from engine.papers.quant.machine import Clock, Machine
-from engine.papers.quant.reading import Doing, countermeasures, noisy
 from engine.papers.quant.threshold import Threshold
 
 BATCHES = (1, 2, 4, 8)
@@ -201,7 +203,7 @@ def counts(columns: Sequence[Tensor], threshold: float) -> Tensor:
 
 def report(
     victim: Victim, asked: Asked, stopped: Callable[[], bool] = lambda: False
-) -> Iterator[Doing | Working | Report]:
+) -> Iterator[Progress | Working | Report]:
     """Attack the picture on the float model, then count, defend and time the int8 one.
 
     Each Report holds all of the one before. `stopped` is looked at between steps: it ends the
@@ -209,7 +211,7 @@ def report(
     what the model or the attack raise.
     """
     threshold = asked.threshold
-    yield Doing("quantizing", 0, 1)
+    yield Progress("quantizing", 0, 1)
     int8 = Int8(threshold.value)(victim)
     attack = asked.aimed
     clean = shown(asked.picture[None], victim)
@@ -230,7 +232,7 @@ def report(
             if stopped():
                 break
     saved = to_8bit(x, clean, eps)[0].cpu()
-    yield Doing("counting", 0, 1)
+    yield Progress("counting", 0, 1)
     found = _counted(victim, int8, asked, saved)
     found = replace(found, path=tuple(path), steps=steps, asked=total)
     yield found
@@ -330,7 +332,7 @@ def _seen(
     )
 
 
-def _defended(victim: Victim, asked: Asked, found: Report) -> Iterator[Doing | Report]:
+def _defended(victim: Victim, asked: Asked, found: Report) -> Iterator[Progress | Report]:
     """Every countermeasure at the run's threshold, after plain int8 itself."""
     others = shown(asked.others, victim)
     with torch.no_grad():
@@ -356,11 +358,11 @@ def _defended(victim: Victim, asked: Asked, found: Report) -> Iterator[Doing | R
             near = changed.logits(others)
         error = float(((near - exact).norm(dim=1) / exact.norm(dim=1)).mean())
         made.append(Defence(name, shares[0], shares[1], kept, error))
-        yield Doing("countermeasures", len(made), len(todo))
+        yield Progress("countermeasures", len(made), len(todo))
     yield replace(found, defences=tuple(made))
 
 
-def _timed(victim: Victim, int8: Victim, found: Report, rounds: int) -> Iterator[Doing | Report]:
+def _timed(victim: Victim, int8: Victim, found: Report, rounds: int) -> Iterator[Progress | Report]:
     """Seconds of a pass, each alone in its batch, then memory and energy where they can be read."""
     where = victim.device
     pictures = {name: shown(seen.pixels[None], victim) for name, seen in found.seen.items()}
@@ -370,7 +372,7 @@ def _timed(victim: Victim, int8: Victim, found: Report, rounds: int) -> Iterator
     began, clock = time.perf_counter(), Clock()
     for done, spent in enumerate(turns(jobs, rounds, where), 1):
         times = spent
-        yield Doing("timing", done, rounds)
+        yield Progress("timing", done, rounds)
         if done >= LEAST_ROUNDS and time.perf_counter() - began > TIMING_SECONDS:
             break
     machine = clock.machine(where)

@@ -13,29 +13,30 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from engine.attack.attack import Attack
+from engine.attack.chain import Chain
 from engine.attack.extremes import Shuffled
 from engine.attack.recipe import Recipe
 from engine.attack.recipes.mifgsm import MIFGSM
 from engine.attack.recipes.tgr import TGR
 from engine.attack.rule import Erasing, Only
 from engine.core.knobs import knob
+from engine.evaluate.claim import figure, table
 from engine.evaluate.evaluate import folder_pictures
 from engine.evaluate.interval import Estimate
-from engine.evaluate.paired import Panel
-from engine.evaluate.transfer import Experiment, Progress, title, transfer
+from engine.evaluate.jury import Jury
+from engine.evaluate.progress import Progress
+from engine.evaluate.transfer import Experiment, title, transfer
 from engine.evaluate.transfer import settings as settings_of
 from engine.model import zoo
 from engine.model.sites import Address, Rule, Site
 from engine.model.victim import Spec
+from engine.papers.paper import Photographs
 
-SCHEMA = "vit-adversarial-lab/ablation/2"
 PUBLISHED = (0.25, 0.75, 0.5)
 NONE = (1.0, 1.0, 1.0)
 PLACES = ("nothing", "last mlp", "last block", "prefix")
@@ -56,7 +57,7 @@ class Spared(TGR):
         choices=PLACES,
     )
 
-    def build(self, spec: Spec) -> Attack:
+    def build(self, spec: Spec) -> Chain:
         attack = TGR.build(self, spec)
         rules = tuple(Sparing(rule, unzeroed(rule), self.spare, spec) for rule in attack.rules)
         return replace(attack, rules=rules)
@@ -112,15 +113,61 @@ def unzeroed(rule: Rule) -> Rule:
 class Entry:
     """One setting: its mean success on the targets, and what it gains on MI-FGSM at equal budget.
 
-    `images` were attacked; `pictures` of them had a right answer from at least one target.
+    Both in [0, 1]. `images` were attacked; `pictures` of them had a right answer from at least one
+    target. `recipe` is its name and knobs as plain data.
     """
 
-    recipe: Recipe
+    title: str
+    recipe: dict[str, Any]
+    eps_255: float
     rate: Estimate
     gain: Estimate
     p: float
     pictures: int
     images: int
+
+    @property
+    def factors(self) -> tuple[float, ...]:
+        """What the gradients of attention, QKV and MLP are multiplied by."""
+        return tuple(float(self.recipe[part]) for part in ("attention", "qkv", "mlp"))
+
+    @property
+    def words(self) -> str:
+        """The setting in a few words."""
+        own = self.recipe
+        if own["name"] == MIFGSM.name:
+            return "MI-FGSM"
+        parts = own["components"].replace("+", " + ").replace("mlp", "MLP").replace("qkv", "QKV")
+        said = [parts, f"k {own['k']}"]
+        if self.factors == NONE:
+            said.append("no factors")
+        elif self.factors != PUBLISHED:
+            said.append("factors " + "/".join(f"{each:g}" for each in self.factors))
+        if own["name"] == RandomTokens.name:
+            said.append("random tokens")
+        if own["site"] == "map":
+            said.append("on the map")
+        if own.get("spare", "nothing") != "nothing":
+            said.append(f"{own['spare']} spared")
+        return ", ".join(said)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """All settings that were measured on a source."""
+
+    entries: tuple[Entry, ...]
+
+    def at(self, eps_255: float) -> tuple[Entry, ...]:
+        """Those of one budget."""
+        return tuple(each for each in self.entries if abs(each.eps_255 - eps_255) < 1e-6)
+
+    def find(self, eps_255: float, **knobs: Any) -> Entry | None:
+        """The entry that is TGR as published but for these knobs (and `name`, of a relative)."""
+        published = {"name": "tgr", "k": 1, "components": "all", "site": "scores"}
+        published |= dict(zip(("attention", "qkv", "mlp"), PUBLISHED, strict=True))
+        wanted = (published | knobs).items()
+        return next((each for each in self.at(eps_255) if wanted <= each.recipe.items()), None)
 
 
 def settings(
@@ -148,78 +195,51 @@ def settings(
     return tuple(found)
 
 
-def ablate(
-    folder: Path,
-    source: str,
-    targets: Sequence[str],
-    recipes: Sequence[Recipe] = (),
-    *,
-    limit: int | None = None,
-    seed: int = 0,
-    batch: int = 64,
-    weights: Path | None = None,
-    keep: Path | None = None,
-) -> Iterator[Progress | Entry]:
-    """Measure settings (all of `settings()` by default) from `source` to the targets.
+def ablate(asked: Photographs, recipes: Sequence[Recipe] = ()) -> Iterator[Progress | Parts]:
+    """Measure settings (all of `settings()` by default) from a source to the targets.
 
     Every budget among the recipes must have its MIFGSM. Events, sharding and `keep` are those of
-    `transfer`; process 0 alone yields entries.
+    `transfer`; process 0 alone yields the parts.
     """
-    load = partial(zoo.load, weights=weights)
+    load = partial(zoo.load, weights=asked.weights)
     chosen = tuple(recipes) or settings()
-    pictures = folder_pictures(folder, load(source), limit, seed)
-    experiment = Experiment(pictures, (source,), chosen, tuple(targets), seed, batch)
-    for event in transfer(experiment, load, keep):
+    pictures = folder_pictures(asked.folder, load(asked.model), asked.limit, asked.seed)
+    experiment = Experiment(
+        pictures, (asked.model,), chosen, tuple(asked.targets), asked.seed, asked.batch
+    )
+    for event in transfer(experiment, load, asked.keep):
         if isinstance(event, Progress):
             yield event
         else:
-            panel = Panel(event, source, experiment.targets)
+            jury = Jury(event, asked.model, experiment.targets)
             bases = {each.eps: each for each in chosen if isinstance(each, MIFGSM)}
-            for each in chosen:
-                base = bases[each.eps]
-                rate, gain = panel.rate(each), panel.gain(each, base)
-                yield Entry(each, rate, gain, panel.p(each, base), panel.images, len(pictures))
+            yield Parts(
+                tuple(_entry(jury, each, bases[each.eps], len(pictures)) for each in chosen)
+            )
 
 
-def summary(entries: Sequence[Entry], **about: Any) -> dict[str, Any]:
-    """The entries as plain data, versioned: what a study's file holds, and the page draws.
-
-    `rate` and `gain` are [value, low, high] in [0, 1]; `about` says what was measured, for
-    instance source, targets and the folder's name.
-    """
-    return {
-        "schema": SCHEMA,
-        **about,
-        "entries": [
-            {
-                "title": title(each.recipe),
-                "recipe": settings_of(each.recipe),
-                "eps_255": each.recipe.eps * 255,
-                "rate": [each.rate.value, each.rate.low, each.rate.high],
-                "gain": [each.gain.value, each.gain.low, each.gain.high],
-                "p": each.p,
-                "pictures": each.pictures,
-                "images": each.images,
-            }
-            for each in entries
-        ],
-    }
+def _entry(jury: Jury, chosen: Recipe, base: Recipe, images: int) -> Entry:
+    return Entry(
+        title(chosen),
+        settings_of(chosen),
+        chosen.eps * 255,
+        jury.rate(chosen),
+        jury.gain(chosen, base),
+        jury.p(chosen, base),
+        jury.images,
+        images,
+    )
 
 
-def markdown(entries: Sequence[Entry]) -> str:
-    """The entries as a table."""
-    lines = [
-        "| setting | eps | success % (95 %) | gain on MI-FGSM (95 %) | McNemar p |",
-        "|---|---|---|---|---|",
-    ]
-    for each in entries:
-        rate, gain = (
-            [100 * value for value in (found.value, found.low, found.high)]
-            for found in (each.rate, each.gain)
-        )
-        plain = title(each.recipe).replace("|", "/")
-        lines.append(
-            f"| {plain} | {each.recipe.eps * 255:g}/255 | {rate[0]:.1f} [{rate[1]:.1f}, {rate[2]:.1f}] "
-            f"| {gain[0]:+.1f} [{gain[1]:+.1f}, {gain[2]:+.1f}] | {each.p:.2g} |"
-        )
-    return "\n".join(lines) + "\n"
+def markdown(parts: Parts) -> str:
+    """The settings as a table."""
+    entries = parts.entries
+    return table(
+        {
+            "setting": [each.title for each in entries],
+            "eps": [f"{each.eps_255:g}/255" for each in entries],
+            "success (95 %)": [figure(each.rate.times(100), "%") for each in entries],
+            "gain on MI-FGSM (95 %)": [figure(each.gain.times(100), "points") for each in entries],
+            "McNemar p": [f"{each.p:.2g}" for each in entries],
+        }
+    )

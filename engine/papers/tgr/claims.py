@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor, nn
@@ -28,83 +26,82 @@ from engine.attack.recipes.tgr import TGR
 from engine.attack.recipes.tgr_patchout import TGRPatchOut
 from engine.attack.recipes.vmi import VMI
 from engine.core.errors import BadTask
+from engine.core.knobs import Knobbed, knob
 from engine.core.streams import Streams
 from engine.data.decode import decode, fit
+from engine.evaluate.claim import Row, verdict
 from engine.evaluate.evaluate import folder_pictures
 from engine.evaluate.interval import Estimate, bootstrap
 from engine.evaluate.judge import shown
-from engine.evaluate.paired import Panel
+from engine.evaluate.jury import Jury, Rates
+from engine.evaluate.progress import Progress
 from engine.evaluate.transfer import (
     Experiment,
     Matrix,
     Picture,
-    Progress,
     class_indices,
-    title,
     transfer,
 )
 from engine.model import zoo
 from engine.model.hooking import on_input
 from engine.model.task import Task, task_for
 from engine.model.victim import Victim
+from engine.papers.paper import Photographs
 from engine.probe import gradients
 
-SCHEMA = "vit-adversarial-lab/claims/1"
 PICTURES_FOR_C7 = 64
 MOST_STEPS = 200
-
-Verdict = Literal["holds", "fails", "undecided"]
+WORDS = {
+    "mifgsm": "MI-FGSM",
+    "sgm": "SGM",
+    "pna": "PNA",
+    "att": "ATT",
+    "vmi": "VMI",
+    "tgr": "TGR",
+    "tgr long": "TGR, as many gradients",
+    "attention": "attention",
+    "qkv": "QKV",
+    "mlp": "MLP",
+    **{f"k={k}": f"k={k}" for k in (0, 2, 5, 10)},
+    "zeroing": "zeroing",
+    "tgr+patchout": "TGR + PatchOut",
+}
 
 
 @dataclass(frozen=True)
-class Row:
-    """One comparison of a claim.
+class Settings(Knobbed):
+    """What can be set: the budget and the length of every attack."""
 
-    `measured` is in points of success (or as `unit` says); `p` is McNemar's, None where no two
-    attacks are compared; `pictures` is what it rests on; `budget` gradients per picture.
-    """
-
-    claim: str
-    statement: str
-    measured: Estimate
-    unit: Literal["points", "%", "ratio"]
-    expected: str
-    verdict: Verdict
-    p: float | None
-    pictures: int
-    budget: str
+    eps: float = knob(
+        16 / 255,
+        "Largest change of any pixel; the paper uses 16/255.",
+        label="Budget eps",
+        low=1 / 255,
+        high=32 / 255,
+        unit="1/255",
+    )
+    steps: int = knob(10, "Number of gradient steps.", low=1, high=MOST_STEPS)
 
 
-def claims(
-    folder: Path,
-    source: str,
-    targets: Sequence[str],
-    *,
-    eps: float = 16 / 255,
-    steps: int = 10,
-    limit: int | None = None,
-    seed: int = 0,
-    batch: int = 64,
-    weights: Path | None = None,
-    keep: Path | None = None,
-) -> Iterator[Progress | Row]:
-    """Measure every claim for attacks made on `source`; rows come when all pictures are done.
+def claims(asked: Photographs, settings: Settings) -> Iterator[Progress | Row]:
+    """Measure every claim for attacks made on a model; rows come when all pictures are done.
 
     Targets without attention count as CNNs (C2), the others as ViTs (C1). `keep`, torchrun and
     cancelling are as in `transfer`; process 0 alone yields rows.
     Raises BadTask where no target is another model, and what `transfer` raises.
     """
-    load = partial(zoo.load, weights=weights)
+    load = partial(zoo.load, weights=asked.weights)
+    source = asked.model
     victim = load(source)
-    others = [name for name in dict.fromkeys(targets) if name != source]
+    others = [name for name in dict.fromkeys(asked.targets) if name != source]
     if not others:
         raise BadTask("Transfer needs a target that is not the source.", "Name one as target.")
-    pictures = folder_pictures(folder, victim, limit, seed)
-    study = recipes(eps, steps)
+    pictures = folder_pictures(asked.folder, victim, asked.limit, asked.seed)
+    study = recipes(settings.eps, settings.steps)
     experiment = Experiment(
-        pictures, (source,), tuple(study.values()), (source, *others), seed, batch
+        pictures, (source,), tuple(study.values()), (source, *others), asked.seed, asked.batch
     )
-    for event in transfer(experiment, load, keep):
+    for event in transfer(experiment, load, asked.keep):
         if isinstance(event, Progress):
             yield event
         else:
@@ -113,7 +110,7 @@ def claims(
             cost = {each: gradients_spent(each, victim, pictures[0]) for each in study.values()}
             yield from verdicts(event, source, vits, cnns, study, cost)
             few = pictures[:PICTURES_FOR_C7]
-            yield from calmness(victim, few, study, cost, seed=seed, batch=batch)
+            yield from calmness(victim, few, study, cost, seed=asked.seed, batch=asked.batch)
 
 
 def recipes(eps: float, steps: int) -> dict[str, Recipe]:
@@ -144,26 +141,26 @@ def verdicts(
     """C1 to C6, C8 and C9 from the outcomes on every picture."""
     for claim, names, kind, paper in (("C1", vits, "ViT", 8.8), ("C2", cnns, "CNN", 6.2)):
         if names:
-            panel = _Panel(matrix, source, names, study, cost)
+            against = _Against(matrix, source, names, study, cost)
             for better, worse in (("tgr", "pna"), ("pna", "mifgsm"), ("tgr", "sgm")):
-                yield panel.above(claim, better, worse, f"{kind} targets: ")
-            yield panel.above_best(
+                yield against.above(claim, better, worse, f"{kind} targets: ")
+            yield against.above_best(
                 claim, "tgr", ("mifgsm", "sgm", "pna"), f"{kind} targets: ", paper
             )
-            yield panel.above(claim, "tgr", "vmi", f"{kind} targets, unequal cost: ")
-            yield panel.above(claim, "tgr long", "vmi", f"{kind} targets, equal cost: ")
+            yield against.above(claim, "tgr", "vmi", f"{kind} targets, unequal cost: ")
+            yield against.above(claim, "tgr long", "vmi", f"{kind} targets, equal cost: ")
     yield white_box(matrix, source, study["tgr"], cost)
-    panel = _Panel(matrix, source, (*vits, *cnns), study, cost)
+    against = _Against(matrix, source, (*vits, *cnns), study, cost)
     for part in ("attention", "qkv", "mlp"):
-        yield panel.above("C4", part, "mifgsm")
-    yield panel.above_best("C4", "tgr", ("attention", "qkv", "mlp"))
-    yield panel.above("C5", "tgr", "k=0")
-    yield panel.above("C5", "tgr", "k=10")
-    yield panel.interior("C5", ("tgr", "k=2", "k=5"), ("k=0", "k=10"))
-    yield panel.above("C6", "tgr", "k=0", "factors alone are weaker: ")
-    yield panel.above("C6", "tgr", "zeroing", "zeroing alone is weaker: ")
-    yield panel.above("C8", "tgr+patchout", "tgr")
-    yield panel.above("C9", "att", "tgr")
+        yield against.above("C4", part, "mifgsm")
+    yield against.above_best("C4", "tgr", ("attention", "qkv", "mlp"))
+    yield against.above("C5", "tgr", "k=0")
+    yield against.above("C5", "tgr", "k=10")
+    yield against.interior("C5", ("tgr", "k=2", "k=5"), ("k=0", "k=10"))
+    yield against.above("C6", "tgr", "k=0", "factors alone are weaker: ")
+    yield against.above("C6", "tgr", "zeroing", "zeroing alone is weaker: ")
+    yield against.above("C8", "tgr+patchout", "tgr")
+    yield against.above("C9", "att", "tgr")
 
 
 def white_box(matrix: Matrix, source: str, tgr: Recipe, cost: Mapping[Recipe, int]) -> Row:
@@ -173,19 +170,18 @@ def white_box(matrix: Matrix, source: str, tgr: Recipe, cost: Mapping[Recipe, in
     measured = Estimate(100 * success.value, 100 * low, 100 * high)
     return Row(
         "C3",
-        f"{title(tgr)} on its own source",
+        "TGR on its own source",
         measured,
         "%",
         "at least 95 %",
         "holds" if low >= 0.95 else "fails" if high < 0.95 else "undecided",
-        None,
         success.of,
-        str(cost[tgr]),
+        budget=str(cost[tgr]),
     )
 
 
 @dataclass(frozen=True)
-class _Panel:
+class _Against:
     """Comparisons of named attacks on one group of targets, as rows."""
 
     matrix: Matrix
@@ -194,16 +190,16 @@ class _Panel:
     study: Mapping[str, Recipe]
     cost: Mapping[Recipe, int]
 
-    @property
-    def panel(self) -> Panel:
-        return Panel(self.matrix, self.source, self.targets)
+    @cached_property
+    def jury(self) -> Jury:
+        return Jury(self.matrix, self.source, self.targets)
 
     def above(self, claim: str, better: str, worse: str, prefix: str = "") -> Row:
         one, other = self.study[better], self.study[worse]
-        gain = self.panel.gain(one, other)
-        statement = f"{prefix}{better} > {worse}"
+        gain = self.jury.gain(one, other)
+        statement = f"{prefix}{WORDS[better]} > {WORDS[worse]}"
         return self._row(
-            claim, statement, gain, (better, worse), "above 0", self.panel.p(one, other)
+            claim, statement, gain, (better, worse), "above 0", self.jury.p(one, other)
         )
 
     def above_best(
@@ -211,17 +207,17 @@ class _Panel:
     ) -> Row:
         """Against whichever of the rest is best, chosen anew on every resampled set."""
         lead, others = self._rates(better), [self._rates(name) for name in rest]
-        gain = self.panel.estimate(
+        gain = self.jury.estimate(
             lambda w: lead(w) - torch.stack([rates(w) for rates in others]).amax(0)
         )
         expected = f"above 0; the paper's mean is +{paper}" if paper else "above 0"
-        statement = f"{prefix}{better} > best of {', '.join(rest)}"
+        statement = f"{prefix}{WORDS[better]} > best of {', '.join(WORDS[name] for name in rest)}"
         return self._row(claim, statement, gain, (better, *rest), expected)
 
     def interior(self, claim: str, inner: Sequence[str], ends: Sequence[str]) -> Row:
         """The best of the inner values against the better end."""
         inside, outside = ([self._rates(name) for name in names] for names in (inner, ends))
-        gain = self.panel.estimate(
+        gain = self.jury.estimate(
             lambda w: (
                 torch.stack([rates(w) for rates in inside]).amax(0)
                 - torch.stack([rates(w) for rates in outside]).amax(0)
@@ -230,8 +226,8 @@ class _Panel:
         statement = "k has an inner optimum: best of k=1, 2, 5 > better of k=0, 10"
         return self._row(claim, statement, gain, (*inner, *ends), "above 0")
 
-    def _rates(self, name: str) -> Any:
-        return self.panel.rates(self.study[name])
+    def _rates(self, name: str) -> Rates:
+        return self.jury.rates(self.study[name])
 
     def _row(
         self,
@@ -242,12 +238,10 @@ class _Panel:
         expected: str,
         p: float | None = None,
     ) -> Row:
-        points = Estimate(100 * gain.value, 100 * gain.low, 100 * gain.high)
-        spent = [str(self.cost[self.study[name]]) for name in names]
-        verdict = _verdict(points, 0)
-        budget = " : ".join(spent)
-        images = self.panel.images
-        return Row(claim, statement, points, "points", expected, verdict, p, images, budget)
+        points = gain.times(100)
+        spent = " : ".join(str(self.cost[self.study[name]]) for name in names)
+        said = verdict(points, 0)
+        return Row(claim, statement, points, "points", expected, said, self.jury.images, p, spent)
 
 
 def calmness(
@@ -284,10 +278,9 @@ def calmness(
                 ratio,
                 "ratio",
                 "below 1",
-                _verdict(Estimate(-logs.value, -logs.high, -logs.low), 0),
-                None,
+                verdict(Estimate(-logs.value, -logs.high, -logs.low), 0),
                 len(each),
-                f"{cost[study[name]]} : {cost[study['mifgsm']]}",
+                budget=f"{cost[study[name]]} : {cost[study['mifgsm']]}",
             )
 
 
@@ -340,35 +333,5 @@ def attends(module: nn.Module) -> bool:
     )
 
 
-def summary(rows: Sequence[Row]) -> dict[str, Any]:
-    """The rows as plain data, versioned."""
-    return {"schema": SCHEMA, "intervals": "95 %", "rows": [asdict(row) for row in rows]}
-
-
-def markdown(rows: Sequence[Row]) -> str:
-    """The rows as a table for a README."""
-    lines = [
-        "| claim | statement | measured (95 %) | expected | verdict | McNemar p | pictures | gradients |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        m = row.measured
-        plus, digits = ("+", 1) if row.unit == "points" else ("", 2 if row.unit == "ratio" else 1)
-        value, low, high = (f"{v:{plus}.{digits}f}" for v in (m.value, m.low, m.high))
-        p = "" if row.p is None else f"{row.p:.2g}"
-        lines.append(
-            f"| {row.claim} | {row.statement} | {value} [{low}, {high}] {row.unit} "
-            f"| {row.expected} | {row.verdict} | {p} | {row.pictures} | {row.budget} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
 def _mean(values: Tensor, weights: Tensor) -> Tensor:
     return (weights @ values) / weights.sum(1)
-
-
-def _verdict(measured: Estimate, bar: float) -> Verdict:
-    """Whether the whole interval lies above the bar, below it, or on both sides."""
-    if measured.low > bar:
-        return "holds"
-    return "fails" if measured.high < bar else "undecided"

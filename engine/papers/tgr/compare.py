@@ -15,7 +15,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from engine.attack.attack import Attack, Watch
+from engine.attack.attack import Watch
+from engine.attack.chain import Chain
 from engine.attack.constraint import to_8bit
 from engine.attack.extremes import Extremes
 from engine.attack.places import COMPONENTS, Component
@@ -146,7 +147,7 @@ def compare(of: Case, tgr: TGR) -> Iterator[Reading]:
             f"It has {_listed(had)}." if had else "Choose another source.",
         )
     task, streams = of.task, Streams(of.seed)
-    attacks: dict[Variant, Attack] = {
+    attacks: dict[Variant, Chain] = {
         name: _watched(recipe.build(spec), tgr, spec) for name, recipe in variants(tgr).items()
     }
     states = {name: each.init(of.source, task, streams) for name, each in attacks.items()}
@@ -183,7 +184,7 @@ def answers(model: Victim, pixels: Sequence[Tensor], called: str) -> tuple[Answe
     )
 
 
-def _watched(attack: Attack, tgr: TGR, spec: Spec) -> Attack:
+def _watched(attack: Chain, tgr: TGR, spec: Spec) -> Chain:
     """The attack with readers of what TGR's rules would zero, in every component of the model."""
     readers: tuple[Rule, ...] = tuple(
         Extremes(rule) for rule in replace(tgr, components="all").rules(spec) if tgr.k

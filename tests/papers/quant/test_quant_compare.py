@@ -15,6 +15,7 @@ from engine.attack.recipes.quantattack import QuantAttack
 from engine.attack.universal import Universal
 from engine.core.errors import EngineError, UnsupportedModel
 from engine.evaluate.judge import shown
+from engine.evaluate.noise import noisy
 from engine.papers.quant.compare import (
     ATTACKED,
     BATCHES,
@@ -25,8 +26,8 @@ from engine.papers.quant.compare import (
     Working,
     report,
 )
-from engine.papers.quant.reading import noisy, read
 from engine.papers.quant.threshold import Calibration
+from engine.papers.quant.workload import workload
 from tests.tiny import SIZE, victim
 
 EPS = 8 / 255
@@ -50,7 +51,7 @@ def found() -> Report:
 def test_counts_are_those_of_the_study(found: Report):
     int8 = Int8(found.threshold.value)(SOURCE)
     for name, seen in found.seen.items():
-        reading = read(int8, seen.pixels[None])
+        reading = workload(int8, seen.pixels[None])
         assert found.columns(name) == seen.cost.columns == int(reading.columns[0])
         assert found.hf_columns(name) == int(reading.hf_columns[0])
         assert found.share(name) == pytest.approx(float(reading.share[0]))
@@ -74,7 +75,7 @@ def test_a_batch_is_the_union_of_its_pictures(found: Report):
     int8 = Int8(found.threshold.value)(SOURCE)
     assert tuple(found.merged) == BATCHES
     for name, seen in found.seen.items():
-        reading = read(int8, torch.cat((seen.pixels[None], PIXELS[1:8])))
+        reading = workload(int8, torch.cat((seen.pixels[None], PIXELS[1:8])))
         for size in BATCHES:
             union = int(reading.outside[:size].any(0).sum())
             assert found.batch_columns(size, name) == union
@@ -194,6 +195,6 @@ def test_stages_windows_and_class_attention_are_counted_without_a_map(name: str)
     found = [each for each in report(other, asked) if isinstance(each, Report)][-1]
     assert found.grid is None
     int8 = Int8(found.threshold.value)(other)
-    assert found.columns(CLEAN) == int(read(int8, PIXELS[:1]).columns[0])
+    assert found.columns(CLEAN) == int(workload(int8, PIXELS[:1]).columns[0])
     blocks = [layer.block for layer in found.layers]
     assert sorted(set(blocks)) == list(range(max(blocks) + 1))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -17,7 +16,6 @@ from engine.attack.recipes.tgr import TGR
 from engine.core.errors import MissingSite
 from engine.core.streams import Streams
 from engine.data.samples import load_sample
-from engine.evaluate.interval import Estimate
 from engine.model.sites import Address, Site
 from engine.model.victim import Victim
 from engine.papers.tgr import ablation
@@ -195,24 +193,6 @@ def test_answers_are_judged_by_name():
     assert here.fooled == (int(p.argmax()) != 2)
     unknown = why.answers(other, [of.pixels, of.pixels], "a class of its own")
     assert [(each.probability, each.fooled) for each in unknown] == [(None, None)] * 2
-
-
-@pytest.fixture
-def entries() -> list[ablation.Entry]:
-    rate, gain = Estimate(0.5, 0.4, 0.6), Estimate(0.1, -0.05, 0.25)
-    return [ablation.Entry(TGR(k=2), rate, gain, 0.25, 40, 44)]
-
-
-def test_a_studys_file_says_what_was_measured(entries: list[ablation.Entry]):
-    told = ablation.summary(entries, source="vit", targets=["pit"])
-    data = json.loads(json.dumps(told, allow_nan=False))
-    assert data["schema"] == ablation.SCHEMA
-    assert (data["source"], data["targets"]) == ("vit", ["pit"])
-    (entry,) = data["entries"]
-    assert entry["recipe"] | {"name": "tgr", "k": 2} == entry["recipe"]
-    assert entry["eps_255"] == pytest.approx(16)
-    assert entry["gain"] == [0.1, -0.05, 0.25]
-    assert (entry["title"], entry["pictures"]) == ("tgr(k=2)", 40)
 
 
 def test_the_ablation_has_the_control_at_every_budget():

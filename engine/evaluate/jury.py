@@ -18,7 +18,7 @@ Rates = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Panel:
+class Jury:
     """The targets over which success is averaged, for attacks made on one source.
 
     rate = mean over targets of (fooled of those it had right) / (those it had right).

@@ -1,0 +1,9 @@
+"""The papers, in display order. A newcomer adds one folder beside this file and one line here."""
+
+from __future__ import annotations
+
+from engine.papers.paper import Paper
+from engine.papers.quant.paper import QUANT
+from engine.papers.tgr.paper import TGR
+
+PAPERS: tuple[Paper, ...] = (TGR, QUANT)

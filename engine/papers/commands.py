@@ -1,0 +1,147 @@
+"""What papers bring to the command line: `claims`, `ablate`, `universal`.
+
+A paper's options are the knobs of its own settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from typing import Any
+
+from engine import arguments
+from engine.attack.catalog import parse
+from engine.attack.universal import SHIPPED, Universal
+from engine.core.knobs import Knobbed, knobs
+from engine.evaluate.claim import markdown
+from engine.evaluate.parallel import place
+from engine.evaluate.study import data
+from engine.papers.catalog import PAPERS
+from engine.papers.paper import Paper, Photographs, study
+from engine.papers.quant import universal as perturbing
+from engine.papers.tgr import ablation
+
+
+def declare(command: arguments.Commands, papers: tuple[Paper, ...] = PAPERS) -> None:
+    """Add the commands of all papers."""
+    claims = command.group(
+        "claims",
+        "A paper's claims, measured here: claim, measured, expected, holds or not.",
+        "PAPER",
+    )
+    for paper in papers:
+        its = claims(_claims(paper), paper.name)
+        _over_photographs(its, targets=paper.claims.targets, resumes=paper.claims.resumes)
+        arguments.turning(its, paper.claims.settings)
+    parts = command(ablate)
+    _over_photographs(parts, targets=True, resumes=True)
+    parts.add_argument("--eps", nargs="+", default=["8/255", "16/255"], help="budgets")
+    parts.add_argument("--steps", default="10")
+    one_for_all = command(universal)
+    _over_photographs(one_for_all)
+    one_for_all.add_argument("--resume", action="store_true", help="go on from the saved epoch")
+    one_for_all.set_defaults(batch=8)
+    arguments.turning(one_for_all, perturbing.Settings, "batch", "seed")
+
+
+def ablate(asked: argparse.Namespace) -> None:
+    """Which part of TGR helps on this source and which costs, each on its own, against MI-FGSM."""
+    recipes = ablation.settings(
+        [parse("tgr", {"eps": word}).eps for word in asked.eps],
+        steps=parse("tgr", {"steps": asked.steps}).steps,
+    )
+    photographs = _photographs(asked)
+    events = arguments.progress(ablation.ablate(photographs, recipes), asked)
+    for parts in events:
+        found = study("tgr_ablation", photographs, {"steps": recipes[0].steps}, [parts])
+        _report(asked, data(found), ablation.markdown(parts))
+
+
+def universal(asked: argparse.Namespace) -> None:
+    """Train one perturbation for any picture of a model, measured on pictures held out."""
+    arguments.check_known([asked.model], asked.weights)
+    out = asked.out or arguments.file(str(SHIPPED / f"{asked.model}.safetensors"))
+    events = perturbing.universal(
+        asked.folder,
+        asked.model,
+        out,
+        arguments.turned(asked, perturbing.Settings),
+        limit=asked.limit,
+        resume=asked.resume,
+        weights=asked.weights,
+    )
+    for made in arguments.progress(events, asked):
+        arguments.show(asked, _header(made), [_trained(made)])
+
+
+def _claims(paper: Paper) -> arguments.Command:
+    """The command that measures a paper's claims."""
+
+    def claims(asked: argparse.Namespace) -> None:
+        settings = arguments.turned(asked, paper.claims.settings)
+        photographs = _photographs(asked)
+        events = list(arguments.progress(paper.claims.measure(photographs, settings), asked))
+        if place().leads:
+            found = study(paper.name, photographs, _plain(settings), events)
+            _report(asked, data(found), markdown(found.claims))
+
+    claims.__doc__ = f"{paper.title}. {paper.reference}."
+    return claims
+
+
+def _over_photographs(
+    made: argparse.ArgumentParser, *, targets: bool = False, resumes: bool = False
+) -> None:
+    arguments.over_folder(made)
+    made.add_argument("--model", required=True, help="a name from `models`, or a timm name")
+    if targets:
+        made.add_argument("--targets", nargs="+", required=True, metavar="T", help="other models")
+    if resumes:
+        arguments.resumable(made)
+    arguments.seeded(made)
+
+
+def _photographs(asked: argparse.Namespace) -> Photographs:
+    """What the command line names; raises UnknownName where there is no such model."""
+    found = Photographs(
+        asked.folder,
+        asked.model,
+        tuple(getattr(asked, "targets", ())),
+        asked.limit,
+        asked.seed,
+        asked.batch,
+        asked.weights,
+        getattr(asked, "keep", None),
+    )
+    arguments.check_known((found.model, *found.targets), found.weights)
+    return found
+
+
+def _report(asked: argparse.Namespace, report: dict[str, Any], table: str) -> None:
+    if asked.out:
+        arguments.write(asked.out, report)
+    arguments.show(asked, report, [table])
+
+
+def _header(made: Universal) -> dict[str, Any]:
+    """What a perturbation's file says of it."""
+    about = {key: value for key, value in vars(made).items() if key != "delta"}
+    return about | {"measured": made.measured and asdict(made.measured)}
+
+
+def _trained(made: Universal) -> str:
+    measured = made.measured
+    assert measured is not None  # the last event has it
+    told = "; ".join(
+        f"{name} clean {each.clean:.1f}, with it {each.attacked:.1f}, "
+        f"with noise of its size {each.noise:.1f}"
+        for name, each in measured.figures.items()
+    )
+    return (
+        f"{made.epochs} epochs on {made.pictures} pictures, threshold {made.threshold:.4g}; "
+        f"on {measured.pictures} others: {told}"
+    )
+
+
+def _plain(settings: Knobbed) -> dict[str, Any]:
+    return {each.name: getattr(settings, each.name) for each in knobs(settings)}

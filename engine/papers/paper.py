@@ -1,0 +1,125 @@
+"""A paper is a value: what it claims of photographs, and what it shows of one picture.
+
+A paper brings one folder here and one line in the catalog. Commands with their options, JSON,
+Markdown and kept studies follow from the knobs of its settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+from PIL import Image
+
+from engine.core import placement
+from engine.core.knobs import Knobbed
+from engine.evaluate.claim import Row
+from engine.evaluate.progress import Progress
+from engine.evaluate.study import Study
+from engine.model import zoo
+
+Events = Iterator[Any]
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """What claims are measured on: a folder of labelled pictures (`limit` of them, even over the
+    classes, chosen by `seed`), the model attacked, and the models that the results are shown to.
+
+    `keep` is a folder from which a run that was killed goes on.
+    """
+
+    folder: Path
+    model: str
+    targets: tuple[str, ...] = ()
+    limit: int | None = None
+    seed: int = 0
+    batch: int = 32
+    weights: Path | None = None
+    keep: Path | None = None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a comparison is made on: one picture, the model attacked, and the models it is shown to.
+
+    `label` is the true class; None takes the model's own answer.
+    """
+
+    image: Image.Image
+    name: str
+    model: str
+    targets: tuple[str, ...] = ()
+    label: int | None = None
+    seed: int = 0
+    weights: Path | None = None
+
+
+@dataclass(frozen=True)
+class OnPhotographs:
+    """How claims are measured: `measure(Photographs, settings)` yields Progress and Rows.
+
+    It may also yield one value of type `findings`, a dataclass, which is kept beside the rows.
+    `targets`: it speaks of other models, which must be named. `resumes`: it can go on from `keep`.
+    """
+
+    settings: type[Knobbed]
+    measure: Callable[[Photographs, Any], Events]
+    findings: type[Any] = NoneType
+    targets: bool = False
+    resumes: bool = False
+
+
+@dataclass(frozen=True)
+class OnPicture:
+    """How one picture is compared: `run(Subject, settings)` yields Progress, and last the result.
+
+    `summary` of the result is plain data, `markdown` a table for people.
+    """
+
+    settings: type[Knobbed]
+    run: Callable[[Subject, Any], Events]
+    summary: Callable[[Any], dict[str, Any]]
+    markdown: Callable[[Any], str]
+    targets: bool = False
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A system: `name` is its word on the command line and in the names of its studies."""
+
+    name: str
+    title: str
+    reference: str
+    claims: OnPhotographs
+
+
+def study(
+    name: str, asked: Photographs, settings: Mapping[str, Any], found: Iterable[Any]
+) -> Study[Any]:
+    """What a measurement yielded, as the study that is kept."""
+    events = [each for each in found if not isinstance(each, Progress)]
+    findings = [each for each in events if not isinstance(each, Row)]
+    about = {
+        "folder": asked.folder.name,
+        "targets": list(asked.targets),
+        "limit": asked.limit,
+        "seed": asked.seed,
+        "batch": asked.batch,
+        "settings": dict(settings),
+        "device": placement.describe(placement.device()),
+        "versions": {name: version(name) for name in ("torch", "timm")},
+    }
+    cards = [zoo.card(each, asked.weights) for each in dict.fromkeys((asked.model, *asked.targets))]
+    return Study(
+        name,
+        asked.model,
+        {each.name: each.sha256 for each in cards if each.sha256},
+        about,
+        tuple(each for each in events if isinstance(each, Row)),
+        findings[-1] if findings else None,
+    )
