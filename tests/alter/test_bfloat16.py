@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.alter.bfloat16 import bfloat16, is_fast
+from engine.alter.bfloat16 import BFloat16, is_fast
 from engine.attack.attack import craft
 from engine.attack.recipes.tgr import TGR
 from engine.core.streams import Streams
@@ -24,7 +24,7 @@ def single(model: str) -> Victim:
 @pytest.mark.parametrize("model", MODULES)
 def test_logits_are_near_and_sites_are_reached(model: str) -> None:
     exact = single(model)
-    coarse = bfloat16(exact)
+    coarse = BFloat16()(exact)
     with torch.no_grad(), coarse.session(observe=coarse.spec.sites) as forward:
         out = forward(PIXELS)
         want = exact.logits(PIXELS)
@@ -39,7 +39,7 @@ def test_logits_are_near_and_sites_are_reached(model: str) -> None:
 def test_tgr_climbs_the_exact_loss(model: str) -> None:
     exact, asked = single(model), task(4)
     asked = Task(asked.images.float(), asked.labels)
-    x = craft(TGR(eps=16 / 255, steps=4).build(exact.spec), bfloat16(exact), asked, Streams(0))
+    x = craft(TGR(eps=16 / 255, steps=4).build(exact.spec), BFloat16()(exact), asked, Streams(0))
     assert x.dtype is torch.float32
     assert float((x - asked.images).abs().max()) <= 16 / 255 + 1e-6
     loss = [
