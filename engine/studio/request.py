@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
 
 from engine.alter.alteration import Stack
-from engine.attack.criterion import Criterion
+from engine.alter.quantize.int8 import Int8
+from engine.attack.criterion import CostUp, Criterion
+from engine.attack.quant_objective import OutlierColumns
 from engine.attack.recipe import Recipe
 
 
@@ -40,8 +42,16 @@ class Request:
 
     @property
     def criterion(self) -> Criterion:
-        """What will count as success."""
-        return self.recipe.criterion.aimed(self.target is not None)
+        """What will count as success; outliers are those of the int8 model that is judged, if it is."""
+        asked, int8 = self.recipe.criterion.aimed(self.target is not None), self.int8
+        if int8 and isinstance(asked, CostUp) and isinstance(asked.cost, OutlierColumns):
+            return replace(asked, cost=replace(asked.cost, threshold=int8.threshold))
+        return asked
+
+    @property
+    def int8(self) -> Int8 | None:
+        """How the judged victim is quantised."""
+        return next((each for each in self.alter if isinstance(each, Int8)), None)
 
     @property
     def crafted_on(self) -> Stack:

@@ -189,12 +189,12 @@ class Run:
             compared = (each.compared for each in self._probes)
             sites = self.criterion.sites.union(*compared)
             seen = {at: value for at, value in out.seen.items() if at.site in sites}
-            self._clean = replace(out, seen=seen, grads={})
+            self._clean = _exact(replace(out, seen=seen, grads={}))
         self._frames[step] = self._frame(step, self._saved(x), out, loss)
 
     def _frame(self, step: int, pixels: Tensor, out: Forward, loss: float | None) -> Frame:
         """What a recorded pass says, read by every probe whose sites it holds."""
-        clean = self._clean
+        out, clean = _exact(out), self._clean
         assert clean is not None  # the first that is kept
         logits = out.logits.detach()[0]
         figures = self.criterion.figures(clean, out)
@@ -250,6 +250,12 @@ class Run:
         known = folded(self.subject.called) in spellings(other.spec.classes)
         comparable = known and not self.request.stranger
         return Transfer(name, other.spec.classes[c], pc, other.spec.classes[a], pa, comparable)
+
+
+def _exact(out: Forward) -> Forward:
+    """The pass in float32, whatever its model computes in."""
+    seen, grads = ({at: v.float() for at, v in all.items()} for all in (out.seen, out.grads))
+    return replace(out, seen=seen, grads=grads)
 
 
 def _stored(steps: int) -> frozenset[int]:
