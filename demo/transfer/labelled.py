@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice, zip_longest
 from pathlib import Path, PurePath, PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from demo.kit import pictures, scratch
+from demo.kit import picture, scratch
+from demo.kit.picture import Upload
 from demo.kit.scratch import Folder
-from engine.core.errors import BadImage, BadTask
-from engine.data import archive, quarantine, table
+from engine.core.errors import BadTask
+from engine.data import archive, table
 from engine.data.archive import Member
 from engine.data.decode import SUFFIXES, brief
 from engine.data.labels import folded, spellings
@@ -28,13 +29,6 @@ HOW = (
     "Begin the file's name with its class, as in golf_ball_1.jpg, or zip one folder per class, "
     "or pictures with a labels.csv."
 )
-
-
-class Upload(NamedTuple):
-    """A file that a visitor brought: where it lies, and what they call it."""
-
-    path: Path
-    name: str
 
 
 @dataclass(frozen=True)
@@ -70,21 +64,10 @@ def samples() -> Labelled:
     """The bundled samples whose class is known."""
     found = tuple(
         Picture(each.path, each.label)
-        for each in pictures.listed()
+        for each in picture.listed()
         if each.kind == "rendered" and each.label is not None
     )
     return Labelled(found, len(found), bundled=True)
-
-
-def uploads(data: Any) -> tuple[Upload, ...]:
-    """The files as the browser or a client reported them; raises BadImage where one is none."""
-    if not isinstance(data or [], list):
-        raise BadImage("This is not a list of pictures.", "Upload them first.")
-    return tuple(
-        Upload(Path(path), str(each.get("orig_name") or Path(path).name))
-        for each in data or ()
-        for path in (pictures.uploaded(each),)
-    )
 
 
 def read(files: Sequence[Upload], classes: Sequence[str]) -> Labelled:
@@ -144,7 +127,7 @@ def refuse_rest(labelled: Labelled) -> None:
 
 def _check(labelled: Labelled) -> None:
     """Raise BadImage at the first picture that cannot be decoded, or not in a reasonable time."""
-    quarantine.inspect([each.image for each in labelled.pictures if isinstance(each.image, Path)])
+    picture.check([each.image for each in labelled.pictures if isinstance(each.image, Path)])
 
 
 def class_of(name: PurePath, known: Mapping[str, int]) -> int | None:

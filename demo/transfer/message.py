@@ -3,72 +3,73 @@
 from __future__ import annotations
 
 import math
-import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from demo.transfer.trial import Trial
+from demo.transfer.findings import Mean, Row, caution, findings
+from demo.transfer.trial import Trial, card
+from engine.alter.catalog import ON
 from engine.alter.ensemble import members
 from engine.attack.recipe import Recipe
 from engine.attack.recipes.mifgsm import MIFGSM
 from engine.evaluate.interval import Estimate, Proportion
 from engine.evaluate.jury import Jury
 from engine.evaluate.transfer import Cell, Experiment, Matrix
-from engine.model import zoo
+from engine.evaluate.words import apart
+from engine.model.titles import shorts
 
 FRAME, RUNNING, DONE = "frame", "running", "done"
-PAPERS_EPS = 16 / 255
+Shown = dict[str, Any]
 
 
-def message(trial: Trial, state: str = RUNNING) -> dict[str, Any]:
+def message(trial: Trial, kind: str = RUNNING) -> Shown:
     """The trial as it stands. Rates come as [value, low, high, count, of]."""
     asked = trial.experiment
     made = frame(asked, trial.weights)
-    cells = {key: _cell(cell) for key, cell in trial.found.items()}
-    names = [(source, recipe) for source in asked.sources for recipe in asked.recipes]
-    means = [mean for source in asked.sources for mean in _means(trial, source)]
     made |= {
-        "state": state,
+        "kind": kind,
         "run": trial.id,
         "of": f"Your run: {trial.labelled.words}",
         "settings": settings(trial),
         "file": trial.stem,
         "judged": trial.judged,
-        "cells": [[cells.get((*row, t)) for t in asked.targets] for row in names],
     }
-    if state == DONE:
-        made["means"] = means
-        made["findings"] = findings(made)
+    for row, key in zip(made["rows"], _rows(asked), strict=True):
+        cells = [trial.found.get((*key, target)) for target in asked.targets]
+        row |= _row(cells, asked.targets, key[0])
+    if kind == DONE:
+        means = [mean for source in asked.sources for mean in _means(trial, source)]
+        for row, mean in zip(made["rows"], means, strict=True):
+            row["mean"] = mean and _mean(mean)
+        pairs = zip(made["rows"], means, strict=True)
+        rows = [Row(row["short"], row["attack"], mean) for row, mean in pairs if mean]
+        made["findings"] = findings(rows, trial.judged)
     return made
 
 
-def frame(asked: Experiment, weights: Path | None) -> dict[str, Any]:
+def frame(asked: Experiment, weights: Path | None) -> Shown:
     """Rows and columns of a map in which nothing is found yet."""
-    cards = {name: zoo.card(name, weights) for name in asked.models}
-    brief = shorts({name: card.title for name, card in cards.items()})
-    columns = [{"name": t, "short": brief[t], "title": cards[t].title} for t in asked.targets]
-    rows = [
-        {
-            "source": source,
-            "members": members(source),
-            "short": joined(source, brief),
-            "title": joined(source, {name: card.title for name, card in cards.items()}),
-            "attack": attack(recipe),
-        }
-        for source in asked.sources
-        for recipe in asked.recipes
-    ]
+    titles = {name: _title(name, weights) for name in asked.models}
+    brief = shorts(titles)
     return {
-        "state": FRAME,
+        "kind": FRAME,
         "run": "",
         "pictures": len(asked.pictures),
-        "columns": columns,
-        "rows": rows,
-        "cells": [[None] * len(columns) for _ in rows],
-        "means": [None] * len(rows),
+        "caution": caution(len(asked.pictures)),
+        "columns": [{"name": t, "short": brief[t], "title": titles[t]} for t in asked.targets],
+        "rows": [
+            {
+                "source": source,
+                "members": members(source),
+                "short": joined(source, brief),
+                "title": joined(source, titles),
+                "attack": attack(recipe),
+                **_row([None] * len(asked.targets), asked.targets, source),
+            }
+            for source, recipe in _rows(asked)
+        ],
         "of": "",
         "settings": "",
         "findings": [],
@@ -86,26 +87,6 @@ def settings(trial: Trial) -> str:
     )
 
 
-def findings(made: dict[str, Any]) -> list[str]:
-    """What the means say: one source in full; of several, where each attack gains on MI-FGSM."""
-    rows = [
-        (row, mean)
-        for row, mean in zip(made["rows"], made["means"], strict=True)
-        if mean is not None
-    ]
-    by_source: dict[str, list[Row]] = {}
-    for row in rows:
-        by_source.setdefault(row[0]["short"], []).append(row)
-    compared = [row for row in rows if row[1]["gain"] is not None]
-    if len(by_source) == 1 or not compared:
-        full = [_of_one(source, its, made) for source, its in by_source.items()]
-        return [said for some in full for said in some]
-    attacks = dict.fromkeys(row["attack"] for row, _ in compared)
-    return [
-        _of_many([each for each in compared if each[0]["attack"] == it], made) for it in attacks
-    ]
-
-
 def joined(source: str, words: dict[str, str]) -> str:
     """A source in words; an ensemble by its members'."""
     return " + ".join(words[each] for each in members(source))
@@ -116,11 +97,38 @@ def attack(recipe: Recipe) -> str:
     return recipe.title.partition(":")[0]
 
 
-def shorts(titles: dict[str, str]) -> dict[str, str]:
-    """Model titles up to a comma, bracket or “with”, where that still tells them apart."""
-    brief = {name: re.split(r",| with | \(", full)[0] for name, full in titles.items()}
-    times = Counter(brief.values())
-    return {name: short if times[short] == 1 else titles[name] for name, short in brief.items()}
+def _title(name: str, weights: Path | None) -> str:
+    _, altered, stack = name.partition(ON)
+    return card(name, weights).title + f" {altered} {stack}" * bool(stack)
+
+
+def _rows(asked: Experiment) -> list[tuple[str, Recipe]]:
+    return [(source, recipe) for source in asked.sources for recipe in asked.recipes]
+
+
+def _row(cells: Sequence[Cell | None], targets: Sequence[str], source: str) -> Shown:
+    """A row's cells, on how many pictures all of them rest, and the plain mean of the other models'
+    rates; none while one is missing, or where no clean picture was right."""
+    others = [
+        cell for cell, target in zip(cells, targets, strict=True) if target not in members(source)
+    ]
+    there = [cell for cell in others if cell is not None]
+    whole = there if len(there) == len(others) else []
+    return {
+        "cells": [cell and _cell(cell) for cell in cells],
+        "judged": min((len(cell.right) for cell in cells if cell is not None), default=0),
+        "others": len(others),
+        "plain": {
+            "success": _plain([cell.success for cell in whole]),
+            "papers": _plain([cell.success_with_clean_errors for cell in whole]),
+        },
+        "mean": None,
+    }
+
+
+def _plain(rates: Sequence[Proportion]) -> float | None:
+    values = [each.value for each in rates]
+    return None if not values or any(map(math.isnan, values)) else sum(values) / len(values)
 
 
 def _jury(trial: Trial, source: str) -> Jury | None:
@@ -140,7 +148,7 @@ def _jury(trial: Trial, source: str) -> Jury | None:
     return Jury(Matrix(cells), source, targets) if targets else None
 
 
-def _means(trial: Trial, source: str) -> list[dict[str, Any] | None]:
+def _means(trial: Trial, source: str) -> list[Mean | None]:
     """For each attack made on a source: its mean over the other models, and its gain on MI-FGSM.
 
     The one definition of both, for the map, its sentences and the studies: see `Jury`.
@@ -149,103 +157,34 @@ def _means(trial: Trial, source: str) -> list[dict[str, Any] | None]:
     if jury is None:
         return [None] * len(recipes)
     base = next((each for each in recipes if isinstance(each, MIFGSM)), None)
-    return [_mean(jury, each, None if each is base else base) for each in recipes]
+    return [_of(jury, each, None if each is base else base) for each in recipes]
 
 
-def _mean(jury: Jury, recipe: Recipe, base: Recipe | None) -> dict[str, Any]:
-    gain = None if base is None else jury.gain(recipe, base)
+def _of(jury: Jury, recipe: Recipe, base: Recipe | None) -> Mean:
+    found = Mean(jury.rate(recipe), len(jury.targets), jury.images, recipe.eps)
+    if base is None:
+        return found
+    same = bool((jury.fooled(recipe) == jury.fooled(base)).all())
+    gain, p = jury.gain(recipe, base), jury.p(recipe, base)
+    return replace(found, on=attack(base), gain=gain, p=p, same=same)
+
+
+def _mean(found: Mean) -> Shown:
     return {
-        "rate": _estimate(jury.rate(recipe)),
-        "gain": gain and _estimate(gain),
-        "p": None if base is None else jury.p(recipe, base),
-        "same": base is not None and bool((jury.fooled(recipe) == jury.fooled(base)).all()),
-        "on": base and attack(base),
-        "eps": recipe.eps,
-        "targets": len(jury.targets),
-        "known": jury.images,
+        "rate": _estimate(found.rate),
+        "known": found.known,
+        "on": found.on,
+        "gain": found.gain and _estimate(found.gain),
+        "apart": found.gain is not None and apart(found.gain),
+        "p": found.p,
     }
-
-
-Row = tuple[dict[str, Any], dict[str, Any]]  # of the map, and its mean
-
-
-def _of_one(source: str, rows: Sequence[Row], made: dict[str, Any]) -> list[str]:
-    count, first = made["judged"], rows[0][1]
-    to = f"From {source} to {first['targets']} other model{'s' * (first['targets'] != 1)}"
-    if not any(mean["rate"][0] for _, mean in rows):
-        hint = " The transfer papers use 16/255." * (first["eps"] < PAPERS_EPS)
-        return [f"{to}: no picture travels at this budget.{hint}"]
-    rates = ", ".join(f"{row['attack']} {percent(mean['rate'])}" for row, mean in rows)
-    said = [f"{to}, mean success: {rates}."]
-    for row, mean in rows:
-        if mean["gain"] is not None:
-            pair = f"{row['attack']} against {mean['on']} from {source}"
-            unsure = f"; {count} pictures do not tell them apart" * (not apart(mean["gain"]))
-            said.append(
-                f"{pair}: the same models fooled on each of {count} pictures."
-                if mean["same"]
-                else f"{pair}: {points(mean['gain'])} points (McNemar p = {mean['p']:.2g}){unsure}."
-            )
-    return said
-
-
-def _of_many(rows: Sequence[Row], made: dict[str, Any]) -> str:
-    """Where one attack gains on MI-FGSM, where it loses, where the pictures do not say."""
-
-    def listed(words: str, kept: Sequence[Row]) -> str:
-        named = [f"{row['short']} ({signed(mean['gain'][0])})" for row, mean in kept]
-        return f"{words} {_and(named)}" if named else ""
-
-    told = [each for each in rows if apart(each[1]["gain"])]
-    kinds = (
-        listed("it fools more when made on", [each for each in told if each[1]["gain"][0] > 0]),
-        listed("it fools fewer when made on", [each for each in told if each[1]["gain"][0] < 0]),
-        listed(
-            "the two are not told apart when made on", [each for each in rows if each not in told]
-        ),
-    )
-    row, mean = rows[0]
-    counts = {each["targets"] for _, each in rows}
-    number = f"{mean['targets']} " * (len(counts) == 1)
-    return (
-        f"{row['attack']} against {mean['on']}, mean success on the {number}other models (points, "
-        f"{made['judged']} pictures): {'; '.join(filter(None, kinds))}."
-    )
-
-
-def _and(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
-
-
-def apart(gain: Sequence[float]) -> bool:
-    """Whether an interval [value, low, high] leaves zero out."""
-    return not gain[1] <= 0 <= gain[2]
-
-
-def percent(found: Sequence[float]) -> str:
-    value, low, high = (100 * each for each in found)
-    if low == high:  # all pictures alike: resampling them says nothing of others
-        return f"{value:.0f} %"
-    return f"{value:.0f} % [{low:.0f}, {high:.0f}]"
-
-
-def points(found: Sequence[float], digits: int = 0) -> str:
-    """Shares as points: the value, and its interval in brackets."""
-    value, low, high = (signed(each, digits) for each in found)
-    return f"{value} [{low}, {high}]"
-
-
-def signed(share: float, digits: int = 0) -> str:
-    """A share as points with their sign; what rounds to zero has none."""
-    rounded = f"{100 * share:+.{digits}f}"
-    return rounded.replace("-", "−") if float(rounded) else rounded[1:]
 
 
 def _estimate(found: Estimate) -> list[float]:
     return [round(each, 5) for each in (found.value, found.low, found.high)]
 
 
-def _cell(cell: Cell) -> dict[str, Any]:
+def _cell(cell: Cell) -> Shown:
     return {
         "n": len(cell.right),
         "clean": _rate(cell.clean),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -12,23 +10,26 @@ from typing import Any
 
 import gradio as gr
 
-from demo.kit import controls, status
-from demo.kit.launch import PRIVATE, SECONDS_BETWEEN_UPDATES, launch
+from demo.kit import controls, goal, panel, picture, status
+from demo.kit.door import RESTORE, Doing, Door, Pace, Shared, Sights
+from demo.kit.events import PRIVATE
+from demo.kit.loading import Loading
+from demo.kit.panel import Panel, header
 from demo.kit.scripts import on_load
-from demo.lab.running import Loading
-from demo.lab.wiring import Lab
+from demo.kit.store import Store, Values
 from demo.transfer import first, labelled
 from demo.transfer.labelled import MOST_PICTURES, Labelled
-from demo.transfer.message import DONE, attack, frame, message, shorts
-from demo.transfer.trial import ATTACKS, SHARED, Ended, Trial, at_one_budget, drive, experiment
-from demo.why import studies
+from demo.transfer.message import DONE, attack, frame, message
+from demo.transfer.trial import ATTACKS, Trial, at_one_budget, card, drive, experiment
+from engine.alter.catalog import ALTERATIONS
 from engine.attack.recipes.mifgsm import MIFGSM
 from engine.attack.recipes.tgr import TGR
 from engine.core.errors import BadTask, EngineError
-from engine.evaluate.progress import Progress
 from engine.evaluate.transfer import Filled
 from engine.model import zoo
+from engine.model.titles import shorts
 from engine.model.zoo import Card
+from engine.papers.tgr import gains
 
 LEAD = "Attacks made on one model, shown to models that they never saw."
 BRING = (
@@ -38,59 +39,47 @@ BRING = (
 FILES = (("csv", "CSV"), ("json", "Result JSON"), ("png", "Heat map PNG"))
 
 
-@dataclass(frozen=True)
-class Panel:
-    """The controls, in the order in which `_asked` reads them; then the buttons."""
-
-    files: gr.File
-    sources: gr.Dropdown
-    attacks: gr.Dropdown
-    eps: gr.Slider
-    steps: gr.Slider
-    targets: gr.CheckboxGroup
-    together: gr.Checkbox
-    seed: gr.Number
-    run: gr.Button
-    stop: gr.Button
-    status: gr.HTML
-
-    @property
-    def asked(self) -> list[gr.components.Component]:
-        return [getattr(self, each.name) for each in fields(self)[:8]]
-
-
-def page(lab: Lab) -> None:
+def page(shared: Shared) -> None:
     """The Transfer page, in the current Blocks context."""
-    gr.HTML(f"<header><h1>Transfer</h1><p>{LEAD}</p></header>", elem_id="title")
-    here = tuple(
+    header("Transfer", LEAD)
+    here = [
         each
-        for each in zoo.cards(lab.weights)
+        for each in zoo.cards(shared.weights)
         if zoo.available(each) == "here" and each.task == "classify"
-    )
+    ]
     with gr.Row(elem_id="transfer"):
         with gr.Column(elem_id="recipe"):
-            panel = _controls(here)
+            made = _controls(here)
         with gr.Column(elem_id="map"):
-            earlier = _earlier(lab.weights)
-            shown = _map(earlier, None if earlier else _frame(here, lab.weights))
+            earlier = _earlier(shared.weights)
+            shown = _map(earlier, None if earlier else _frame(here, shared.weights))
             with gr.Row(elem_id="downloads"):
                 files = [
                     gr.DownloadButton(label, interactive=False, size="sm", elem_id=f"save-{name}")
                     for name, label in FILES[:2]
                 ]
-                picture = gr.Button(
+                save = gr.Button(
                     FILES[2][1], interactive=bool(earlier), size="sm", elem_id="save-png"
                 )
-    _runs(lab, panel, shown, [*files, picture])
-    picture.click(None, js="() => lab.then((page) => page.save())", **PRIVATE)
+    save.click(None, js="() => lab.then((page) => page.save())", **PRIVATE)
+    door = Door[Trial](shared, made, shown, restore=_kept)
+    for ended in door.opens(partial(_make, shared.weights), stages):
+        ended.then(
+            _files(shared.store),
+            shown,
+            [*files, save],
+            preprocess=False,
+            concurrency_limit=4,
+            **PRIVATE,
+        )
+    _told_of_files(made, shared.weights)
 
 
 def _controls(here: Sequence[Card]) -> Panel:
-    bundled = [each.name for each in here if each.source == "bundled"] or [e.name for e in here]
-    titles = [(_titled(each), each.name) for each in here]
-    brief = shorts({each.name: _titled(each) for each in here})
+    bundled = _bundled(here)
+    titles = {each.name: _titled(each) for each in here}
     gr.HTML(f"<b>Pictures</b><p>{escape(BRING)}</p>", elem_id="bring")
-    parts: dict[str, Any] = {
+    asked: dict[str, Any] = {
         "files": gr.File(
             file_count="multiple",
             file_types=["image", ".zip"],
@@ -100,7 +89,7 @@ def _controls(here: Sequence[Card]) -> Panel:
             elem_id="files",
         ),
         "sources": gr.Dropdown(
-            [(short, name) for name, short in brief.items()],
+            [(short, name) for name, short in shorts(titles).items()],
             value=bundled[:1],
             multiselect=True,
             label="Make attacks on",
@@ -116,31 +105,36 @@ def _controls(here: Sequence[Card]) -> Panel:
         ),
     }
     for name, value in (("eps", first.EPS), ("steps", first.STEPS)):
-        look = controls.appearance(MIFGSM, name) | {"value": value, "info": None}
-        parts[name] = gr.Slider(**look, interactive=True, elem_id=f"knob-{name}")
-    with gr.Row(elem_id="actions"):
-        parts["run"] = gr.Button("Run", variant="primary", elem_id="run", min_width=64, scale=2)
-        parts["stop"] = gr.Button("Stop", elem_id="stop", min_width=64)
-    parts["status"] = gr.HTML(
-        _told(labelled.samples()),
-        html_template='<div role="status" aria-live="polite">${value}</div>',
-        elem_id="status",
-    )
-    parts["targets"] = gr.CheckboxGroup(
-        titles,
+        look: dict[str, Any] = controls.appearance(MIFGSM, name) | {"value": value, "info": None}
+        asked[name] = gr.Slider(**look, interactive=True, elem_id=f"knob-{name}")
+    actions = panel.actions(_said(labelled.samples()))
+    asked["targets"] = gr.CheckboxGroup(
+        [(title, name) for name, title in titles.items()],
         value=bundled[1:],
         label="Show the results to",
         info="The model attacked is always shown, too.",
         elem_id="targets",
     )
     with gr.Accordion("More", open=False, elem_id="more"):
-        parts["together"] = gr.Checkbox(
+        asked["together"] = gr.Checkbox(
             label="Attack all of them as one",
             info="An ensemble: the mean of their logits.",
             elem_id="together",
         )
-        parts["seed"] = gr.Number(0, precision=0, label="Seed", elem_id="seed")
-    return Panel(**parts)
+        own = " or ".join(each.name for each in ALTERATIONS)
+        asked["altered"] = gr.Textbox(
+            label="Show also to altered models",
+            info=f"Names with blanks between them; after each “|” one of {own}.",
+            placeholder=f"{bundled[0] if bundled else 'model'}|ats",
+            elem_id="altered",
+        )
+        asked["seed"] = goal.seed_control()
+    return Panel(asked, actions, None)
+
+
+def _bundled(here: Sequence[Card]) -> list[str]:
+    """The bundled models; where there are none, all."""
+    return [each.name for each in here if each.source == "bundled"] or [e.name for e in here]
 
 
 def _titled(card: Card) -> str:
@@ -152,13 +146,12 @@ def _titled(card: Card) -> str:
 def _earlier(weights: Path | None) -> dict[str, Any] | None:
     """The map that was measured earlier, with what the stored studies add to it."""
     found = first.stored()
-    return found and found | {"findings": [*found["findings"], *studies.findings(weights)]}
+    return found and found | {"findings": [*found["findings"], *gains.findings(weights)]}
 
 
 def _frame(here: Sequence[Card], weights: Path | None) -> dict[str, Any] | None:
     """The empty map as the controls stand at first."""
-    names = [each.name for each in here if each.source == "bundled"] or [e.name for e in here]
-    samples = labelled.samples()
+    names, samples = _bundled(here), labelled.samples()
     if not names or not samples.pictures:
         return None
     recipes = at_one_budget((MIFGSM.name, TGR.name), first.EPS, first.STEPS)
@@ -181,80 +174,73 @@ def _map(earlier: dict[str, Any] | None, shown: dict[str, Any] | None) -> gr.HTM
     )
 
 
-def _runs(lab: Lab, panel: Panel, shown: gr.HTML, files: list[Any]) -> None:
-    make, follow = partial(_asked, lab), partial(_follow, lab)
-    for ended in launch(lab.store, panel, shown, make, follow, _kept, SHARED):
-        ended.then(_files(lab), shown, files, preprocess=False, concurrency_limit=4, **PRIVATE)
+def _told_of_files(made: Panel, weights: Path | None) -> None:
+    """What was brought is read at once: how many pictures of what, or why they cannot be taken."""
 
     def take(data: Any, sources: Any) -> str:
         try:
-            found = _pictures(lab, data, sources)
+            return _said(_pictures(weights, data, sources))
         except EngineError as problem:
             return status.error(problem)
-        return _told(found)
 
-    for happens in (panel.files.upload, panel.files.delete, panel.files.clear):
-        happens(take, [panel.files, panel.sources], panel.status, preprocess=False, **PRIVATE)
+    asked = [made["files"], made["sources"]]
+    for happens in (made["files"].upload, made["files"].delete, made["files"].clear):
+        happens(take, asked, made.actions.status, preprocess=False, **PRIVATE)
 
 
-def _told(found: Labelled) -> str:
+def _said(found: Labelled) -> str:
     hint = "Press Run, or bring your own." if found.bundled else "Press Run."
     if found.brought > len(found.pictures):
         hint = f"This page measures at most {MOST_PICTURES}; the command line any number. {hint}"
     return status.line(f"{found.words[:1].upper()}{found.words[1:]}.", hint=hint)
 
 
-def _pictures(lab: Lab, data: Any, sources: Any) -> Labelled:
+def _pictures(weights: Path | None, data: Any, sources: Any) -> Labelled:
     """What was uploaded, labelled as the first source names its classes; else the samples."""
     if not data:
         return labelled.samples()
     if not sources:
         raise BadTask("There is no source model.", "Choose the model that the attacks are made on.")
-    card = zoo.card(str(sources[0]), lab.weights)
-    return labelled.read(labelled.uploads(data), zoo.class_names(card))
+    classes = zoo.class_names(card(str(sources[0]), weights))
+    return labelled.read(picture.uploads(data), classes)
 
 
-def _asked(lab: Lab, session: str, values: Sequence[Any]) -> Trial:
+def _make(weights: Path | None, place: str, values: Values) -> Trial:
     """The experiment as the controls stand; raises EngineError."""
-    data, sources, attacks, eps, steps, targets, together, seed = values
-    if not isinstance(seed, int | float) or not float(seed).is_integer() or seed < 0:
-        raise BadTask("The seed must be a whole number from 0.", "Type, for instance, 0.")
-    found = _pictures(lab, data, sources)
-    recipes = at_one_budget(attacks or (), eps, steps)
-    asked = experiment(found, sources or (), recipes, targets or (), int(seed), bool(together))
-    return Trial(asked, found, lab.weights, session)
+    seed, sources = goal.seed(values["seed"]), [str(each) for each in values["sources"] or ()]
+    targets = [*(values["targets"] or ()), *str(values["altered"] or "").split()]
+    found = _pictures(weights, values["files"], sources)
+    recipes = at_one_budget(values["attacks"] or (), values["eps"], values["steps"])
+    asked = experiment(found, sources, recipes, targets, seed, bool(values["together"]))
+    for name in asked.models:
+        card(name, weights)
+    return Trial(asked, found, weights, place=place)
 
 
-def _follow(lab: Lab, trial: Trial) -> Iterator[Any]:
-    """The trial's events as (map, status), thinned to what an eye can follow."""
-    began = told = time.monotonic()
-    fresh = False
+def stages(trial: Trial) -> Iterator[Doing]:
+    """What must be done for an experiment."""
+    yield "transfer", _follow(trial)
+
+
+def _follow(trial: Trial) -> Sights:
+    """What happens in an experiment, thinned to what an eye can follow."""
+    pace, fresh = Pace(), False
     for event in drive(trial):
-        if lab.store.current(trial.session) is not trial:
-            return
-        now = time.monotonic()
         if isinstance(event, Loading):
-            began = now
+            pace = Pace()
             yield message(trial), status.loading(event)
-        elif isinstance(event, Ended):
-            yield _kept(trial), _ended(trial, now - began)
-        else:
-            fresh = fresh or isinstance(event, Filled)
-            if now - told >= SECONDS_BETWEEN_UPDATES:
-                told = now
-                yield message(trial) if fresh else gr.skip(), _progress(event, now - began)
-                fresh = False
+            continue
+        fresh = fresh or isinstance(event, Filled)
+        if pace.due:
+            said = status.stepped(event.done, event.total, pace.left(event.done, event.total))
+            yield message(trial) if fresh else None, said
+            fresh = False
+    yield _kept(trial), _ended(trial, pace.spent)
 
 
-def _kept(trial: Trial) -> Any:
+def _kept(trial: Trial) -> dict[str, Any]:
     """What was found, for good; where nothing was, what was there before."""
-    return message(trial, DONE) if trial.found else {"state": "restore"}
-
-
-def _progress(event: Progress, seconds: float) -> str:
-    left = seconds / event.done * (event.total - event.done)
-    detail = f"step {event.done} of {event.total}, about {left:.0f} s left"
-    return status.line(status.RUNNING, "busy", detail=detail, share=event.done / event.total)
+    return message(trial, DONE) if trial.found else RESTORE
 
 
 def _ended(trial: Trial, seconds: float) -> str:
@@ -273,11 +259,11 @@ def _ended(trial: Trial, seconds: float) -> str:
     )
 
 
-def _files(lab: Lab) -> Callable[[Any], Any]:
+def _files(store: Store) -> Callable[[Any], Any]:
     """The numbers of the trial that is on the map, as files behind the download buttons."""
 
     def handle(shown: Any) -> Any:
-        trial = lab.store.get(str(shown.get("run"))) if isinstance(shown, dict) else None
+        trial = store.get(str(shown.get("run"))) if isinstance(shown, dict) else None
         if not isinstance(trial, Trial) or not trial.found:
             return [gr.skip()] * len(FILES)
         made = [gr.update(value=str(path), interactive=True) for path in trial.files()]

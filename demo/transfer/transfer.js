@@ -1,180 +1,51 @@
-// The transfer heat map: one list of marks, laid out for a width, drawn as SVG or on a canvas.
+// The transfer heat map: marks laid out for a width; one selection {row, column, papers}: the cell
+// that is read out (row -1: none), and whether clean errors count as success.
 
 import { arrive } from "../kit/js/arrive.js";
-import { setHtml } from "../kit/js/dom.js";
+import { button, download, setHtml } from "../kit/js/dom.js";
 import { css, ramp, sequential } from "../kit/js/draw.js";
-import { escape, plural, short } from "../kit/js/format.js";
+import { escape, short } from "../kit/js/format.js";
 import { clamp } from "../kit/js/numbers.js";
 import { plain } from "../kit/js/packing.js";
-import { isDark, onTheme } from "../kit/js/theme.js";
+import { createStore } from "../kit/js/store.js";
+import { isDark } from "../kit/js/theme.js";
+import { box, cut, inkOn, line, text, toCanvas, toSvg, widthOf, wrap } from "./marks.js";
 
 const GAP = 3;
 const HIGH = 52;
-const FAMILY = '"IBM Plex Sans", system-ui, sans-serif';
 const LIGHT = { ink: "#1b1f24", muted: "#57606a", hair: "#c9d0d8", paper: "#ffffff" };
 const DARK = { ink: "#e6e8eb", muted: "#9aa4af", hair: "#48515d", paper: "#14171b" };
 const PAPERS = "count clean errors as success, as the papers do";
-const FEW = 32;
 const EMPTY =
-  "Press Run. Each cell will say which share of the pictures that a model had right " +
-  "it gets wrong after the attack.";
+  "Press Run. Each cell will say the attack success rate: the share of the pictures that a model " +
+  "had right which it gets wrong after the attack.";
 const INVITE =
   "Point at a cell, tap it, or move with the arrow keys to read all that is known of it.";
 
+const store = createStore({ row: -1, column: -1, papers: false }, (sel, it) => {
+  sel.row = clamp(sel.row, -1, it.rows.length - 1);
+  sel.column = clamp(sel.column, sel.row < 0 ? -1 : 0, last(it));
+});
+export const { select, selection, on } = store;
+const { sel } = store;
+
 let root = null;
-let data = null; // what is on screen
-let own = null; // the visitor's latest message, or the first frame
-let good = null; // the last of them that is of a finished or stopped experiment
-let earlier = null; // the map that was measured earlier, to be called back at any time
-let aside = true; // whether that one is looked at
-let papers = false;
-let at = null; // [row, column] of the cell that is read out
 let slim = false; // on a phone the means stand beside the attacks' names, not in a column
 
 const whole = (share) => (share === null ? "–" : `${Math.round(100 * share)}`);
 const span = ([, low, high]) => `${Math.round(100 * low)}–${Math.round(100 * high)}`;
-const rate = (cell) => cell && (papers ? cell.papers : cell.success);
-
-const ruler = document.createElement("canvas").getContext("2d");
-function widthOf(text, size, weight = 400) {
-  ruler.font = `${weight} ${size}px ${FAMILY}`;
-  return ruler.measureText(text).width;
-}
-// Lines of words no wider than `most`; a word breaks after its hyphens, what is left over is cut.
-function wrap(text, size, most, lines, weight = 400) {
-  const words = text.split(/(?<=[\s-])/);
-  const made = [""];
-  for (const word of words) {
-    const now = made[made.length - 1] + word;
-    if (!made[made.length - 1] || widthOf(now.trimEnd(), size, weight) <= most)
-      made[made.length - 1] = now;
-    else made.push(word);
-  }
-  const kept = made.slice(0, lines).map((line) => cut(line.trimEnd(), size, most, weight));
-  if (made.length > lines) kept[lines - 1] = cut(`${kept[lines - 1]}…`, size, most, weight);
-  return kept;
-}
-function cut(line, size, most, weight) {
-  if (widthOf(line, size, weight) <= most) return line;
-  let text = line.replace(/…$/, "");
-  while (text.length > 1 && widthOf(`${text}…`, size, weight) > most) text = text.slice(0, -1);
-  return `${text}…`;
-}
+const rate = (cell) => cell && (sel.papers ? cell.papers : cell.success);
 
 // Whether the attack was made on this model, alone or as a member of an ensemble.
-const inside = (row, column) => data.rows[row].members.includes(column.name);
+const inside = (row, column) => row.members.includes(column.name);
 
-// Mean over the models that the attack was not made on, or null while one is missing. What was
-// measured to the end comes with its interval; while cells fill, and in the papers' count, it is
-// the plain mean of what the cells show.
-const known = (row) => (papers ? null : data.means[row]);
-function mean(row) {
-  if (known(row)) return known(row).rate[0];
-  const found = data.cells[row]
-    .filter((_, c) => !inside(row, data.columns[c]))
-    .map((cell) => rate(cell))
-    .filter((each) => each && each[0] !== null);
-  const others = othersOf(row);
-  if (found.length < others || !others) return null;
-  return found.reduce((sum, each) => sum + each[0], 0) / others;
-}
-const othersOf = (row) => data.columns.filter((each) => !inside(row, each)).length;
-const averaged = () => !slim && data.rows.some((_, row) => othersOf(row) > 1);
-
-// Ink that is legible on a colour: the better of near-black and white (always above 4.5 : 1).
-const linear = (v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);
-function inkOn(rgb) {
-  const light = 0.2126 * linear(rgb[0]) + 0.7152 * linear(rgb[1]) + 0.0722 * linear(rgb[2]);
-  return 1.05 / (light + 0.05) > (light + 0.05) / 0.056 ? "#ffffff" : "#111418";
-}
-
-// Where everything goes: marks to draw, and the boxes of the cells. A PNG is never slim.
-function plan(width, paint) {
-  slim = width < 560;
-  const columns = data.columns.length + (averaged() ? 1 : 0);
-  const side = slim ? 74 : Math.min(190, Math.round(width * 0.2));
-  const one = clamp((width - side - GAP * columns) / columns, slim ? 46 : 62, 128);
-  const size = slim ? 12 : 13;
-  // On a phone names that do not fit stand upright.
-  const longest = Math.max(...data.columns.map((each) => widthOf(each.short, size, 600)));
-  const upright = slim && longest > one - 2;
-  const heads = data.columns.map((each) =>
-    upright ? [cut(each.short, size, 110, 600)] : wrap(each.short, size, one - 2, 3, 600),
-  );
-  if (averaged()) heads.push(wrap("mean of others", size, one - 2, 3));
-  const top = upright
-    ? 14 + Math.min(longest, 110)
-    : 8 + size * 1.25 * Math.max(...heads.map((each) => each.length));
-  const x = (c) => side + GAP + c * (one + GAP);
-  const marks = [];
-  const cells = [];
-  const text = (words, left, y, more = {}) =>
-    marks.push({
-      kind: "text",
-      words,
-      x: left,
-      y,
-      size,
-      fill: paint.ink,
-      anchor: "start",
-      ...more,
-    });
-  heads.forEach((lines, c) =>
-    lines.forEach((line, i) =>
-      text(
-        line,
-        x(c) + one / 2 + (upright ? size * 0.35 : 0),
-        top - 6 - size * 1.25 * (lines.length - 1 - i),
-        {
-          anchor: upright ? "start" : "middle",
-          turn: upright ? -90 : 0,
-          weight: c < data.columns.length ? 600 : 400,
-          fill: c < data.columns.length ? paint.ink : paint.muted,
-        },
-      ),
-    ),
-  );
-  let y = top;
-  data.rows.forEach((row, r) => {
-    if (!r || data.rows[r - 1].source !== row.source) {
-      y += r ? 10 : 0;
-      text(cut(`made on ${slim ? row.short : row.title}`, size, width, 600), 0, y + 15, {
-        weight: 600,
-      });
-      y += 22;
-    }
-    const lines = wrap(row.attack, size, side - 8, 2);
-    const known = data.cells[r].filter(Boolean);
-    const n = known.length ? Math.min(...known.map((each) => each.n)) : 0;
-    const share = mean(r);
-    const partly = data.state !== "frame" && n < data.pictures;
-    const more = partly
-      ? [`${n} of ${data.pictures}`]
-      : slim && share !== null && othersOf(r) > 1
-        ? [`mean ${whole(share)} %`, lines.length > 1 ? "" : gainOf(r)].filter(Boolean)
-        : [];
-    const high = lines.length * size * 1.25 + 14 * more.length;
-    lines.forEach((line, i) => text(line, 0, y + HIGH / 2 - high / 2 + size * (1 + 1.25 * i)));
-    more.forEach((line, i) =>
-      text(line, 0, y + HIGH / 2 + high / 2 - 14 * (more.length - 1 - i), {
-        size: 11,
-        fill: paint.muted,
-      }),
-    );
-    data.columns.forEach((column, c) => {
-      const box = { row: r, column: c, x: x(c), y, w: one, h: HIGH };
-      box.marks = cellMarks(box, data.cells[r][c], inside(r, column), paint);
-      cells.push(box);
-    });
-    if (averaged() && othersOf(r)) {
-      const box = { row: r, column: data.columns.length, x: x(columns - 1), y, w: one, h: HIGH };
-      box.marks = meanMarks(box, r, share, paint);
-      cells.push(box);
-    }
-    y += HIGH + GAP;
-  });
-  return { width: x(columns) - GAP, height: y, marks, cells };
-}
+// A row's mean over the models that the attack was not made on, or null while one is missing. What
+// was measured to the end comes with its interval; while cells fill, and in the papers' count, it
+// is the plain mean of the cells.
+const known = (row) => (sel.papers ? null : row.mean);
+const mean = (row) => known(row)?.rate[0] ?? row.plain[sel.papers ? "papers" : "success"];
+const averaged = (it, narrow = slim) => !narrow && it.rows.some((row) => row.others > 1);
+const last = (it) => it.columns.length - (averaged(it) ? 0 : 1);
 
 const points = (share) => {
   const rounded = Math.round(100 * share);
@@ -184,156 +55,144 @@ const gainOf = (row) => {
   const gain = known(row)?.gain;
   return gain ? `${points(gain[0])} [${points(gain[1])}, ${points(gain[2])}]` : "";
 };
-
 // Where all pictures are alike, resampling them says nothing of others: no interval.
-const within = ({ rate }) => (rate[1] < rate[2] ? span(rate) : "");
+const within = (found) => (found && found.rate[1] < found.rate[2] ? span(found.rate) : "");
+
+// Where everything goes: marks to draw, and the cells with theirs. A PNG is never narrow.
+function plan(it, width, narrow, paint) {
+  const means = averaged(it, narrow);
+  const columns = it.columns.length + (means ? 1 : 0);
+  const side = narrow ? 74 : Math.min(190, Math.round(width * 0.2));
+  const one = clamp((width - side - GAP * columns) / columns, narrow ? 46 : 62, 128);
+  const size = narrow ? 12 : 13;
+  const x = (c) => side + GAP + c * (one + GAP);
+  const { marks, top } = heads(it, { narrow, means, one, size, x, paint });
+  const cells = [];
+  let y = top;
+  it.rows.forEach((row, r) => {
+    if (it.rows[r - 1]?.source !== row.source) {
+      y += r ? 10 : 0;
+      const made = cut(`made on ${narrow ? row.short : row.title}`, size, width, 600);
+      marks.push(text(made, 0, y + 15, paint.ink, { size, weight: 600 }));
+      y += 22;
+    }
+    marks.push(...labels(it, row, { narrow, size, side, y, paint }));
+    it.columns.forEach((column, c) => {
+      const place = { x: x(c), y, w: one, h: HIGH };
+      const drawn = cellMarks(place, row.cells[c], inside(row, column), narrow, paint);
+      cells.push({ ...place, row: r, column: c, marks: drawn });
+    });
+    if (means && row.others) {
+      const place = { x: x(columns - 1), y, w: one, h: HIGH };
+      cells.push({ ...place, row: r, column: it.columns.length, marks: meanMarks(place, row, paint) });
+    }
+    y += HIGH + GAP;
+  });
+  return { width: x(columns) - GAP, height: y, marks, cells };
+}
+
+// The models' names over their columns; on a phone those that do not fit stand upright.
+function heads(it, { narrow, means, one, size, x, paint }) {
+  const longest = Math.max(...it.columns.map((each) => widthOf(each.short, size, 600)));
+  const upright = narrow && longest > one - 2;
+  const names = it.columns.map((each) =>
+    upright ? [cut(each.short, size, 110, 600)] : wrap(each.short, size, one - 2, 3, 600),
+  );
+  if (means) names.push(wrap("mean of others", size, one - 2, 3));
+  const high = size * 1.25;
+  const top = upright
+    ? 14 + Math.min(longest, 110)
+    : 8 + high * Math.max(...names.map((each) => each.length));
+  const marks = names.flatMap((lines, c) => {
+    const model = c < it.columns.length;
+    const look = { size, weight: model ? 600 : 400 };
+    const turned = upright ? { anchor: "start", turn: -90 } : { anchor: "middle" };
+    const at = x(c) + one / 2 + (upright ? size * 0.35 : 0);
+    return lines.map((words, i) =>
+      text(words, at, top - 6 - high * (lines.length - 1 - i), model ? paint.ink : paint.muted, {
+        ...look,
+        ...turned,
+      }),
+    );
+  });
+  return { marks, top };
+}
+
+// An attack's name before its row; below it how far it is, and on a phone its mean.
+function labels(it, row, { narrow, size, side, y, paint }) {
+  const lines = wrap(row.attack, size, side - 8, 2);
+  const share = mean(row);
+  const more =
+    it.kind !== "frame" && row.judged < it.pictures
+      ? [`${row.judged} of ${it.pictures}`]
+      : narrow && share !== null && row.others > 1
+        ? [`mean ${whole(share)} %`, lines.length > 1 ? "" : gainOf(row)].filter(Boolean)
+        : [];
+  const high = lines.length * size * 1.25 + 14 * more.length;
+  const middle = y + HIGH / 2;
+  return [
+    ...lines.map((words, i) =>
+      text(words, 0, middle - high / 2 + size * (1 + 1.25 * i), paint.ink, { size }),
+    ),
+    ...more.map((words, i) =>
+      text(words, 0, middle + high / 2 - 14 * (more.length - 1 - i), paint.muted, { size: 11 }),
+    ),
+  ];
+}
 
 // A row's mean: with its interval, and the gain on MI-FGSM, in bold where zero lies outside.
-function meanMarks(box, row, share, paint) {
+function meanMarks({ x, y, w }, row, paint) {
+  const share = mean(row);
   if (share === null) return [];
-  const middle = { kind: "text", x: box.x + box.w / 2, anchor: "middle" };
-  const marks = [
-    { ...middle, words: `${whole(share)} %`, y: box.y + 20, size: 15, weight: 600, fill: paint.ink },
-  ];
   const found = known(row);
-  if (!found) return marks;
-  marks.push({ ...middle, words: within(found), y: box.y + 34, size: 11, fill: paint.muted });
-  if (!found.gain) return marks;
-  const apart = found.gain[1] > 0 || found.gain[2] < 0;
-  marks.push({
-    ...middle,
-    words: gainOf(row),
-    y: box.y + 48,
-    size: 11,
-    weight: apart ? 600 : 400,
-    fill: apart ? paint.ink : paint.muted,
-  });
-  return marks;
+  const put = (words, at, fill, size, weight = 400) =>
+    text(words, x + w / 2, y + at, fill, { anchor: "middle", size, weight });
+  return [
+    put(`${whole(share)} %`, 20, paint.ink, 15, 600),
+    put(within(found), 34, paint.muted, 11),
+    put(gainOf(row), 48, found?.apart ? paint.ink : paint.muted, 11, found?.apart ? 600 : 400),
+  ];
 }
 
 // A cell: its colour, rate, interval in numbers and as a line on an axis from 0 to 100 %.
-function cellMarks({ x, y, w, h }, cell, own, paint) {
+function cellMarks({ x, y, w, h }, cell, own, narrow, paint) {
   const found = rate(cell);
-  const share = found && found[0];
-  const known = found && share !== null;
-  const fill = known ? sequential(share) : null;
-  const ink = known ? inkOn(fill) : paint.muted;
-  const marks = [
-    {
-      kind: "rect",
-      x,
-      y,
-      w,
-      h,
-      fill: fill ? css(fill) : "none",
-      stroke: fill ? "none" : paint.hair,
-    },
-  ];
-  const middle = { kind: "text", x: x + w / 2, fill: ink, anchor: "middle" };
-  if (found)
-    marks.push(
-      {
-        ...middle,
-        words: known ? `${whole(share)} %` : "–",
-        y: y + 20,
-        size: slim ? 13 : 15,
-        weight: 600,
-      },
-      { ...middle, words: known ? span(found) : "none right", y: y + 34, size: 11 },
-    );
-  if (known) {
+  const share = found ? found[0] : null;
+  const fill = share === null ? null : sequential(share);
+  const ink = fill ? inkOn(fill) : paint.muted;
+  const marks = [box(x, y, w, h, fill ? css(fill) : "none", fill ? "none" : paint.hair)];
+  const put = (words, at, size, weight = 400) =>
+    marks.push(text(words, x + w / 2, y + at, ink, { anchor: "middle", size, weight }));
+  if (found) {
+    put(share === null ? "–" : `${whole(share)} %`, 20, narrow ? 13 : 15, 600);
+    put(share === null ? "none right" : span(found), 34, 11);
+  }
+  if (share !== null) {
     const [from, to, axis] = [x + 8, x + w - 8, y + h - 9];
-    const put = (v) => from + v * (to - from);
+    const at = (v) => from + v * (to - from);
     marks.push(
-      { kind: "line", x1: from, x2: to, y1: axis, y2: axis, stroke: ink, thick: 1, faint: 0.35 },
-      {
-        kind: "line",
-        x1: put(found[1]),
-        x2: put(found[2]),
-        y1: axis,
-        y2: axis,
-        stroke: ink,
-        thick: 2,
-      },
-      {
-        kind: "line",
-        x1: put(share),
-        x2: put(share),
-        y1: axis - 4,
-        y2: axis + 4,
-        stroke: ink,
-        thick: 2,
-      },
+      line(from, axis, to, axis, ink, 1, 0.35),
+      line(at(found[1]), axis, at(found[2]), axis, ink),
+      line(at(share), axis - 4, at(share), axis + 4, ink),
     );
   }
-  if (own)
-    marks.push({
-      kind: "rect",
-      x: x + 2.5,
-      y: y + 2.5,
-      w: w - 5,
-      h: h - 5,
-      fill: "none",
-      stroke: ink,
-      dash: true,
-    });
+  if (own) marks.push(box(x + 2.5, y + 2.5, w - 5, h - 5, "none", ink, true));
   return marks;
 }
 
-const toSvg = (mark) => {
-  if (mark.kind === "rect")
-    return `<rect x="${mark.x}" y="${mark.y}" width="${mark.w}" height="${mark.h}" rx="3" fill="${mark.fill}" stroke="${mark.stroke || "none"}" ${mark.dash ? 'stroke-dasharray="4 3"' : ""}/>`;
-  if (mark.kind === "line")
-    return `<line x1="${mark.x1}" x2="${mark.x2}" y1="${mark.y1}" y2="${mark.y2}" stroke="${mark.stroke}" stroke-width="${mark.thick}" stroke-opacity="${mark.faint || 1}"/>`;
-  return `<text x="${mark.x}" y="${mark.y}" ${mark.turn ? `transform="rotate(${mark.turn} ${mark.x} ${mark.y})"` : ""} text-anchor="${mark.anchor}" style="font:${mark.weight || 400} ${mark.size}px var(--font, sans-serif);fill:${mark.fill}">${escape(mark.words)}</text>`;
-};
-
-function toCanvas(context, mark) {
-  context.globalAlpha = mark.faint || 1;
-  context.setLineDash(mark.dash ? [4, 3] : []);
-  if (mark.kind === "rect") {
-    context.beginPath();
-    context.roundRect(mark.x, mark.y, mark.w, mark.h, 3);
-    context.fillStyle = mark.fill;
-    if (mark.fill !== "none") context.fill();
-    context.lineWidth = 1;
-    context.strokeStyle = mark.stroke;
-    if (mark.stroke && mark.stroke !== "none") context.stroke();
-  } else if (mark.kind === "line") {
-    context.beginPath();
-    context.moveTo(mark.x1, mark.y1);
-    context.lineTo(mark.x2, mark.y2);
-    context.lineWidth = mark.thick;
-    context.strokeStyle = mark.stroke;
-    context.stroke();
-  } else {
-    context.font = `${mark.weight || 400} ${mark.size}px ${FAMILY}`;
-    context.textAlign = mark.anchor === "middle" ? "center" : "left";
-    context.fillStyle = mark.fill;
-    context.fillText(mark.words, mark.x, mark.y);
-  }
-  context.globalAlpha = 1;
-}
-
-const counting = () =>
-  papers
-    ? "wrong under attack, of all pictures (clean errors count as success)"
-    : "fooled, of the pictures that the model had right";
-
 // What is read aloud begins with what is to be seen, so that a voice can name the cell by it.
-function words(row, column) {
-  const { title, attack } = data.rows[row];
-  const made = `${attack} made on ${title}`;
-  if (column === data.columns.length) {
+function words(it, row, column) {
+  const made = `${row.attack} made on ${row.title}`;
+  if (column === it.columns.length) {
     const share = mean(row);
-    const over = `${made}, mean over ${othersOf(row)} other models`;
+    const over = `${made}, mean over ${row.others} other models`;
     if (share === null) return `${over}: not measured yet`;
     const found = known(row);
-    const seen = [`${whole(share)} %`, found && within(found), gainOf(row)].filter(Boolean);
-    return `${seen.join(" ")}: ${over}${found && within(found) ? ", with 95 % interval" : ""}${found?.gain ? ` and gain on ${found.on} in points` : ""}`;
+    const seen = [`${whole(share)} %`, within(found), gainOf(row)].filter(Boolean);
+    return `${seen.join(" ")}: ${over}${within(found) ? ", with 95 % interval" : ""}${found?.gain ? ` and gain on ${found.on} in points` : ""}`;
   }
-  const target = data.columns[column];
-  const found = rate(data.cells[row][column]);
+  const target = it.columns[column];
+  const found = rate(row.cells[column]);
   const own = inside(row, target) ? ", the model attacked (white box)" : "";
   const shown = `${made}, shown to ${target.title}${own}`;
   if (!found) return `${shown}: not measured yet`;
@@ -343,224 +202,229 @@ function words(row, column) {
 }
 
 function draw() {
-  if (!root || !data || !root.offsetWidth) return;
-  const part = (name) => root.querySelector(name);
-  const holder = part(".transfer-map");
-  const focused = document.activeElement && document.activeElement.closest(".transfer-cell");
-  if (at && (at[0] >= data.rows.length || at[1] > data.columns.length)) at = null;
-  const laid = plan(holder.clientWidth - 4, isDark() ? DARK : LIGHT);
-  const home = at || [0, 0];
-  const rows = data.rows.map((_, r) =>
-    laid.cells
-      .filter((box) => box.row === r)
-      .map(
-        (box) =>
-          `<g class="transfer-cell" role="gridcell" data-row="${r}" data-column="${box.column}" ` +
-          `tabindex="${box.row === home[0] && box.column === home[1] ? 0 : -1}" aria-label="${escape(words(r, box.column))}">` +
-          `<rect class="transfer-hit" x="${box.x}" y="${box.y}" width="${box.w}" height="${box.h}" rx="3"/>` +
-          `${box.marks.map(toSvg).join(" ")}<rect class="transfer-ring" x="${box.x - 1.5}" y="${box.y - 1.5}" width="${box.w + 3}" height="${box.h + 3}" rx="4"/></g>`,
-      )
-      .join(""),
-  );
-  holder.innerHTML =
-    `<svg viewBox="0 0 ${laid.width} ${laid.height}" width="${laid.width}" height="${laid.height}" role="grid" ` +
-    `aria-label="Success of each attack (rows) on each model (columns)"><g aria-hidden="true">${laid.marks.map(toSvg).join("")}</g>` +
-    `${rows.map((cells) => `<g role="row">${cells}</g>`).join("")}</svg>`;
-  root.dataset.state = data.state;
-  setHtml(part(".lab-of"), heading());
-  part(".lab-of").hidden = !data.of;
-  part(".transfer-back").hidden = !earlier || own === null || !own.run;
-  part(".transfer-back").textContent = aside ? "Show your map" : "Show the measured map";
+  const it = store.shown;
+  if (!it) return;
+  const find = (name) => root.querySelector(name);
+  const holder = find(".transfer-map");
+  const width = holder.clientWidth - 4;
+  if (slim !== width < 560) {
+    slim = width < 560;
+    sel.column = Math.min(sel.column, last(it));
+  }
+  root.dataset.state = it.kind;
+  setHtml(find(".lab-of"), it.of ? `<b>${escape(it.of)}.</b> <em>${escape(it.settings)}</em>` : "");
+  find(".lab-of").hidden = !it.of;
+  const back = find(".transfer-back");
+  back.hidden = !store.earlier || !(store.live ?? store.run)?.run;
+  back.textContent = store.aside ? "Show your map" : "Show the measured map";
   // The files are of the visitor's own run: beside another map they would be taken for its.
   const files = document.getElementById("downloads");
-  if (files) files.dataset.of = data === earlier ? "earlier" : "own";
-  part(".transfer-findings").innerHTML = saying()
-    .map((line) => `<p>${escape(line)}</p>`)
-    .join("");
-  part(".transfer-note").textContent = note();
-  mark();
-  if (focused) focus(home);
+  if (files) files.dataset.of = it === store.earlier ? "earlier" : "own";
+  find("input").checked = sel.papers;
+  setHtml(find(".transfer-findings"), saying(it).map((each) => `<p>${escape(each)}</p>`).join(""));
+  find(".transfer-note").textContent = note(it);
+  const focused = document.activeElement?.closest(".transfer-cell");
+  setHtml(holder, grid(it, plan(it, width, slim, isDark() ? DARK : LIGHT)));
+  mark(it);
+  if (focused && !focused.isConnected) focus(Math.max(0, sel.row), Math.max(0, sel.column));
 }
 
-function saying() {
-  if (data.state === "frame") return [EMPTY];
-  if (data.state === "running")
-    return ["The map fills picture by picture; the intervals narrow as it does."];
-  return data.findings.length ? data.findings : ["Too little was measured for a comparison."];
-}
-const heading = () =>
-  data.of ? `<b>${escape(data.of)}.</b> <em>${escape(data.settings)}</em>` : "";
-const note = () =>
-  data.of &&
-  `Success: ${counting()}; judged on the 8-bit pixels that a saved PNG holds. Intervals: 95 %, Wilson.` +
-    (data.means.some(Boolean)
-      ? ` Means are over the models that the attack was not made on; below a mean stands the gain on ${data.means.find((each) => each?.on)?.on ?? "MI-FGSM"} in points, paired by picture. Clean errors are left out of both, and their intervals are bootstraps over pictures.`
-      : "") +
-    (data.pictures < FEW
-      ? ` ${plural(data.pictures, "picture")} settle little: mind the intervals${earlier ? `, or go to the map measured on ${earlier.pictures} photographs` : ""}.`
-      : "");
-
-// The cell that is read out: a ring around it, its numbers below.
-function mark() {
-  for (const cell of root.querySelectorAll(".transfer-cell"))
-    cell.classList.toggle(
-      "transfer-at",
-      !!at && Number(cell.dataset.row) === at[0] && Number(cell.dataset.column) === at[1],
-    );
-  root.querySelector(".transfer-detail").innerHTML = detail();
-}
-function detail() {
-  if (!at || data.state === "frame") return `<p class="lab-muted">${INVITE}</p>`;
-  const [row, column] = at;
-  const { title, attack } = data.rows[row];
-  if (column === data.columns.length)
-    return `<p><b>${escape(attack)}</b> made on ${escape(title)}: the mean over ${othersOf(row)} models that it was not made on.</p>${meanDetail(known(row))}`;
-  const target = data.columns[column];
-  const cell = data.cells[row][column];
-  const own = inside(row, target);
-  const head =
-    `<p><b>${escape(attack)}</b> made on ${escape(title)}, shown to ` +
-    `<b>${escape(own && data.rows[row].members.length === 1 ? "the same model" : target.title)}</b>${own ? " (white box)" : ""}.</p>`;
-  if (!cell) return `${head}<p class="lab-muted">Not measured yet.</p>`;
-  const figure = (name, [value, low, high, count, of]) =>
-    `<div><dt>${name}</dt><dd>${value === null ? "–" : `${(100 * value).toFixed(1)} %`} <em>[${(100 * low).toFixed(1)}, ${(100 * high).toFixed(1)}] ${count} of ${of}</em></dd></div>`;
+function grid(it, { width, height, marks, cells }) {
+  const drawn = cells.map(
+    ({ row, column, x, y, w, h, marks: own }) =>
+      `<g class="transfer-cell" role="gridcell" data-row="${row}" data-column="${column}" aria-label="${escape(words(it, it.rows[row], column))}">` +
+      `<rect class="transfer-hit" x="${x}" y="${y}" width="${w}" height="${h}" rx="3"/>` +
+      `${toSvg(own)}<rect class="transfer-ring" x="${x - 1.5}" y="${y - 1.5}" width="${w + 3}" height="${h + 3}" rx="4"/></g>`,
+  );
+  const rows = it.rows.map(
+    (_, r) => `<g role="row">${drawn.filter((_each, i) => cells[i].row === r).join("")}</g>`,
+  );
   return (
-    `${head}<dl>${figure("success, clean errors left out", cell.success)}` +
-    `${figure("success, clean errors counted", cell.papers)}${figure("accuracy, clean", cell.clean)}` +
-    `${figure("accuracy under attack", cell.attacked)}` +
-    `<div><dt>pictures</dt><dd>${cell.n}</dd></div><div><dt>time to make</dt><dd>${cell.seconds.toFixed(1)} s <em>${(cell.seconds / cell.n).toFixed(2)} s each</em></dd></div></dl>`
+    `<svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="grid" ` +
+    `aria-label="Success rate of each attack (rows) on each model (columns)"><g aria-hidden="true">${toSvg(marks)}</g>${rows.join("")}</svg>`
   );
 }
 
-function meanDetail(found) {
+function saying(it) {
+  if (it.kind === "frame") return [EMPTY];
+  if (it.kind === "running")
+    return ["The map fills picture by picture; the intervals narrow as it does."];
+  return it.findings.length ? it.findings : ["Too little was measured for a comparison."];
+}
+
+function note(it) {
+  if (!it.of) return "";
+  const means = it.rows.map((row) => row.mean).filter(Boolean);
+  const { earlier } = store;
+  const counted = sel.papers
+    ? "wrong under attack, of all pictures (clean errors count as success)"
+    : "fooled, of the pictures that the model had right";
+  const of = `Attack success rate: ${counted}; judged on the 8-bit pixels that a saved PNG holds. Intervals: 95 %, Wilson.`;
+  const averages = `Means are over the models that the attack was not made on; below a mean stands the gain on ${means.find((each) => each.on)?.on ?? "MI-FGSM"} in points, paired by picture. Clean errors are left out of both, and their intervals are bootstraps over pictures.`;
+  const elsewhere = earlier ? `, or go to the map measured on ${earlier.pictures} photographs` : "";
+  const few = it.caution && `${it.caution}${elsewhere}.`;
+  return [of, means.length ? averages : "", few].filter(Boolean).join(" ");
+}
+
+// The cell that is read out: a ring around it, its numbers below; it is also where Tab stops.
+function mark(it) {
+  for (const cell of root.querySelectorAll(".transfer-cell")) {
+    const { row, column } = cell.dataset;
+    cell.classList.toggle("transfer-at", Number(row) === sel.row && Number(column) === sel.column);
+    const stop = Number(row) === Math.max(0, sel.row) && Number(column) === Math.max(0, sel.column);
+    cell.setAttribute("tabindex", stop ? 0 : -1);
+  }
+  setHtml(root.querySelector(".transfer-detail"), detail(it));
+}
+
+const item = (name, value, more = "") =>
+  `<div><dt>${name}</dt><dd>${value} <em>${more}</em></dd></div>`;
+const percents = (low, high) => `[${(100 * low).toFixed(1)}, ${(100 * high).toFixed(1)}]`;
+
+function detail(it) {
+  if (sel.row < 0 || it.kind === "frame") return `<p class="lab-muted">${INVITE}</p>`;
+  const row = it.rows[sel.row];
+  const made = `<b>${escape(row.attack)}</b> made on ${escape(row.title)}`;
+  if (sel.column === it.columns.length)
+    return `<p>${made}: the mean over ${row.others} models that it was not made on.</p>${meanDetail(it, known(row))}`;
+  const target = it.columns[sel.column];
+  const own = inside(row, target);
+  const cell = row.cells[sel.column];
+  const head = `<p>${made}, shown to <b>${escape(own && row.members.length === 1 ? "the same model" : target.title)}</b>${own ? " (white box)" : ""}.</p>`;
+  if (!cell) return `${head}<p class="lab-muted">Not measured yet.</p>`;
+  const share = (name, [value, low, high, count, of]) =>
+    item(
+      name,
+      value === null ? "–" : `${(100 * value).toFixed(1)} %`,
+      `${percents(low, high)} ${count} of ${of}`,
+    );
+  return (
+    `${head}<dl>${share("attack success rate", cell.success)}` +
+    `${share("the same, clean errors counted", cell.papers)}${share("clean accuracy", cell.clean)}` +
+    `${share("robust accuracy", cell.attacked)}${item("pictures", cell.n)}` +
+    `${item("time to make", `${cell.seconds.toFixed(1)} s`, `${(cell.seconds / cell.n).toFixed(2)} s each`)}</dl>`
+  );
+}
+
+function meanDetail(it, found) {
   if (!found) return "";
-  const figure = ([value, low, high], unit) =>
-    `${(100 * value).toFixed(1)}${unit}` +
-    (low < high ? ` <em>[${(100 * low).toFixed(1)}, ${(100 * high).toFixed(1)}]</em>` : "");
+  const estimate = (name, [value, low, high], unit) =>
+    item(name, `${(100 * value).toFixed(1)}${unit}`, low < high ? percents(low, high) : "");
   const gain = found.gain
-    ? `<div><dt>gain on ${escape(found.on)}</dt><dd>${figure(found.gain, " points")}</dd></div>` +
-      `<div><dt>McNemar p</dt><dd>${short(found.p)}</dd></div>`
+    ? estimate(`gain on ${escape(found.on)}`, found.gain, " points") + item("McNemar p", short(found.p))
     : "";
   return (
-    `<dl><div><dt>success</dt><dd>${figure(found.rate, " %")}</dd></div>${gain}` +
-    `<div><dt>pictures</dt><dd>${data.judged} <em>${found.known} that at least one of them had right</em></dd></div></dl>`
+    `<dl>${estimate("attack success rate", found.rate, " %")}${gain}` +
+    `${item("pictures", it.judged, `${found.known} that at least one of them had right`)}</dl>`
   );
 }
 
-const cellOf = (event) => event.target.closest && event.target.closest(".transfer-cell");
+const cellOf = (event) => event.target.closest?.(".transfer-cell");
 function read(event) {
-  const cell = cellOf(event);
-  if (!cell) return;
-  at = [Number(cell.dataset.row), Number(cell.dataset.column)];
-  mark();
+  const at = cellOf(event)?.dataset;
+  if (at) select({ row: Number(at.row), column: Number(at.column) });
 }
-function focus([row, column]) {
+function focus(row, column) {
   const cell = root.querySelector(`.transfer-cell[data-row="${row}"][data-column="${column}"]`);
-  if (!cell) return;
-  for (const other of root.querySelectorAll(".transfer-cell[tabindex='0']"))
-    other.setAttribute("tabindex", -1);
-  cell.setAttribute("tabindex", 0);
-  cell.focus({ preventScroll: false });
+  cell?.setAttribute("tabindex", 0);
+  cell?.focus();
 }
 const MOVES = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 function move(event) {
   const step = MOVES[event.key];
-  if (!step || !cellOf(event)) return;
+  const at = cellOf(event)?.dataset;
+  if (!step || !at) return;
   event.preventDefault();
-  const last = data.columns.length - (averaged() ? 0 : 1);
-  const [row, column] = at || [0, 0];
-  focus([clamp(row + step[0], 0, data.rows.length - 1), clamp(column + step[1], 0, last)]);
+  const it = store.shown;
+  focus(
+    clamp(Number(at.row) + step[0], 0, it.rows.length - 1),
+    clamp(Number(at.column) + step[1], 0, last(it)),
+  );
 }
 
 // The map as a PNG of its own: title, map, scale and what was measured, on white at twice the size.
-async function save() {
-  if (!data || data.state === "frame") return;
+export async function save() {
+  const it = store.shown;
+  if (!it || it.kind === "frame") return;
   await document.fonts.ready;
-  const width = 1000;
-  const edge = 28;
-  const laid = plan(width - 2 * edge, LIGHT);
-  draw(); // the page's own width again
-  const below = [`${data.of}; ${data.settings}.`, ...data.findings, note()].flatMap((line) =>
-    wrap(line, 13, width - 2 * edge, 12),
+  const [width, edge] = [1000, 28];
+  const laid = plan(it, width - 2 * edge, false, LIGHT);
+  const below = [`${it.of}; ${it.settings}.`, ...it.findings, note(it)].flatMap((each) =>
+    wrap(each, 13, width - 2 * edge, 12),
   );
   const height = laid.height + 130 + below.length * 19;
   const canvas = document.createElement("canvas");
   Object.assign(canvas, { width: 2 * width, height: 2 * height });
   const context = canvas.getContext("2d");
   context.scale(2, 2);
-  context.fillStyle = LIGHT.paper;
-  context.fillRect(0, 0, width, height);
+  toCanvas(context, [box(0, 0, width, height, LIGHT.paper)]);
   context.translate(edge, 0);
-  const text = (words, x, y, size, weight = 400, fill = LIGHT.ink) =>
-    toCanvas(context, { kind: "text", words, x, y, size, weight, fill, anchor: "start" });
-  text("Transfer: share of pictures for which the attack succeeds", 0, 38, 18, 600);
+  const title = text("Transfer: attack success rate", 0, 38, LIGHT.ink, { size: 18, weight: 600 });
+  toCanvas(context, [title]);
   context.translate(0, 54);
-  for (const each of [...laid.marks, ...laid.cells.flatMap((box) => box.marks)])
-    toCanvas(context, each);
+  toCanvas(context, [...laid.marks, ...laid.cells.flatMap((each) => each.marks)]);
   context.translate(0, laid.height + 14);
   for (let i = 0; i < 190; i++) {
     context.fillStyle = css(sequential(i / 189));
     context.fillRect(i, 0, 1.5, 10);
   }
-  text("0 %", 0, 25, 11, 400, LIGHT.muted);
-  text("100 %", 160, 25, 11, 400, LIGHT.muted);
-  text("dashed frame: the model that was attacked (white box)", 220, 11, 12, 400, LIGHT.muted);
-  below.forEach((line, i) => text(line, 0, 52 + 19 * i, 13));
+  const small = { size: 11 };
+  toCanvas(context, [
+    text("0 %", 0, 25, LIGHT.muted, small),
+    text("100 %", 160, 25, LIGHT.muted, small),
+    text("dashed frame: the model that was attacked (white box)", 220, 11, LIGHT.muted, small),
+    ...below.map((each, i) => text(each, 0, 52 + 19 * i, LIGHT.ink)),
+  ]);
   const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = `${data.file}.png`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  download(`${it.file}.png`, blob);
 }
 
-function mount(element, measured) {
+function build(element) {
   root = element.querySelector(".lab-view");
   root.innerHTML =
-    `<div class="lab-above"><h2 class="lab-of"></h2><button type="button" class="lab-quiet transfer-back" hidden></button></div>` +
-    `<div class="transfer-findings" aria-live="polite"></div>` +
+    `<div class="lab-above"><h2 class="lab-of"></h2></div><div class="transfer-findings" aria-live="polite"></div>` +
     `<div class="lab-tools"><label class="transfer-switch"><input type="checkbox" role="switch">${PAPERS}</label>` +
-    `<span class="transfer-legend">${ramp(sequential, 0, 1, ["0 %", "success", "100 %"])}` +
+    `<span class="transfer-legend">${ramp(sequential, 0, 1, ["0 %", "attack success rate", "100 %"])}` +
     `<span><i class="transfer-own"></i>white box</span></span></div>` +
     `<div class="transfer-map"></div><p class="transfer-note lab-method"></p><div class="transfer-detail"></div>`;
-  root.querySelector(".transfer-back").addEventListener("click", () => look(!aside));
-  root.querySelector("input").addEventListener("change", (event) => {
-    papers = event.target.checked;
-    draw();
-  });
+  const back = button("", () => store.look(!store.aside), "lab-quiet transfer-back");
+  root.querySelector(".lab-above").append(back);
+  root.querySelector("input").addEventListener("change", ({ target }) =>
+    select({ papers: target.checked }),
+  );
   const map = root.querySelector(".transfer-map");
   map.addEventListener("pointerover", read);
   map.addEventListener("focusin", read);
-  map.addEventListener("click", (event) => cellOf(event) && focus(at));
+  map.addEventListener("click", (event) => {
+    const at = cellOf(event)?.dataset;
+    if (at) focus(at.row, at.column);
+  });
   map.addEventListener("keydown", move);
-  new ResizeObserver(draw).observe(map);
-  onTheme(draw);
-  earlier = measured ? plain(measured) : null;
-  if (earlier) look(true);
 }
 
-// Go to the map that was measured earlier, or back to the visitor's own.
-function look(back) {
-  aside = back;
-  data = aside ? earlier : own;
-  draw();
-}
-
-function show(value) {
-  if (!value) return;
+// Messages: a frame; running -> ... -> done; or restore, where nothing was found.
+function receive(value) {
   const message = plain(value);
-  const before = own;
-  own = message.state === "restore" ? good : message;
-  if (own && own.state !== "running") good = own;
+  if (!message) return;
+  if (message.kind === "restore") return store.fail();
+  if (message.kind === "frame") {
+    store.run = message;
+    return store.redraw();
+  }
   // A run that begins is looked at; what it finds later does not call anybody away.
-  if (message.run && message.run !== before?.run) aside = false;
-  look(own ? aside && !!earlier : true);
-  if (message.state === "done") arrive(root);
+  if (message.run !== (store.live ?? store.run)?.run) store.begin(message);
+  else if (message.kind === "running") store.step(message);
+  if (message.kind === "done") {
+    store.end(message);
+    arrive(root);
+  }
 }
 
+// Where the page is laid out: its frame, what was measured earlier, and every message after that.
 export function see(element, props, watch) {
-  mount(element, props.earlier);
-  show(props.value);
-  watch("value", () => show(props.value));
+  build(element);
+  store.view("transfer", root, draw);
+  if (props.earlier) store.keep(plain(props.earlier));
+  receive(props.value);
+  watch("value", () => receive(props.value));
 }
-export { save };

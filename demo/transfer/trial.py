@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from demo.kit import controls
+from demo.kit.job import Job
+from demo.kit.loading import Loading, load
 from demo.kit.scratch import Folder
-from demo.lab.running import Ending, Loading
 from demo.transfer.labelled import Labelled
+from engine.alter.catalog import ON, parse_stack
 from engine.alter.ensemble import JOIN
 from engine.attack.catalog import RECIPES
 from engine.attack.recipe import Momentum, Recipe
@@ -26,35 +25,25 @@ from engine.evaluate.evaluate import Evaluation, summary
 from engine.evaluate.progress import Progress
 from engine.evaluate.transfer import Cell, Experiment, Filled, Matrix, singles, table, transfer
 from engine.model import zoo
+from engine.model.zoo import Card
 
 BATCH = 4  # pictures: small, so that the map fills before one's eyes and a step is soon over
 PATIENCE_SECONDS = 900.0
-# Unlike a Lab run, these last minutes: several go on at once, and a model's own lock lets their
-# steps interleave, so that nobody waits for more than one step of somebody else.
-SHARED: dict[str, Any] = {"concurrency_id": "transfer", "concurrency_limit": 3}
 # The family the transfer papers compare, and the two plain attacks they all start from.
 ATTACKS = tuple(kind for kind in RECIPES if issubclass(kind, Momentum) or kind in (PGD, FGSM))
 
 
-@dataclass(frozen=True)
-class Ended:
-    """No more steps follow, and why."""
-
-    why: Ending
+Key = tuple[str, Recipe, str]
 
 
-@dataclass
-class Trial:
-    """One experiment of one visitor, and its cells so far; `stop` is looked at between steps."""
+@dataclass(eq=False)
+class Trial(Job):
+    """One experiment of one visitor, and its cells so far by source, attack and target."""
 
     experiment: Experiment
     labelled: Labelled
     weights: Path | None = None
-    session: str = ""
-    id: str = field(default_factory=lambda: secrets.token_hex(8))
-    found: dict[tuple[str, Recipe, str], Cell] = field(default_factory=dict)
-    why: Ending | None = None
-    stop: threading.Event = field(default_factory=threading.Event)
+    found: dict[Key, Cell] = field(default_factory=dict[Key, Cell])
     folder: Folder = field(default_factory=Folder, repr=False)
 
     @property
@@ -98,8 +87,8 @@ class Trial:
 
     def report(self) -> dict[str, Any]:
         """What was found as plain data, as `python -m engine evaluate --json` gives it."""
-        cards = tuple(zoo.card(name, self.weights) for name in self.experiment.models)
-        return summary(Evaluation(self.experiment, cards, Matrix(self.cells)))
+        cards = (card(name, self.weights) for name in self.experiment.models)
+        return summary(Evaluation(self.experiment, tuple(dict.fromkeys(cards)), Matrix(self.cells)))
 
 
 def experiment(
@@ -123,32 +112,34 @@ def experiment(
     return Experiment(labelled.pictures, made_on, tuple(recipes), judges, seed, BATCH)
 
 
+def card(name: str, weights: Path | None) -> Card:
+    """What is known of the model of that name, un-altered; raises UnknownName, also of an alteration."""
+    model, _, stack = name.partition(ON)
+    parse_stack(stack)
+    return zoo.card(model, weights)
+
+
 def at_one_budget(names: Sequence[str], eps: Any, steps: Any) -> tuple[Recipe, ...]:
     """The attacks at the same eps (in 255ths) and steps; raises BadKnob, UnknownName."""
     return tuple(controls.chosen(str(name), {"eps": eps, "steps": steps}) for name in names)
 
 
-def drive(trial: Trial, patience: float = PATIENCE_SECONDS) -> Iterator[Loading | Progress | Ended]:
+def drive(trial: Trial, patience: float = PATIENCE_SECONDS) -> Iterator[Loading | Progress]:
     """Work until the end, until it is stopped, or until patience ends; keep every cell found."""
     asked = trial.experiment
-    load = partial(zoo.load, weights=trial.weights)
-    for name in asked.models:
-        yield Loading(zoo.card(name, trial.weights).title)
-        load(name)
-    began, trial.why = time.monotonic(), None
-    events = transfer(asked, load)
+    bare = dict.fromkeys(name.partition(ON)[0] for name in asked.models)
+    yield from load(bare, trial.weights)
+    limit, finished = trial.limit(patience), False
+    events = transfer(asked, partial(zoo.load, weights=trial.weights))
     try:
-        while trial.why is None:
-            if trial.stop.is_set():
-                trial.why = "stopped"
-            elif time.monotonic() - began > patience:
-                trial.why = "late"
-            elif isinstance(event := next(events), Progress):
-                if isinstance(event, Filled):
-                    trial.found |= {(c.source, c.recipe, c.target): c for c in event.cells}
-                yield event
-            else:
-                trial.why = "finished"
+        while not limit.over():
+            event = next(events)
+            if isinstance(event, Matrix):
+                finished = True
+                break
+            if isinstance(event, Filled):
+                trial.found |= {(c.source, c.recipe, c.target): c for c in event.cells}
+            yield event
     finally:
         events.close()
-    yield Ended(trial.why)
+    trial.why = limit.why(finished)

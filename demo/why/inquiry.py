@@ -1,33 +1,28 @@
-"""One visitor's comparison as it runs: what was asked, what was read, when to stop."""
+"""One visitor's comparison as it runs: what was asked, what was read, how it ended."""
 
 from __future__ import annotations
 
-import secrets
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
-from PIL import Image
-
+from demo.kit.job import Job
+from demo.kit.loading import Loading, load
+from demo.kit.picture import Picture
 from demo.kit.store import sizeof
-from demo.lab.running import PATIENCE_SECONDS, Loading
 from engine.attack.recipes.tgr import TGR
 from engine.model import zoo
 from engine.papers.tgr import compare as why
-from engine.papers.tgr.compare import Answer, Case, Reading, Variant
+from engine.papers.tgr.compare import VARIANTS, Answer, Case, Comparison, Reading
 
-VARIANTS: tuple[Variant, ...] = ("baseline", "gamma", "zeroing", "both", "random")
+PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Question:
     """A picture, the model attacked, the models it is shown to, and TGR as it is set."""
 
-    image: Image.Image
-    picture: str
+    picture: Picture
     source: str
     targets: tuple[str, ...]
     tgr: TGR
@@ -35,26 +30,27 @@ class Question:
     seed: int = 0
     weights: Path | None = None
 
-
-@dataclass(frozen=True)
-class Ended:
-    """Every model's answers to the clean picture and to each variant's; none where no step was done."""
-
-    answers: dict[str, tuple[Answer, ...]]
-    why: Literal["finished", "stopped", "late"]
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Every model that it needs, the one attacked first."""
+        return (self.source, *self.targets)
 
 
-@dataclass
-class Inquiry:
-    """A question, and its readings so far in rounds: one step of every variant."""
+@dataclass(eq=False)
+class Inquiry(Job):
+    """A question, its readings so far in rounds (one step of every variant), and in the end every
+    model's answers to the clean picture and to each variant's; none where no step was done."""
 
     question: Question
-    session: str = ""
-    id: str = field(default_factory=lambda: secrets.token_hex(8))
-    stop: threading.Event = field(default_factory=threading.Event)
     case: Case | None = None
-    rounds: list[tuple[Reading, ...]] = field(default_factory=list)
-    ended: bool = False
+    rounds: list[tuple[Reading, ...]] = field(default_factory=list[tuple[Reading, ...]])
+    answers: dict[str, tuple[Answer, ...]] = field(default_factory=dict[str, tuple[Answer, ...]])
+
+    @property
+    def found(self) -> Comparison:
+        """All that was read so far, once the source has seen the picture."""
+        assert self.case is not None
+        return Comparison(self.case, self.question.tgr, tuple(self.rounds), self.answers)
 
     @property
     def bytes(self) -> int:
@@ -63,42 +59,35 @@ class Inquiry:
 
 def drive(
     inquiry: Inquiry, patience: float = PATIENCE_SECONDS
-) -> Iterator[Loading | Case | Reading | Ended]:
+) -> Iterator[Loading | Case | Reading]:
     """Compare to the end, until it is stopped, or patience ends; an unfinished round is dropped."""
     asked = inquiry.question
-    for name in (asked.source, *asked.targets):
+    for event in load(asked.models, asked.weights):
+        yield event
         if inquiry.stop.is_set():
-            break
-        yield Loading(zoo.card(name, asked.weights).title)
-        zoo.load(name, asked.weights)
+            inquiry.why = "stopped"
+            return
     source = zoo.load(asked.source, asked.weights)
-    inquiry.case = why.case(source, asked.image, asked.label, asked.seed)
+    inquiry.case = why.case(source, asked.picture.image, asked.label, asked.seed)
     yield inquiry.case
-    began, current = time.monotonic(), list[Reading]()
+    limit, current = inquiry.limit(patience), list[Reading]()
     for reading in why.compare(inquiry.case, asked.tgr):
-        if inquiry.stop.is_set() or time.monotonic() - began > patience:
+        if limit.over():
             break
         current.append(reading)
         if len(current) == len(VARIANTS):
             inquiry.rounds.append(tuple(current))
             current.clear()
         yield reading
-    inquiry.ended = True
-    yield Ended(_answers(inquiry), _ending(inquiry))
+    if inquiry.rounds:
+        inquiry.answers = _answers(inquiry, inquiry.case)
+    inquiry.why = limit.why(len(inquiry.rounds) == asked.tgr.steps)
 
 
-def _answers(inquiry: Inquiry) -> dict[str, tuple[Answer, ...]]:
-    if inquiry.case is None or not inquiry.rounds:
-        return {}
+def _answers(inquiry: Inquiry, case: Case) -> dict[str, tuple[Answer, ...]]:
     asked = inquiry.question
-    pixels = [inquiry.case.pixels, *(each.pixels for each in inquiry.rounds[-1])]
+    pixels = [case.pixels, *(each.pixels for each in inquiry.rounds[-1])]
     return {
-        name: why.answers(zoo.load(name, asked.weights), pixels, inquiry.case.called)
-        for name in (asked.source, *asked.targets)
+        name: why.answers(zoo.load(name, asked.weights), pixels, case.called)
+        for name in asked.models
     }
-
-
-def _ending(inquiry: Inquiry) -> Literal["finished", "stopped", "late"]:
-    if len(inquiry.rounds) == inquiry.question.tgr.steps:
-        return "finished"
-    return "stopped" if inquiry.stop.is_set() else "late"

@@ -3,134 +3,125 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from demo.kit.packing import number, pack, png, shown, table
-from demo.transfer.message import shorts
-from demo.why.inquiry import VARIANTS, Ended, Inquiry, Question
+from demo.kit.packing import pack, png
+from demo.kit.picture import Picture
+from demo.why.inquiry import Inquiry
 from engine.attack.places import COMPONENTS
+from engine.core.figures import number, table
 from engine.model import zoo
+from engine.model.titles import shorts
 from engine.papers.tgr import compare as why
-from engine.papers.tgr.compare import Case, Reading
-
-MEASURES = ("variance", "dispersion", "kurtosis")
-RESTORE = {"kind": "restore"}
+from engine.papers.tgr import export
+from engine.papers.tgr.compare import VARIANTS, Case
+from engine.papers.tgr.effects import (
+    MEASURES,
+    SCALE_FREE,
+    SO,
+    Effect,
+    Zeroed,
+    effects,
+    fooled,
+    unevenness,
+    zeroed,
+)
 
 
 def opened(inquiry: Inquiry, case: Case) -> dict[str, Any]:
     """What does not change while the comparison runs."""
     asked = inquiry.question
-    spec, tgr = case.source.spec, asked.tgr
-    card = zoo.card(asked.source, asked.weights)
-    had = why.parts(spec, tgr)
+    spec, card = case.source.spec, zoo.card(asked.source, asked.weights)
+    had = why.parts(spec, asked.tgr)
     return {
         "kind": "open",
         "run": inquiry.id,
-        "source": {
-            "name": asked.source,
-            "short": shorts({asked.source: card.title})[asked.source],
-            "title": card.title,
-            "sha256": card.sha256,
-        },
-        "label": shown(case.called),
-        "label_given": asked.label is not None,
+        "short": shorts({asked.source: card.title})[asked.source],
         "picture": png(case.pixels),
-        "original": _identity(asked),
-        "seed": asked.seed,
-        "asked": tgr.steps,
-        "eps": number(tgr.eps * 255),
-        "k": tgr.k,
-        "factors": [number(getattr(tgr, part)) for part in COMPONENTS],
-        "site": tgr.site,
-        "mode": tgr.mode,
-        "chosen": list(tgr.parts(spec)),
         "lacking": [part for part in COMPONENTS if part not in had],
         "convolutional": not any(shape.heads for shape in spec.blocks),
-        "shapes": [{"prefix": each.prefix, "grid": list(each.grid)} for each in spec.blocks],
+        "depth": spec.depth,
+        "so": SO,
+        **_read(inquiry),
     }
 
 
-def _identity(asked: Question) -> dict[str, Any]:
-    """What tells the picture from all others: its name, its size, SHA-256 of its 8-bit RGB rows."""
-    image = asked.image
+def live(inquiry: Inquiry) -> dict[str, Any]:
+    """The readings so far without their maps."""
+    return {"kind": "live", "run": inquiry.id, **_read(inquiry)}
+
+
+def ended(inquiry: Inquiry) -> dict[str, Any]:
+    """All readings with maps, and what the models say to the saved pictures."""
+    asked = inquiry.question
+    cards = [zoo.card(name, asked.weights) for name in inquiry.answers]
+    judged, counts = fooled(inquiry.answers, asked.source)
     return {
-        "name": asked.picture,
+        "kind": "ended",
+        "run": inquiry.id,
+        **_read(inquiry),
+        "zeroed": {name: _maps(inquiry, i) for i, name in enumerate(VARIANTS)},
+        "shorts": shorts({each.name: each.title for each in cards}),
+        "judged": judged,
+        "fooled": dict(zip(VARIANTS, counts, strict=True)),
+    }
+
+
+def _read(inquiry: Inquiry) -> dict[str, Any]:
+    """The report so far, as it is saved, and what it says: see `effects`."""
+    asked, rounds = inquiry.question, inquiry.rounds
+    source, *targets = (zoo.card(name, asked.weights) for name in asked.models)
+    picture, given = _identity(asked.picture), asked.label is not None
+    said = {each: effects(rounds, each) for each in MEASURES} if rounds else {}
+    return {
+        "report": export.summary(inquiry.found, picture, given, source, targets),
+        "effects": {
+            measure: {name: _effect(each, measure in SCALE_FREE) for name, each in its.items()}
+            for measure, its in said.items()
+        },
+    }
+
+
+def _identity(picture: Picture) -> dict[str, Any]:
+    """What tells the picture from all others: its name, its size, SHA-256 of its 8-bit RGB rows."""
+    image = picture.image
+    return {
+        "name": Path(picture.name).stem,
         "width": image.width,
         "height": image.height,
         "sha256": hashlib.sha256(image.tobytes()).hexdigest(),
     }
 
 
-def live(inquiry: Inquiry) -> dict[str, Any]:
-    """The readings so far without their maps."""
-    return {"kind": "live", "run": inquiry.id, **_numbers(inquiry)}
+def _effect(found: Effect, scale_free: bool) -> dict[str, Any]:
+    """By block over all steps; its ratio to MI-FGSM's, and what that says, by step and over all."""
+    made: dict[str, Any] = {"blocks": table(found.blocks[-1]), "ratio": table(found.ratio)}
+    if scale_free:
+        made["so"] = [[unevenness(each) for each in row] for row in found.ratio.tolist()]
+    return made
 
 
-def ended(inquiry: Inquiry, event: Ended) -> dict[str, Any]:
-    """All readings with maps, and what the models say to the saved pictures."""
-    asked = inquiry.question
-    cards = {name: zoo.card(name, asked.weights) for name in event.answers}
-    brief = shorts({name: card.title for name, card in cards.items()})
+def _maps(inquiry: Inquiry, variant: int) -> list[list[dict[str, Any] | None]]:
+    """By block, then of all blocks, and component: the share of each token, by step and over all.
+
+    A step's share in one block counts channels, so 255ths tell it; means come as float16.
+    """
+    spec = inquiry.found.case.source.spec
+    *blocks, whole = zeroed([each[variant] for each in inquiry.rounds], spec.blocks)
+    single = [[each and _map(each, torch.uint8) for each in row] for row in blocks]
+    return [*single, [each and _map(each, torch.float16) for each in whole]]
+
+
+def _map(found: Zeroed, kind: torch.dtype) -> dict[str, Any]:
+    steps = found.shares[:-1]
     return {
-        "kind": "ended",
-        "run": inquiry.id,
-        **_numbers(inquiry),
-        "extremes": _maps(inquiry),
-        "models": [
-            {
-                "name": name,
-                "short": brief[name],
-                "title": cards[name].title,
-                "sha256": cards[name].sha256,
-                "source": name == asked.source,
-                "answers": [
-                    {
-                        "answer": shown(each.answer),
-                        "p": None if each.probability is None else number(each.probability),
-                        "fooled": each.fooled,
-                    }
-                    for each in found
-                ],
-            }
-            for name, found in event.answers.items()
-        ],
+        "prefix": found.prefix,
+        "grid": list(found.grid),
+        "mean": [number(each) for each in found.shares.mean(1).tolist()],
+        "top": found.shares.argmax(1).tolist(),
+        "steps": pack((255 * steps).round().to(kind) if kind == torch.uint8 else steps.to(kind)),
+        "all": pack(found.shares[-1].half()),
     }
-
-
-def _numbers(inquiry: Inquiry) -> dict[str, Any]:
-    """Per variant and round: loss, probability of the true class, and [block][component] measures."""
-    runs = {name: [each[i] for each in inquiry.rounds] for i, name in enumerate(VARIANTS)}
-    return {
-        "done": len(inquiry.rounds),
-        "losses": {name: [number(each.loss) for each in run] for name, run in runs.items()},
-        "probabilities": {
-            name: [number(each.probability) for each in run] for name, run in runs.items()
-        },
-        **{
-            measure: {
-                name: [table(getattr(each, measure)) for each in run] for name, run in runs.items()
-            }
-            for measure in MEASURES
-        },
-    }
-
-
-def _maps(inquiry: Inquiry) -> dict[str, Any]:
-    """Shares in 255ths, all rounds, blocks and components end to end; `lengths` takes them apart."""
-    if not inquiry.rounds:
-        return {"lengths": [], "values": {}}
-    first = inquiry.rounds[0][0]
-    return {
-        "lengths": [[0 if part is None else len(part) for part in row] for row in first.extremes],
-        "values": {
-            name: pack(torch.cat([_flat(each[i]) for each in inquiry.rounds]))
-            for i, name in enumerate(VARIANTS)
-        },
-    }
-
-
-def _flat(reading: Reading) -> torch.Tensor:
-    parts = [part for row in reading.extremes for part in row if part is not None]
-    return (torch.cat(parts) * 255).round().to(torch.uint8)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from engine.model.victim import BlockShape
 from engine.papers.tgr.compare import Answer, Reading, Variant
+from engine.probe.compare import geometric
 
 Measure = Literal["variance", "dispersion", "kurtosis"]
 Unevenness = Literal["more", "less", "same"]
@@ -92,12 +93,6 @@ def fooled(answers: Mapping[str, Sequence[Answer]], source: str) -> tuple[int, l
     judged = [its for name, its in answers.items() if name != source and its[0].fooled is False]
     variants = range(1, len(answers[source]))
     return len(judged), [sum(bool(its[i].fooled) for its in judged) for i in variants]
-
-
-def geometric(values: Tensor, dim: int) -> Tensor:
-    """The geometric mean of what is finite and above zero; NaN where nothing is."""
-    fit = torch.isfinite(values) & (values > 0)
-    return values.double().log().where(fit, torch.nan).nanmean(dim).exp()
 
 
 def _with_all(values: Tensor) -> Tensor:

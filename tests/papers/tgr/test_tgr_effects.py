@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from statistics import geometric_mean
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from engine.core.streams import Streams
 from engine.model.victim import BlockShape
 from engine.papers.tgr.compare import Answer, Reading, Variant
-from engine.papers.tgr.effects import SAME, SO, effects, fooled, geometric, unevenness, zeroed
+from engine.papers.tgr.effects import SAME, SO, effects, fooled, unevenness, zeroed
 
 NAMES: tuple[Variant, ...] = ("baseline", "gamma", "zeroing", "both", "random")
 # A pooling model: the first block's map is 4 x 4, the second's 2 x 2 without a prefix token.
@@ -55,8 +56,10 @@ def test_an_effect_is_the_geometric_mean_of_ratios_to_mifgsm() -> None:
 
 
 def test_what_is_zero_everywhere_has_no_ratio_and_no_verdict() -> None:
-    assert math.isnan(float(geometric(torch.tensor([0.0, torch.nan, torch.inf]), 0)))
-    assert unevenness(math.nan) is None
+    zero = [[replace(each, variance=0 * each.variance) for each in its] for its in ROUNDS]
+    ratio = effects(zero, "variance")["both"].ratio
+    assert bool(ratio.isnan().all())
+    assert unevenness(float(ratio[0, 0])) is None
 
 
 @pytest.mark.parametrize(
