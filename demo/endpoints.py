@@ -17,14 +17,15 @@ from typing import Any
 import gradio as gr
 from gradio import FileData
 from gradio.context import LocalContext
+from gradio.events import api
 
-from demo.kit import pictures
-from demo.kit.desk import LINE, Desk, Stage, Told, Work, watch
-from demo.kit.launch import reader
-from demo.kit.store import Job
+from demo.kit import goal, picture
+from demo.kit.desk import LINE, Desk, Saying, Stage, Told, Work, watch
+from demo.kit.door import reader
+from demo.kit.loading import Fetching, Loading, bring, missing
+from demo.kit.picture import Picture
 from demo.kit.uploads import peer
-from demo.lab.recipe import MOST_SEED
-from demo.lab.running import Began, Ended, Fetching, Loading, bring, drive, fetch, missing
+from demo.lab.running import Attempt, Began, drive
 from demo.transfer import labelled
 from demo.transfer.trial import Trial, experiment
 from demo.transfer.trial import drive as drive_trial
@@ -84,7 +85,7 @@ def declare(desk: Desk, weights: Path | None) -> None:
             yield READ
             return (("torch", lambda: look(request, most)),)
 
-        def look(request: Request, most: int) -> Iterator[Told]:
+        def look(request: Request, most: int) -> Saying:
             run = Run(request)
             names, p = run.victim.spec.classes, run.clean_probabilities
             best = p.topk(max(1, min(most, len(names))))
@@ -125,14 +126,15 @@ def declare(desk: Desk, weights: Path | None) -> None:
                 target=class_index(classes, aim) if aim else None,
                 label=class_index(classes, sees) if sees else None,
                 others=_names("others", others, MOST_MODELS),
-                seed=_seed(seed),
+                seed=goal.seed(seed),
             )
             for name in request.others:
                 zoo.card(name, weights)
-            job = Job(request, stop=stop)
+            attempt = Attempt(request, stop=stop)
             yield READ
-            stages: list[Stage] = [("hub", lambda: _each(fetch(request)))]
-            return (*stages * missing(request), ("torch", lambda: _work(job, drive(job))))
+            fetching: Stage = ("hub", lambda: _each(bring(attempt.models, weights)))
+            first = (fetching,) if missing(attempt.models, weights) else ()
+            return (*first, ("torch", lambda: _work(attempt)))
 
         async for said in _stream(desk, read):
             yield said
@@ -146,7 +148,7 @@ def declare(desk: Desk, weights: Path | None) -> None:
             yield READ
             return (("torch", lambda: look(request)),)
 
-        def look(request: Request) -> Iterator[Told]:
+        def look(request: Request) -> Saying:
             seen = studio.summary(Run(request).result())
             yield (
                 ANSWER,
@@ -176,20 +178,18 @@ def declare(desk: Desk, weights: Path | None) -> None:
             shown = _names("targets", targets, MOST_MODELS)
             for name in (*names, *shown):
                 zoo.card(name, weights)
-            if not isinstance(images, list):
-                raise BadTask("images must be a list of files.", "Give each by handle_file.")
             recipes = [
                 _recipe(each)
                 for each in _listed("attacks", attacks, MOST_ATTACKS)
                 or ({"name": "mifgsm"}, {"name": "tgr"})
             ]
-            files = labelled.uploads(images)
+            files = picture.uploads(images)
             if labels:
                 found = labelled.given(files, _listed("labels", labels, MOST_LABELS))
             else:
                 found = labelled.read(files, zoo.class_names(zoo.card(names[0], weights)))
             labelled.refuse_rest(found)
-            asked = experiment(found, names, recipes, shown, _seed(seed))
+            asked = experiment(found, names, recipes, shown, goal.seed(seed))
             trial = Trial(asked, found, weights, stop=stop)
             yield READ
             return (
@@ -201,9 +201,9 @@ def declare(desk: Desk, weights: Path | None) -> None:
             yield said
 
     for function in (models, attacks):
-        gr.api(function, api_name=function.__name__, concurrency_limit=8)
+        api(function, api_name=function.__name__, concurrency_limit=8)
     for function in (predict, attack, inspect, evaluate):
-        gr.api(function, api_name=function.__name__, concurrency_limit=None)
+        api(function, api_name=function.__name__, concurrency_limit=None)
 
 
 async def _stream(desk: Desk, read: Callable[[threading.Event], Read]) -> AsyncIterator[Any]:
@@ -234,6 +234,7 @@ async def _work_of(
 ) -> AsyncGenerator[Told | None, None]:
     """A call's work, of which the first stage reads what was asked; it ends where the caller goes."""
     visitor = LocalContext.request.get(None)
+    assert visitor is not None, "a call has a caller"
     stop = threading.Event()
     work = Work(f"api {peer(visitor)}", (("read", partial(read, stop)),), stop)
     desk.submit(work)
@@ -248,18 +249,19 @@ async def _work_of(
         raise work.failed
 
 
-def _each(events: Iterator[Any]) -> Iterator[Told]:
+def _each(events: Iterator[Any]) -> Saying:
     """Events as plain data, each of which must be told."""
     for number, event in enumerate(events):
         yield f"{type(event).__name__} {number}", _told(event)
 
 
-def _work(job: Job, events: Iterator[Any]) -> Iterator[Told]:
-    yield from _each(events)
-    yield "end", _finished(job)
+def _work(attempt: Attempt) -> Saying:
+    yield from _each(drive(attempt))
+    yield "ended", {"state": "ended", "why": attempt.why}
+    yield "end", _finished(attempt)
 
 
-def _judge(trial: Trial) -> Iterator[Told]:
+def _judge(trial: Trial) -> Saying:
     number = itertools.count()
     for step in drive_trial(trial):
         if isinstance(step, Progress):
@@ -270,7 +272,7 @@ def _judge(trial: Trial) -> Iterator[Told]:
 
 
 @contextmanager
-def _kindly() -> Iterator[None]:
+def _kindly() -> Generator[None]:
     """What the caller can mend reaches the client as its sentence, without a traceback."""
     try:
         yield
@@ -288,12 +290,12 @@ def _kindly() -> Iterator[None]:
 
 def _request(image: Any, model: Any, weights: Path | None) -> Request:
     """A request for a picture sent through the client, with the first attack as it stands."""
-    path = pictures.uploaded(image)
+    found = Picture.of(picture.uploaded(image))
     return Request(
-        pictures.read(path),
+        found.image,
         _text("model", model),
         catalog.RECIPES[0](),
-        name=pictures.file_of(path),
+        name=found.name,
         weights=weights,
     )
 
@@ -308,13 +310,6 @@ def _whole(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
         raise BadTask(f"{name} must be a whole number.", "Give, for instance, 5.")
     return int(value)
-
-
-def _seed(value: Any) -> int:
-    seed = _whole("seed", value)
-    if not 0 <= seed < MOST_SEED:
-        raise BadTask("seed must be a whole number from 0.", "Give, for instance, 0.")
-    return seed
 
 
 def _listed(name: str, value: Any, most: int) -> Sequence[Any]:
@@ -346,7 +341,7 @@ def _advanced(event: Progress) -> dict[str, Any]:
     return {"state": "running", "done": event.done, "total": event.total, "cells": cells}
 
 
-def _told(event: Fetching | Loading | Began | Stepped | Ended) -> dict[str, Any]:
+def _told(event: Fetching | Loading | Began | Stepped) -> dict[str, Any]:
     """An event as plain data."""
     if isinstance(event, Fetching):
         done, total = event.download
@@ -356,8 +351,6 @@ def _told(event: Fetching | Loading | Began | Stepped | Ended) -> dict[str, Any]
     if isinstance(event, Began):
         names, p = event.run.victim.spec.classes, event.run.clean_probabilities
         return {"state": "began", "clean": names[int(p.argmax())]}
-    if isinstance(event, Ended):
-        return {"state": "ended", "why": event.why}
     return {
         "state": "running",
         "step": event.step,
@@ -368,8 +361,8 @@ def _told(event: Fetching | Loading | Began | Stepped | Ended) -> dict[str, Any]
     }
 
 
-def _finished(job: Job) -> dict[str, Any]:
-    """The summary and the files of a job that has ended."""
-    assert job.result is not None
-    files = {path.suffix[1:]: FileData(path=str(path)).model_dump() for path in job.files()}
-    return {"state": "finished", "result": studio.summary(job.result), "files": files}
+def _finished(attempt: Attempt) -> dict[str, Any]:
+    """The summary and the files of an attempt that has ended."""
+    assert attempt.result is not None
+    files = {path.suffix[1:]: FileData(path=str(path)).model_dump() for path in attempt.files()}
+    return {"state": "finished", "result": studio.summary(attempt.result), "files": files}

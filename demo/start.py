@@ -14,7 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-ASSETS = Path(__file__).parents[1] / "assets"
+from engine.core.assets import ASSETS
+
 PORTS = range(1, 65536)
 
 

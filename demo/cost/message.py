@@ -1,11 +1,12 @@
-"""A report as one JSON object: what `cost.js` draws from."""
+"""A report as one JSON object: what the linked views of `cost.js` draw from, every figure of it
+worked out at every threshold that the slider offers; and what `sections` says of the rest."""
 
 from __future__ import annotations
 
 import base64
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 from typing import Any
@@ -15,90 +16,118 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from demo.cost.trial import UNIVERSAL, Trial, attack_of
+from demo.cost.trial import UNIVERSAL, Question, Trial, attack_of
 from demo.kit.packing import number, pack, png, shown
 from engine.alter.quantize.cost import Cost
 from engine.attack.universal import Universal
 from engine.core.errors import EngineError
 from engine.evaluate.study import kept
 from engine.model import zoo
-from engine.papers.quant import export as quant_export
-from engine.papers.quant.compare import ATTACKED, Report, Seen, Timing
+from engine.papers.quant import export
+from engine.papers.quant.compare import ATTACKED, CLEAN, Report, Seen, Timing
 from engine.papers.quant.findings import Findings
-
-RESTORE: dict[str, Any] = {"kind": "restore"}
+from engine.papers.quant.sweep import LEAST_SHARE, Sweep, ranked, sweep
 
 
 def working(trial: Trial) -> dict[str, Any]:
     """A run is under way: what stands there is of the one before."""
-    return {"kind": "working", "run": trial.id, "choice": trial.choice}
+    return {"kind": "working", "run": trial.id, "choice": trial.question.choice}
 
 
 def message(trial: Trial, found: Report) -> dict[str, Any]:
     """All that is known so far of a run."""
-    card = zoo.card(trial.model, trial.weights)
     assert trial.made is not None
-    exported = quant_export.summary(found, trial.made)
+    asked = trial.question
+    exported = export.summary(found, trial.made)
+    clean = found.seen[CLEAN].columns
     return {
         "kind": "report",
         "run": trial.id,
-        "choice": trial.choice,
+        "choice": asked.choice,
         "files": {
-            "stem": quant_export.stem(trial.made),
+            "stem": export.stem(trial.made),
             "json": json.dumps(exported, indent=1, ensure_ascii=False) + "\n",
-            "csv": quant_export.table(exported),
+            "csv": export.table(exported),
             "png": _saved(found, exported),
         },
-        "model": {"name": trial.model, "title": card.title},
-        "attack": {"name": trial.attack, "title": trial.title, **_universal(trial)},
-        "eps": trial.eps,
+        "model": {"name": asked.model, "title": zoo.card(asked.model, asked.weights).title},
+        "attack": {"name": asked.attack, "title": asked.title, **_universal(asked)},
         "linf": found.linf,
         "steps": found.steps,
         "asked": found.asked,
         "threshold": asdict(found.threshold),
-        "layers": [
-            {
-                "block": each.block,
-                "slot": each.slot,
-                "k": each.shape.k,
-                "column": each.shape.column,
-                "hf": each.shape.hf,
-            }
-            for each in found.layers
-        ],
+        "layers": [{"block": each.block, "slot": each.slot} for each in found.layers],
+        "blocks": 1 + max(each.block for each in found.layers),
+        "total": sum(each.shape.k for each in found.layers),
         "grid": found.grid and list(found.grid),
         "prefix": found.prefix,
+        "kept": found.seen[CLEAN].answer == found.seen[ATTACKED].answer,
         "seen": {name: _seen(found, each) for name, each in found.seen.items()},
-        "merged": {str(size): _packed(peaks) for size, peaks in found.merged.items()},
+        "sweep": _sweep(sweep(found)),
+        "bins": {
+            "least": LEAST_SHARE,
+            "own": {name: _half(ranked(s.columns, s.columns)) for name, s in found.seen.items()},
+            "clean": {name: _half(ranked(s.columns, clean)) for name, s in found.seen.items()},
+        },
         "path": [list(each) for each in found.path],
         "others": found.others,
         "machine": found.machine and asdict(found.machine),
-        "defences": [
-            {
-                "name": each.name,
-                "clean": number(each.clean),
-                "attacked": number(each.attacked),
-                "kept": each.kept,
-                "error": number(each.error),
-            }
-            for each in found.defences
-        ],
+        "defences": [_rounded(asdict(each)) for each in found.defences],
         "times": found.times and {name: _timing(each) for name, each in found.times.items()},
         "memory": found.memory and dict(found.memory),
-        "energy": found.energy and {k: number(v) for k, v in found.energy.items()},
+        "energy": found.energy and _rounded(found.energy),
         "metered": found.metered,
         "meter": found.meter,
-        "study": study(trial.model),
     }
 
 
-def _universal(trial: Trial) -> dict[str, Any]:
+def _sweep(found: Sweep) -> dict[str, Any]:
+    """At each threshold: counts by layer and in all, shares, ratios, tokens, unions of batches."""
+    totals = {name: each.sum(1) for name, each in found.columns.items()}
+    return {
+        "thresholds": found.thresholds.tolist(),
+        "at": found.at,
+        "columns": {name: _counts(each) for name, each in found.columns.items()},
+        "totals": {name: each.tolist() for name, each in totals.items()},
+        "ratio": _ratios(totals),
+        "shares": {name: _numbers(each) for name, each in found.shares.items()},
+        "hf": {name: each.tolist() for name, each in found.hf.items()},
+        "reach": {name: _counts(each) for name, each in found.reach.items()},
+        "carriers": {name: _counts(each) for name, each in found.carriers.items()},
+        "batches": [
+            {"size": size, "ratio": _ratios(by)} | {name: by[name].tolist() for name in by}
+            for size, by in found.batches.items()
+        ],
+    }
+
+
+def _ratios(counts: Mapping[str, Tensor]) -> list[float | None]:
+    """Attacked over clean; none where the clean picture has no columns."""
+    return _numbers(counts[ATTACKED] / counts[CLEAN])
+
+
+def _numbers(values: Tensor) -> list[float | None]:
+    return [number(each) for each in values.tolist()]
+
+
+def _counts(values: Tensor) -> dict[str, Any]:
+    return pack(values.to(torch.uint8 if values.max() < 256 else torch.uint16))
+
+
+def _half(values: Tensor) -> dict[str, Any]:
+    return pack(values.half())
+
+
+def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: number(v) if isinstance(v, float) else v for k, v in values.items()}
+
+
+def _universal(asked: Question) -> dict[str, Any]:
     """What a universal perturbation's file says of it."""
-    made = attack_of(trial) if trial.attack == UNIVERSAL else None
+    made = attack_of(asked) if asked.attack == UNIVERSAL else None
     if not isinstance(made, Universal):
         return {}
     return {
-        "eps": number(made.eps * 255),
         "threshold": number(made.threshold),
         "epochs": made.epochs,
         "pictures": made.pictures,
@@ -113,8 +142,7 @@ def _universal(trial: Trial) -> dict[str, Any]:
 def _seen(found: Report, each: Seen) -> dict[str, Any]:
     return {
         "picture": png(each.pixels),
-        "columns": _packed(each.columns),
-        "tokens": _packed(each.tokens) if each.tokens else None,
+        "tokens": _half(torch.stack(each.tokens)) if each.tokens else None,
         "answer": shown(found.classes[each.answer]),
         "p": number(each.probability),
         "float_columns": each.float_columns,
@@ -135,27 +163,19 @@ def _saved(found: Report, exported: dict[str, Any]) -> str:
 
 
 def _cost(each: Cost) -> dict[str, Any]:
-    return {"int8": each.macs8, "high": each.macs16, "moved": each.moved, "peak": each.peak}
-
-
-def _packed(peaks: Sequence[Tensor]) -> dict[str, Any]:
-    return pack(torch.cat(list(peaks)).half())
+    return {"int8": each.macs8, "high": each.macs16, "moved": each.moved}
 
 
 def _timing(each: Timing) -> dict[str, Any]:
-    return {
-        "median": number(each.median * 1000),
-        "low": number(each.low * 1000),
-        "high": number(each.high * 1000),
-        "rounds": each.rounds,
-    }
+    seconds = {"median": each.median, "low": each.low, "high": each.high}
+    return {k: number(v * 1000) for k, v in seconds.items()} | {"rounds": each.rounds}
 
 
 @cache
-def study(model: str) -> dict[str, Any] | None:
-    """The study that ships for a model, without what the page does not draw."""
+def study(model: str) -> Findings | str | None:
+    """What the study that ships for a model found, or the sentence why it cannot be read."""
     try:
         found = kept("quant", model, Findings)
     except EngineError as problem:
-        return {"missing": problem.sentence}
-    return None if found is None else asdict(found.findings)
+        return problem.sentence
+    return found and found.findings

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import secrets
-import threading
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from demo.kit import pictures
-from demo.kit.store import sizeof
-from demo.lab.running import Ending, Loading
+from demo.kit import picture
+from demo.kit.job import Job
+from demo.kit.loading import Loading, load
+from demo.kit.picture import SAMPLE, Picture
+from demo.kit.store import Values, sizeof
+from engine.attack import universal
 from engine.attack.catalog import recipe
 from engine.attack.recipe import Recipe
-from engine.attack.universal import Universal, load, shipped
-from engine.core.errors import BadImage, BadKnob, BadTask
+from engine.attack.universal import Universal, shipped
+from engine.core.errors import BadKnob, BadTask
 from engine.data.samples import load_sample
 from engine.evaluate.progress import Progress
 from engine.model import zoo
@@ -27,6 +27,7 @@ from engine.papers.quant.threshold import calibration
 PATIENCE_SECONDS = 90.0  # everybody else on this machine waits for it
 EPS, STEPS = 8, 60  # of the default run
 UNIVERSAL = "universal"
+CALIBRATE, ABSOLUTE = "by a share of clean columns", "as a number"
 Choice = dict[str, str]
 """What a run is of, part by part in words."""
 ATTACKS = {
@@ -38,36 +39,33 @@ ATTACKS = {
 
 
 @dataclass(frozen=True)
-class Ended:
-    """No more events follow, and why."""
+class Question:
+    """What is asked; `threshold` 0 stands for calibration to `share`, `choice` says it in words."""
 
-    why: Ending
-
-
-@dataclass
-class Trial:
-    """One run; `threshold` 0 stands for calibration to `share`. `stop` is looked at between steps."""
-
+    picture: Picture
     model: str
-    source: str
     attack: str
     eps: int
     steps: int
     threshold: float
     share: float
+    choice: Choice
     weights: Path | None = None
-    session: str = ""
-    choice: Choice = field(default_factory=dict[str, str])
-    id: str = field(default_factory=lambda: secrets.token_hex(8))
-    made: Made | None = None
-    report: Report | None = None
-    why: Ending | None = None
-    stop: threading.Event = field(default_factory=threading.Event)
 
     @property
     def title(self) -> str:
         """The attack in words."""
         return title_of(self.attack)
+
+
+@dataclass(eq=False)
+class Trial(Job):
+    """One run: what it is made of once the model is read, its report so far, and what was told of it."""
+
+    question: Question
+    made: Made | None = None
+    report: Report | None = None
+    told: dict[str, Any] | None = None
 
     @property
     def bytes(self) -> int:
@@ -82,42 +80,43 @@ def attacks(model: str) -> list[tuple[str, str]]:
     return found
 
 
-def trial(values: dict[str, Any], weights: Path | None, session: str) -> Trial:
+def question(values: Values, weights: Path | None) -> Question:
     """The run as the controls stand; raises EngineError."""
-    if not values["source"]:
-        raise BadImage("There is no picture.", "Choose one of the samples or bring your own.")
     eps, steps = (_number(name, values[name]) for name in ("eps", "steps"))
     if eps < 0:
         raise BadKnob("Eps", eps, "a whole number from 0 (nothing may change) to 32")
     share, threshold = values["share"], values["threshold"]
-    if values["calibrate"]:
+    if values["calibrate"] == CALIBRATE:
         threshold = 0.0
         if not isinstance(share, int | float) or not 0 < share <= 20:
             raise BadKnob("The share of outlier columns", share, "a number above 0, at most 20 (%)")
     elif not isinstance(threshold, int | float) or not 0.1 <= threshold <= 100:
         raise BadKnob("The threshold", threshold, "a number from 0.1 to 100")
-    made = Trial(
+    made = Question(
+        Picture.of(values["source"]),
         str(values["model"] or ""),
-        str(values["source"]),
         str(values["attack"] or ""),
         eps,
         steps,
         float(threshold),
         float(share or 0) / 100,
-        weights,
-        session,
         chosen(values, weights),
+        weights,
     )
     zoo.card(made.model, weights)
     attack_of(made)
     return made
 
 
-def chosen(values: dict[str, Any], weights: Path | None) -> Choice:
+def chosen(values: Values, weights: Path | None) -> Choice:
     """What the controls stand for, part by part in words: equal where a run would be the same."""
     source, model, attack = (str(values[name] or "") for name in ("source", "model", "attack"))
     cards = {each.name: each.title for each in zoo.cards(weights)}
-    found = {"picture": name_of(source), "source": source, "model": cards.get(model, model)}
+    found = {
+        "picture": picture.title_of(source),
+        "source": source,
+        "model": cards.get(model, model),
+    }
     found["attack"] = title_of(attack)
     if attack != UNIVERSAL:
         found |= {
@@ -126,16 +125,10 @@ def chosen(values: dict[str, Any], weights: Path | None) -> Choice:
         }
     found["threshold"] = (
         f"threshold by {_plain(values['share'])} % of clean columns"
-        if values["calibrate"]
+        if values["calibrate"] == CALIBRATE
         else f"threshold {_plain(values['threshold'])}"
     )
     return found
-
-
-def name_of(source: str) -> str:
-    """What a picture is called: the sample's title, or the name of the file."""
-    sample = pictures.sample(source)
-    return sample.title if sample else Path(source).name
 
 
 def title_of(attack: str) -> str:
@@ -149,7 +142,7 @@ def _plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
-def attack_of(asked: Trial) -> Recipe | Universal | None:
+def attack_of(asked: Question) -> Recipe | Universal | None:
     """The attack itself, none where no pixel may change; raises UnknownName, BadKnob, BadTask."""
     if asked.attack == UNIVERSAL:
         path = shipped(asked.model)
@@ -157,7 +150,7 @@ def attack_of(asked: Trial) -> Recipe | Universal | None:
             raise BadTask(
                 "No universal perturbation ships for this model.", "Choose another attack."
             )
-        return load(path)
+        return universal.load(path)
     if asked.attack not in ATTACKS:
         raise BadTask("There is no attack.", "Choose one.")
     _, name, knobs = ATTACKS[asked.attack]
@@ -172,33 +165,27 @@ def _number(name: str, value: Any) -> int:
 
 
 def drive(
-    asked: Trial, patience: float = PATIENCE_SECONDS
-) -> Iterator[Loading | Progress | Working | Report | Ended]:
+    trial: Trial, patience: float = PATIENCE_SECONDS
+) -> Iterator[Loading | Progress | Working | Report]:
     """Work to the end, until it is stopped, or until patience ends; the latest report is kept."""
-    yield Loading(zoo.card(asked.model, asked.weights).title)
+    asked = trial.question
+    yield from load([asked.model], asked.weights)
     victim = zoo.load(asked.model, asked.weights)
-    picture = pictures.read(asked.source)
     others = [
         load_sample(each.id)
-        for each in pictures.listed()
-        if pictures.SAMPLE + each.id != asked.source
+        for each in picture.listed()
+        if SAMPLE + each.id != asked.picture.source
     ]
     yield Progress("measuring clean columns", 0, 1)
     known = calibration(victim)
     threshold = known.fixed(asked.threshold) if asked.threshold else known.set_by(asked.share)
-    request = Asked.of(victim, picture, others, attack_of(asked), threshold)
+    run = Asked.of(victim, asked.picture.image, others, attack_of(asked), threshold)
+    source = Source.of(asked.picture.stem, asked.picture.image)
     card = zoo.card(asked.model, asked.weights)
-    source = Source.of(pictures.name_of(asked.source), picture)
-    asked.made = Made(source, card, asked.attack, request.aimed, request.seed)
-    until = time.monotonic() + patience
-
-    def ends() -> bool:
-        return asked.stop.is_set() or time.monotonic() > until
-
-    for event in report(victim, request, ends):
+    trial.made = Made(source, card, asked.attack, run.aimed, run.seed)
+    limit = trial.limit(patience)
+    for event in report(victim, run, limit.over):
         if isinstance(event, Report):
-            asked.report = event
+            trial.report = event
         yield event
-    late = not asked.stop.is_set() and time.monotonic() > until
-    asked.why = "stopped" if asked.stop.is_set() else "late" if late else "finished"
-    yield Ended(asked.why)
+    trial.why = limit.why(trial.report is not None and trial.report.times is not None)

@@ -5,27 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
+from gradio.themes import Base, LocalFont, sizes
 from starlette.middleware import Middleware
 
 from demo.kit import scripts
 from demo.kit.uploads import Uploads
 
 STYLE = Path(__file__).parents[2] / "assets" / "style"
-TITLE = "Adversarial Lab for Vision Transformers"
 
 
-def theme() -> gr.themes.Base:
+def theme() -> Base:
     """Quiet: ink on paper, one type family, no shadow, no card in a card; both modes designed."""
     ink, paper = "#1b1f24", "#ffffff"
-    return gr.themes.Base(
+    return Base(
         primary_hue="blue",
         neutral_hue="slate",
-        text_size=gr.themes.sizes.text_sm,
-        spacing_size=gr.themes.sizes.spacing_sm,
-        radius_size=gr.themes.sizes.radius_sm,
-        font=[gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "system-ui", "sans-serif"],
-        font_mono=[gr.themes.LocalFont("IBM Plex Mono", weights=(400, 700)), "monospace"],
+        text_size=sizes.text_sm,
+        spacing_size=sizes.spacing_sm,
+        radius_size=sizes.radius_sm,
+        font=[LocalFont("IBM Plex Sans", weights=(400, 700)), "system-ui", "sans-serif"],
+        font_mono=[LocalFont("IBM Plex Mono", weights=(400, 700)), "monospace"],
     ).set(
         body_background_fill=paper,
         body_background_fill_dark="#14171b",

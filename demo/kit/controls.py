@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from engine.attack.catalog import BY_NAME, RECIPES, recipe
 from engine.attack.recipe import Recipe
@@ -26,17 +27,18 @@ def union(main: bool) -> tuple[Knob, ...]:
     return tuple(each[0] for each in found.values() if any(k.main for k in each) == main)
 
 
-def make(main: bool, first: Recipe) -> dict[str, gr.components.Component]:
+def make(main: bool, first: Recipe) -> dict[str, Component]:
     """One control per knob name, in the current layout, set up for the recipe `first`."""
-    made: dict[str, gr.components.Component] = {}
+    made: dict[str, Component] = {}
     for each in union(main):
-        settings = appearance(type(first), each.name)
-        if settings["visible"]:
-            settings["value"] = to_control(each, getattr(first, each.name))
+        look = appearance(type(first), each.name)
+        if look["visible"]:
+            look["value"] = to_control(each, getattr(first, each.name))
         else:
-            settings = _settings(each) | {"visible": False}
+            look = _settings(each)
+            look["visible"] = False
         made[each.name] = _control(each)(
-            **settings, interactive=True, elem_id=f"knob-{each.name}", min_width=120
+            **look, interactive=True, elem_id=f"knob-{each.name}", min_width=120
         )
     return made
 
@@ -92,7 +94,7 @@ def from_control(knob: Knob, value: Any) -> Any:
     return knob.check(value)
 
 
-def _control(knob: Knob) -> type[gr.components.Component]:
+def _control(knob: Knob) -> type[Component]:
     if knob.kind == "flag":
         return gr.Checkbox
     if knob.kind == "choice":

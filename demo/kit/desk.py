@@ -29,6 +29,7 @@ SECONDS_BETWEEN_LOOKS = 0.1
 SECONDS_BETWEEN_SIGNS = 5.0
 OPENING, SHOWN, STATUS, LINE = "opening", "shown", "status", "line"
 Told = tuple[str, Any]
+Saying = Generator[Told, None, None]
 # A lane, and what is done there; it may return further stages, which then come next.
 Stage = tuple[str, Callable[[], Generator[Told, None, "tuple[Stage, ...] | None"]]]
 

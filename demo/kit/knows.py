@@ -5,9 +5,9 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-from demo.kit import pictures
+from demo.kit import picture
+from demo.kit.picture import stranger
 from engine.core.errors import EngineError
-from engine.data.labels import folded, spellings
 from engine.evaluate import familiar
 from engine.model import zoo
 
@@ -21,7 +21,7 @@ def knows(source: str, model: str, weights: Path | None) -> str:
         names = zoo.class_names(card)
     except EngineError:
         return ""
-    sample = pictures.sample(source)
+    sample = picture.sample(source)
     listed = ", ".join(sorted(names, key=str.casefold)) if len(names) <= FEW else ""
     if listed and (measured := familiar.of(card)) is not None:
         listed += (
@@ -39,16 +39,6 @@ def knows(source: str, model: str, weights: Path | None) -> str:
             "stranger",
         )
     return _line(f"“{sample.title}” is one of the {len(names):,} classes this model knows.", listed)
-
-
-def stranger(source: str, model: str, weights: Path | None) -> str:
-    """What the picture shows, where the model is known to have no class for it; else nothing."""
-    sample = pictures.sample(source)
-    if sample is None:
-        return ""
-    names = spellings(zoo.class_names(zoo.card(model, weights)))
-    known = sample.label is not None and folded(sample.label) in names
-    return "" if known else sample.title
 
 
 def few(model: str, weights: Path | None) -> bool:

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-CODES = {torch.uint8: "u1", torch.float16: "f2", torch.float32: "f4"}
+CODES = {torch.uint8: "u1", torch.uint16: "u2", torch.float16: "f2", torch.float32: "f4"}
 
 
 def png(pixels: Tensor) -> str:
@@ -27,7 +27,7 @@ def png_change(pixels: Tensor, clean: Tensor) -> str:
 
 
 def pack(values: Tensor) -> dict[str, Any]:
-    """A uint8, float16 or float32 tensor as type, shape and little-endian base64 bytes."""
+    """A uint8, uint16, float16 or float32 tensor as type, shape and little-endian base64 bytes."""
     array = values.detach().cpu().contiguous().numpy()
     return {
         "type": CODES[values.dtype],

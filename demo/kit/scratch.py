@@ -14,7 +14,7 @@ import stat
 import tempfile
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -50,7 +50,7 @@ def folder() -> Folder:
 
 
 @contextmanager
-def room(size: int = 0) -> Iterator[None]:
+def room(size: int = 0) -> Generator[None]:
     """Write `size` bytes in here; raises NoRoom, beforehand or where the disk is full after all."""
     if used() + size > MOST_BYTES:
         raise NoRoom

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from demo.lab.running import Ended, Fetching, Loading
+from demo.kit.loading import Fetching, Loading
 from engine.core.errors import EngineError
-from engine.studio import Request, Stepped
 
 EARLIER = "Computed earlier with this very model, seed 0. Press Run to compute your own."
 EMPTY = "Choose a picture and press Run."
@@ -59,29 +58,7 @@ def loading(event: Loading) -> str:
     return line(f"Reading {event.title}.", "busy")
 
 
-def stepped(event: Stepped, pace: float) -> str:
-    """A step is done, at `pace` seconds a step."""
-    left = pace * (event.steps - event.step)
-    detail = f"step {event.step} of {event.steps}, about {left:.0f} s left"
-    return line(RUNNING, "busy", detail=detail, share=event.step / event.steps)
-
-
-def ended(event: Ended, request: Request) -> str:
-    result, asked = event.result, request.recipe.steps
-    if result is None:
-        return line("Stopped before it began.", "done")
-    count = f"{result.steps} step{'s' * (result.steps != 1)}"
-    at = f"step {result.steps} of {asked}"
-    share = result.steps / asked
-    if event.why == "finished":
-        return line(f"Finished: {count} with all views in {result.seconds:.1f} s.", "done")
-    if event.why == "paused":
-        return line(f"At {at}.", "done", hint="Step goes on; Run starts anew.", share=share)
-    if event.why == "stopped":
-        return line(f"Stopped at {at}.", "done", hint="Step goes on from here.", share=share)
-    return line(
-        f"Stopped at {at}: a run may take a minute on this machine.",
-        "done",
-        hint="Step goes on from here; fewer steps or a smaller model will finish.",
-        share=share,
-    )
+def stepped(done: int, total: int, left: float, of: str = "") -> str:
+    """Steps are done (`of` what), and the rest will take `left` seconds."""
+    detail = f"step {done} of {total}{of and ' of '}{of}, about {left:.0f} s left"
+    return line(RUNNING, "busy", detail=detail, share=done / total)

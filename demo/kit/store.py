@@ -8,20 +8,19 @@ minute has stopped what ran for them.
 from __future__ import annotations
 
 import dataclasses
-import secrets
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from PIL import Image
 
-from demo.kit import scratch
 from demo.kit.desk import Desk, Work
-from engine import studio
-from engine.studio import Request, Result, Run
+from demo.kit.job import Job
+
+Values = Mapping[str, Any]
+"""How controls stand, by name: raw, as the browser sent them."""
 
 MOST_RUNS = 256
 MOST_BYTES = 1 << 30
@@ -30,71 +29,20 @@ SECONDS_AWAY = 60.0
 
 
 @dataclass
-class Job:
-    """One request of one visitor: the run once it began, the flag that stops it, its last result.
-
-    `lock` is held while the run is advanced or measured, `stop` is looked at between steps.
-    """
-
-    request: Request
-    session: str = ""
-    id: str = field(default_factory=lambda: secrets.token_hex(8))
-    run: Run | None = None
-    result: Result | None = None
-    stop: threading.Event = field(default_factory=threading.Event)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    _folder: scratch.Folder | None = None
-    _written: Result | None = None
-    _files: tuple[Path, ...] = ()
-
-    @property
-    def done(self) -> bool:
-        """Whether every step has been taken."""
-        return self.run is not None and self.run.done
-
-    @property
-    def bytes(self) -> int:
-        return sizeof((self.request.image, self.result, self.run and self.run.state))
-
-    def files(self) -> tuple[Path, ...]:
-        """The adversarial PNG, the perturbation NPZ and the JSON of the latest result, written once."""
-        with self.lock:
-            if self.result is not None and self._written is not self.result:
-                self._folder = scratch.Folder()
-                self._files = studio.save(self.result, self._folder.path)
-                self._written = self.result
-        return self._files
-
-
-@dataclass
 class Place:
     """A page of a visit: its current job, and its controls as they stand now and as they stood for
     what the page shows."""
 
     current: str = ""
-    controls: Sequence[Any] | None = None
-    drawn: Sequence[Any] | None = None
+    controls: Values | None = None
+    drawn: Values | None = None
 
 
-class Kept(Protocol):
-    """What a store keeps for a visitor: work that can be stopped, and its size."""
-
-    id: str
-    session: str
-    stop: threading.Event
-
-    @property
-    def bytes(self) -> int: ...
-
-
-Kind = TypeVar("Kind", bound=Kept)
+Kind = TypeVar("Kind", bound=Job)
 
 
 class Store:
-    """Runs by id, and the places of visits (a page in a tab), each with at most one current run.
-
-    What `get` and `current` give is of the kind which the place's page adds.
-    """
+    """Jobs by id, and the places of visits (a page in a tab), each with at most one current job."""
 
     def __init__(
         self,
@@ -105,28 +53,28 @@ class Store:
     ) -> None:
         self.desk = desk or Desk()
         self.most_runs, self.most_bytes, self.away = most_runs, most_bytes, away
-        self._jobs: OrderedDict[str, Any] = OrderedDict()
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._sizes: dict[str, int] = {}
         self._works: dict[str, Work] = {}
-        self._made_of: dict[str, Sequence[Any]] = {}
+        self._made_of: dict[str, Values | None] = {}
         self._places: OrderedDict[str, Place] = OrderedDict()
         self._present: dict[str, str] = {}
         self._lock = threading.RLock()
 
-    def add(self, job: Kind, work: Work | None = None, controls: Sequence[Any] = ()) -> Kind:
+    def add(self, job: Kind, work: Work | None = None, controls: Values | None = None) -> Kind:
         """Keep the job, made of the controls as they stand, and make it its place's current one."""
         with self._lock:
             self._jobs[job.id] = job
             self._sizes[job.id] = job.bytes
             self._made_of[job.id] = controls
-            if job.session:
-                self._place(job.session).current = job.id
+            if job.place:
+                self._place(job.place).current = job.id
             if work is not None:
                 self._works[job.id] = work
             self._trim(job.id)
         return job
 
-    def get(self, id: str) -> Any | None:
+    def get(self, id: str) -> Job | None:
         """The job of that id, which now counts as just used."""
         with self._lock:
             job = self._jobs.get(id)
@@ -134,17 +82,34 @@ class Store:
                 self._jobs.move_to_end(id)
             return job
 
+    def submit(self, job: Job, work: Work, controls: Values) -> None:
+        """The job becomes its place's current one, in place of what runs there; raises Busy.
+
+        Nobody sees it at the desk before it is here.
+        """
+        with self._lock:
+            self.halt(job.place)
+            job.stop.clear()
+            self.desk.submit(work)
+            self.add(job, work, controls)
+
+    def halt(self, place: str) -> None:
+        """What a place has under way ends after its step, also where it has not had its turn."""
+        before = self.current(place)
+        if before is not None:
+            before.stop.set()
+
     def work(self, id: str) -> Work | None:
         """What is, or was last, under way for the job of that id."""
         with self._lock:
             return self._works.get(id)
 
-    def current(self, session: str) -> Any | None:
+    def current(self, place: str) -> Job | None:
         """The place's latest job."""
         with self._lock:
-            return self.get(self._place(session).current)
+            return self.get(self._place(place).current)
 
-    def grown(self, job: Kept) -> None:
+    def grown(self, job: Job) -> None:
         """A job has a new result: make room for it."""
         with self._lock:
             if job.id in self._jobs:
@@ -152,29 +117,29 @@ class Store:
                 self._sizes[job.id] = job.bytes + sizeof(work.mail.kept if work else ())
                 self._trim(job.id)
 
-    def over(self, job: Kept) -> bool:
+    def over(self, job: Job) -> bool:
         """Whether nothing is under way for the job."""
         work = self.work(job.id)
         return work is None or work.over.is_set()
 
-    def remember(self, session: str, controls: Sequence[Any]) -> None:
+    def remember(self, place: str, controls: Values) -> None:
         """How the controls of a place stand."""
         with self._lock:
-            self._place(session).controls = controls
+            self._place(place).controls = controls
 
-    def remembered(self, session: str) -> Sequence[Any] | None:
+    def remembered(self, place: str) -> Values | None:
         with self._lock:
-            return self._place(session).controls
+            return self._place(place).controls
 
-    def draw(self, job: Kept) -> None:
+    def draw(self, job: Job) -> None:
         """From now on the job is what its place shows."""
         with self._lock:
-            self._place(job.session).drawn = self._made_of.get(job.id)
+            self._place(job.place).drawn = self._made_of.get(job.id)
 
-    def drawn(self, session: str) -> Sequence[Any] | None:
+    def drawn(self, place: str) -> Values | None:
         """How the controls stood for what the place shows; None before the first run."""
         with self._lock:
-            return self._place(session).drawn
+            return self._place(place).drawn
 
     def come(self, page: str, visit: str) -> None:
         """A page of a visit is open."""
@@ -193,7 +158,7 @@ class Store:
             if visit in Counter(self._present.values()):
                 return
             for job in self._jobs.values():
-                if job.session.startswith(visit):
+                if job.place.startswith(visit):
                     job.stop.set()
 
     @property
@@ -204,12 +169,12 @@ class Store:
     def __len__(self) -> int:
         return len(self._jobs)
 
-    def _place(self, session: str) -> Place:
-        place = self._places.setdefault(session, Place())
-        self._places.move_to_end(session)
+    def _place(self, place: str) -> Place:
+        found = self._places.setdefault(place, Place())
+        self._places.move_to_end(place)
         while len(self._places) > MOST_PLACES:
             self._places.popitem(last=False)
-        return place
+        return found
 
     def _trim(self, keep: str) -> None:
         for job in list(self._jobs.values()):
@@ -218,7 +183,7 @@ class Store:
             if job.id != keep:
                 self._drop(job)
 
-    def _drop(self, job: Kept) -> None:
+    def _drop(self, job: Job) -> None:
         job.stop.set()
         del self._jobs[job.id]
         del self._sizes[job.id]

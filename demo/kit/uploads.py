@@ -10,6 +10,7 @@ import shutil
 from collections import OrderedDict, defaultdict
 from pathlib import Path
 
+import gradio as gr
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -88,7 +89,7 @@ def _size(kept: OrderedDict[Path, int]) -> int:
     return sum(kept.values())
 
 
-def peer(visitor: HTTPConnection) -> str:
+def peer(visitor: HTTPConnection | gr.Request) -> str:
     """Whose share a request takes: the caller's address, as far as it is known."""
     forwarded = visitor.headers.get("x-forwarded-for", "").split(",")[0].strip()
     return forwarded or (visitor.client.host if visitor.client else "")

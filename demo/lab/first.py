@@ -1,33 +1,34 @@
-"""The run that stands on the page before anyone presses anything: `python -m demo.lab.first`.
-
-It is the default request, computed by the engine with the bundled model and written with a hash
-of that model and of the code that packs results for the views; the page shows it only while that
-is the model and the code it has, and else what it was warmed up with.
-"""
+"""The run that stands on the page before anyone presses anything: the default request, computed by
+the engine with the bundled model."""
 
 from __future__ import annotations
 
-import atexit
 import math
-import sys
-import threading
 from pathlib import Path
-from typing import Any
 
-from demo.kit import pictures
+from demo.kit import picture
 from demo.kit import stored as files
-from demo.kit.store import Job
+from demo.kit.picture import Picture
+from demo.kit.stored import Message, Stored, Told
 from demo.lab import views
-from demo.lab.running import Ended, drive
+from demo.lab.running import Attempt, drive
 from engine.attack.catalog import recipe
+from engine.core.errors import EngineError
 from engine.model import zoo
-from engine.studio import Request
+from engine.studio import Request, Stepped
 
-FILE = "first_run.json"
-VIEWS = Path(views.__file__).parent
 ID = "first"
 MOST_OTHERS = 3
 EPS = 8 / 255
+READ = {
+    "attention": ("values", "rollout"),
+    "gradients": ("variance", "dispersion", "kurtosis"),
+    "gaps": ("quantiles",),
+    "outliers": ("counts", "largest"),
+    "depth": ("cosine",),
+    "tokens": ("kept",),
+}
+"""What is read of each view after the first step."""
 
 
 def request(weights: Path | None = None) -> Request | None:
@@ -37,12 +38,11 @@ def request(weights: Path | None = None) -> Request | None:
         for each in zoo.cards(weights)
         if zoo.available(each) == "here" and each.task == "classify"
     ]
-    shown = pictures.listed()
-    if not here or not shown:
+    if not picture.first() or not here:
         return None
     others = [each.name for each in here[1:] if each.source == "bundled"]
     return Request(
-        pictures.read(pictures.SAMPLE + shown[0].id),
+        Picture.of(picture.first()).image,
         here[0].name,
         recipe("mifgsm", eps=EPS),
         others=tuple(others[:MOST_OTHERS]),
@@ -50,62 +50,50 @@ def request(weights: Path | None = None) -> Request | None:
     )
 
 
-def stored(weights: Path | None = None) -> dict[str, Any] | None:
+def stored(weights: Path | None = None) -> Message | None:
     """What was computed earlier for the views, if it was with the very model that is here."""
     asked = request(weights)
-    return None if asked is None else files.read(FILE, made_of(asked))
+    return None if asked is None else files.read(RESULT.file, made_of(asked))
 
 
-def made_of(asked: Request) -> str:
-    """A hash of the model's weights and of what turns results into messages."""
-    code = (VIEWS / name for name in ("payload.py", "packing.py"))
-    return files.made_of([asked.model], code, asked.weights)
+def made_of(asked: Request | None = None) -> str:
+    """A hash of the models' weights, the picture and the settings."""
+    asked = asked or _asked()
+    return files.hashed(
+        (asked.model, *asked.others),
+        [picture.listed()[0].path],
+        asked.weights,
+        attack=asked.recipe.name,
+        eps=asked.recipe.eps,
+        steps=asked.recipe.steps,
+        seed=asked.seed,
+    )
 
 
-class Warm:
-    """The default run, computed once in the background: it warms the model, and a visitor who
-    selects a patch in the shown result is answered from it."""
-
-    def __init__(self, weights: Path | None = None) -> None:
-        asked = request(weights)
-        self.job = None if asked is None else Job(asked, id=ID)
-        self._thread = threading.Thread(target=self._work, daemon=True)
-
-    def start(self) -> None:
-        if self.job is not None:
-            self._thread.start()
-            atexit.register(self._end)
-
-    def done(self, patience: float = 30.0) -> Job | None:
-        """The job once it has its result, waiting for it if need be."""
-        if self._thread.ident is not None:
-            self._thread.join(patience)
-        return self.job if self.job is not None and self.job.result is not None else None
-
-    def _end(self) -> None:
-        # A thread that is inside torch when the interpreter goes down takes it down with a crash.
-        if self.job is not None:
-            self.job.stop.set()
-            self._thread.join()
-
-    def _work(self) -> None:
-        if self.job is not None:
-            for _ in drive(self.job, patience=math.inf):
-                pass
-
-
-def main() -> int:
-    """Compute the default run and write what the views need of it."""
+def _asked() -> Request:
     asked = request()
     if asked is None:
-        print("first_run: no model or no sample on this machine", file=sys.stderr)
-        return 2
-    job = Job(asked, id=ID)
-    ended = [event for event in drive(job, patience=math.inf) if isinstance(event, Ended)][-1]
-    assert ended.result is not None
-    files.write(FILE, made_of(asked), views.payload(ended.result, ID))
-    return 0
+        raise EngineError("There is no model or no sample on this machine.", "assets/ has both.")
+    return asked
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def make(told: Told, steps: int | None = None) -> Message:
+    """The default run, or its first steps, as the views are told of it."""
+    attempt = Attempt(_asked(), id=ID)
+    for event in drive(attempt, steps, patience=math.inf):
+        if isinstance(event, Stepped):
+            told(event.step, event.steps)
+    assert attempt.result is not None, "a run that nobody stops has a result"
+    return views.payload(attempt.result, ID)
+
+
+def figures(message: Message) -> dict[str, float]:
+    """Loss and answer at the first two steps, and what every view shows after one."""
+    found = {"loss": message["losses"][:2], "top": [each["p"] for each in message["tops"][:2]]}
+    for view, keys in READ.items():
+        frame = message[view]["frames"][1]
+        found |= {f"{view} {key}": frame[key] for key in keys}
+    return files.numbers(found)
+
+
+RESULT = Stored("first_run.json", __name__, made_of, make, lambda: make(files.silent, 2), figures)

@@ -1,37 +1,21 @@
-"""A job driven to its end, as events: what the page shows and what the endpoints tell."""
+"""A visitor's attack, driven step by step to its end: what the page shows and the endpoints tell."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
 
-from demo.kit.store import Job
-from engine.model import hub, zoo
-from engine.model.hub import Download
+from demo.kit.job import Ending, Job, Limit
+from demo.kit.loading import Loading
+from demo.kit.scratch import Folder
+from demo.kit.store import sizeof
+from engine import studio
+from engine.model import zoo
 from engine.studio import Request, Result, Run, Stepped
 
 PATIENCE_SECONDS = 60.0
-# What gradio is told of every event that touches a model: one at a time on this machine.
-TORCH: dict[str, Any] = {"concurrency_id": "torch", "concurrency_limit": 1}
-Ending = Literal["finished", "stopped", "late", "paused"]
-
-
-@dataclass(frozen=True)
-class Fetching:
-    """Weights of a model are on their way from the hub."""
-
-    title: str
-    download: Download
-
-
-@dataclass(frozen=True)
-class Loading:
-    """A model that is on this machine is being read."""
-
-    title: str
 
 
 @dataclass(frozen=True)
@@ -41,65 +25,70 @@ class Began:
     run: Run
 
 
-@dataclass(frozen=True)
-class Ended:
-    """The result as it stands and why it ends here; None where nothing had begun."""
+@dataclass(eq=False)
+class Attempt(Job):
+    """An attack on one picture: the run once it began, and its last result.
 
-    result: Result | None
-    why: Ending
+    `lock` is held while the run is advanced or measured.
+    """
 
+    request: Request
+    run: Run | None = None
+    result: Result | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    _written: tuple[Result, Folder, tuple[Path, ...]] | None = None
 
-def missing(request: Request) -> bool:
-    """Whether a model of the request must be fetched first."""
-    names = (request.model, *request.others)
-    return any(zoo.available(zoo.card(name, request.weights)) != "here" for name in names)
+    @property
+    def done(self) -> bool:
+        """Whether every step has been taken."""
+        return self.run is not None and self.run.done
 
+    @property
+    def bytes(self) -> int:
+        return sizeof((self.request.image, self.result, self.run and self.run.state))
 
-def fetch(request: Request) -> Iterator[Fetching]:
-    """Bring the request's models onto this machine; raises WeightsUnavailable, UnknownName."""
-    yield from bring((request.model, *request.others), request.weights)
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Every model that it needs."""
+        return (self.request.model, *self.request.others)
 
-
-def bring(models: Sequence[str], weights: Path | None) -> Iterator[Fetching]:
-    """Bring models onto this machine; raises WeightsUnavailable, UnknownName."""
-    for name in models:
-        card = zoo.card(name, weights)
-        if zoo.available(card) != "here":
-            for download in hub.fetch(zoo.repository(card), card.title):
-                yield Fetching(card.title, download)
+    def files(self) -> tuple[Path, ...]:
+        """The adversarial PNG, the perturbation NPZ and the JSON of the latest result, written once."""
+        with self.lock:
+            if self.result is None:
+                return ()
+            if self._written is None or self._written[0] is not self.result:
+                folder = Folder()
+                self._written = self.result, folder, studio.save(self.result, folder.path)
+            return self._written[2]
 
 
 def drive(
-    job: Job, steps: int | None = None, patience: float = PATIENCE_SECONDS
-) -> Iterator[Loading | Began | Stepped | Ended]:
-    """Advance the job by `steps` (None: to its end), until it is stopped, or patience ends.
+    attempt: Attempt, steps: int | None = None, patience: float = PATIENCE_SECONDS
+) -> Iterator[Loading | Began | Stepped]:
+    """Advance by `steps` (None: to the end), until it is stopped, or patience ends; `why` says which.
 
     Nothing is held across a `yield`: a visitor who leaves leaves nothing locked.
     """
-    if job.stop.is_set():
-        yield Ended(job.result, "stopped")
+    if attempt.stop.is_set():
+        attempt.why = "stopped"
         return
-    if job.run is None:
-        yield Loading(zoo.card(job.request.model, job.request.weights).title)
-        with job.lock:
-            job.run = Run(job.request)
-        yield Began(job.run)
-    run, began, taken = job.run, time.monotonic(), 0
-    while not run.done and not job.stop.is_set() and (steps is None or taken < steps):
-        if time.monotonic() - began > patience:
-            break
-        with job.lock:
+    if attempt.run is None:
+        yield Loading(zoo.card(attempt.request.model, attempt.request.weights).title)
+        with attempt.lock:
+            attempt.run = Run(attempt.request)
+        yield Began(attempt.run)
+    run, limit, taken = attempt.run, attempt.limit(patience), 0
+    while not run.done and taken != steps and not limit.over():
+        with attempt.lock:
             event = run.advance()
         taken += 1
         yield event
-    with job.lock:
-        job.result = run.result()
-    yield Ended(job.result, _why(job, run, steps is not None and taken == steps))
+    with attempt.lock:
+        attempt.result = run.result()
+    attempt.why = _why(limit, run.done, taken == steps)
 
 
-def _why(job: Job, run: Run, paused: bool) -> Ending:
-    if run.done:
-        return "finished"
-    if job.stop.is_set():
-        return "stopped"
-    return "paused" if paused else "late"
+def _why(limit: Limit, done: bool, paused: bool) -> Ending:
+    ending = limit.why(done)
+    return "paused" if paused and ending == "late" else ending

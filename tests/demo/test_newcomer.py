@@ -326,7 +326,7 @@ def test_a_model_that_knows_more_is_one_click_away(browser: Any, tmp_path: Any) 
     model = timm.create_model("test_vit", pretrained=False)
     save_model(model, str(tmp_path / "test_vit.safetensors"))
     demo = build(tmp_path)
-    _, url, _ = demo.kit.launch(
+    _, url, _ = demo.launch(
         prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_settings()
     )
     visit = Visit(browser, url.rstrip("/"), 1280, 720, "light")

@@ -6,14 +6,14 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from visitor import alone
 
 from demo.kit.desk import LINE, OPENING, SHOWN, STATUS, Busy, Desk, Mail, Work, watch
-from demo.kit.launch import told
+from demo.kit.door import told
+from demo.kit.job import Job
 from demo.kit.store import Store
 from engine.core.errors import WeightsUnavailable
 
@@ -112,26 +112,34 @@ def test_a_failure_ends_its_own_work_only(desk: Desk) -> None:
 
 def test_what_fails_on_a_page_is_said_and_ends_the_work(desk: Desk) -> None:
     """Weights that cannot be fetched: the attack that needs them is not tried as well."""
-    store, job = (
-        Store(desk),
-        SimpleNamespace(id="a", session="me/", stop=threading.Event(), bytes=0),
-    )
+    store, job = Store(desk), Job(place="me/")
+    store.add(job)
     tried: list[str] = []
 
-    def fails(_: Any) -> Iterator[Any]:
+    def fails() -> Iterator[Any]:
         raise WeightsUnavailable("There are no weights.", "Choose another.")
         yield
 
-    def follows(_: Any) -> Iterator[Any]:
+    def follows() -> Iterator[Any]:
         tried.append("attack")
         yield {"kind": "run"}, "done"
 
-    stages = [partial(told, job, each, lambda _: "restored", store) for each in (fails, follows)]
-    made = desk.submit(Work("me/", (("one", stages[0]), ("one", stages[1]))))
+    restored = {"kind": "restore"}
+    doing = [partial(told, store, job, each(), lambda: restored) for each in (fails, follows)]
+    made = desk.submit(Work("me/", tuple(("one", each) for each in doing)))
     finish(made)
     assert tried == []
-    assert made.mail.kept[0] == "restored"
+    assert made.mail.kept[0] == restored
     assert "There are no weights." in made.mail.kept[1]
+
+
+def test_a_job_that_another_has_replaced_is_not_told_any_more() -> None:
+    store, job = Store(), Job(place="me/")
+    store.add(job)
+    said = told(store, job, iter([({"kind": "open"}, None), ({"kind": "run"}, "done")]), dict)
+    assert next(said) == (OPENING, {"kind": "open"})
+    store.add(Job(place="me/"))
+    assert list(said) == []
 
 
 def test_a_stage_may_turn_out_to_need_others(desk: Desk) -> None:
@@ -172,7 +180,9 @@ def test_who_waits_is_told_their_place_in_the_line(desk: Desk) -> None:
         gate.wait(PATIENCE)
         yield SHOWN, 1
 
-    desk.submit(work("a", act))
+    first = desk.submit(work("a", act))
+    while desk.before(first):
+        time.sleep(0.01)
     second = desk.submit(work("b", says("b")))
 
     async def look() -> list[Any]:

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import time
-from types import SimpleNamespace
+from dataclasses import dataclass
 
 import torch
 from PIL import Image
 
-from demo.kit.store import Job, Store, sizeof
+from demo.kit.desk import Desk, Work
+from demo.kit.job import Job
+from demo.kit.store import Store, sizeof
 
 
-def job(session: str = "", size: int = 0) -> Job:
-    made = Job(SimpleNamespace(image=None), session)
-    made.result = [torch.zeros(size, dtype=torch.uint8)]
-    return made
+@dataclass(eq=False)
+class Sized(Job):
+    size: int
+
+    @property
+    def bytes(self) -> int:
+        return self.size
+
+
+def job(place: str = "", size: int = 0) -> Sized:
+    return Sized(size, place=place)
 
 
 def test_number_is_bounded_and_the_least_used_goes_first() -> None:
@@ -45,7 +54,7 @@ def test_bytes_are_bounded_but_the_newest_stays() -> None:
 def test_a_result_that_grew_makes_room() -> None:
     store = Store(most_bytes=100)
     old, new = store.add(job(size=50)), store.add(job(size=10))
-    new.result = [torch.zeros(90, dtype=torch.uint8)]
+    new.size = 90
     store.grown(new)
     assert store.get(old.id) is None
     assert store.get(new.id) is new
@@ -74,12 +83,12 @@ def test_going_to_another_page_stops_nothing() -> None:
 
 def test_a_place_knows_its_controls_and_those_of_what_it_shows() -> None:
     store = Store()
-    store.remember("me/", [1])
-    made = store.add(job("me/"), controls=[1])
+    store.remember("me/", {"eps": 1})
+    made = store.add(job("me/"), controls={"eps": 1})
     assert store.drawn("me/") is None  # waits for its turn: the page still shows what was before
     store.draw(made)
-    store.remember("me/", [2])
-    assert (store.drawn("me/"), store.remembered("me/")) == ([1], [2])
+    store.remember("me/", {"eps": 2})
+    assert (store.drawn("me/"), store.remembered("me/")) == ({"eps": 1}, {"eps": 2})
     assert store.remembered("me/why") is None
 
 
@@ -87,3 +96,14 @@ def test_size_counts_every_tensor_picture_and_text_in_a_nest() -> None:
     nest = {"a": (torch.zeros(3), [torch.zeros(2, 2, dtype=torch.uint8)]), "b": "text", "c": None}
     assert sizeof(nest) == 20
     assert sizeof(Image.new("RGB", (40, 30))) == 3600
+
+
+def test_a_new_job_stops_what_its_place_had_under_way() -> None:
+    store = Store(Desk({"one": 1}))
+    before, after = store.add(job("me/")), job("me/")
+    after.stop.set()  # stopped earlier: now it is to go on
+    store.submit(after, Work("me/", (("one", lambda: iter(())),)), {})
+    assert before.stop.is_set()
+    assert not after.stop.is_set()
+    assert store.current("me/") is after
+    store.desk.close()

@@ -7,14 +7,16 @@ import logging
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
+from demo import stored as command
 from demo.kit import stored
-from demo.lab import first as first_run
-from demo.transfer import first as transfer_first
-from demo.why import first as why_first
+from demo.kit.packing import pack
+from demo.kit.stored import Message, Stored, Told, silent
 from demo.why import studies
 
 ROOT = Path(__file__).parents[3]
@@ -73,16 +75,75 @@ def test_a_damaged_file_is_left_out_and_named(
     assert not stored.problems, "a file that is whole again is no problem"
 
 
-@pytest.mark.parametrize("first", [first_run, why_first, transfer_first], ids=lambda f: f.FILE)
-def test_every_page_opens_without_its_file(
-    first: object, folder: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("result", command.results(), ids=lambda each: each.file)
+def test_every_page_opens_without_its_file(result: Stored, folder: Path) -> None:
+    cut = (ROOT / "assets" / result.file).read_bytes()[:5000]
+    (folder / result.file).write_bytes(cut)
+    assert result.state() == "damaged"
+    assert stored.read(result.file, result.made_of()) is None
+    assert result.file in stored.problems
+
+
+@pytest.mark.parametrize("result", command.results(), ids=lambda each: each.file)
+def test_what_stands_on_a_page_is_what_the_code_here_makes(result: Stored) -> None:
+    """Where only code has changed since, a part is computed again; that takes seconds."""
+    state = result.state()
+    found = result.differences() if state == "due" else []
+    assert state in ("current", "due"), f"{state}: run python -m demo.stored {result.file}"
+    assert not found, f"{found[:4]}: run python -m demo.stored {result.file}"
+
+
+@pytest.fixture
+def result(folder: Path) -> Stored:
+    """Two numbers and a word, kept."""
+    made = Stored("x.json", "demo.kit.knows", lambda: "these", MAKE, lambda: MAKE(silent), FIGURES)
+    made.renew(silent)
+    return made
+
+
+def MAKE(told: Told) -> Message:
+    return {"losses": [1.0, 2.0], "word": "cat", "later": []}
+
+
+def FIGURES(message: Message) -> dict[str, float]:
+    return stored.numbers({"loss": message["losses"]})
+
+
+def test_a_result_is_current_until_what_made_it_changes(
+    result: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = first.FILE  # pyright: ignore[reportAttributeAccessIssue]
-    cut = (ROOT / "assets" / name).read_bytes()[:5000]
-    (folder / name).write_bytes(cut)
-    asked = getattr(first.stored, "__wrapped__", first.stored)  # pyright: ignore
-    assert asked() is None
-    assert name in stored.problems
+    assert result.state() == "current"
+    assert result.differences() == []
+    assert replace(result, made_of=lambda: "others").state() == "stale"
+    assert replace(result, file="none.json").state() == "missing"
+    monkeypatch.setattr(stored.closure, "code", lambda *_: "other code")
+    assert result.state() == "due"
+    result.approve()
+    assert result.state() == "current"
+    assert stored.read("x.json", "these") == MAKE(silent), "what is shown stays as it was"
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        ({"losses": [1.0, 2.03], "word": "cat", "later": []}, None),
+        ({"losses": [1.0, 2.05], "word": "cat", "later": []}, "loss 2 is 2.0, now 2.05"),
+        ({"losses": [1.0, 2.0], "word": "dog", "later": [7]}, None),
+        ({"losses": [1.0, 2.0], "word": "cat"}, "it.later is only in the file"),
+        ({"losses": [1.0, 2.0], "word": 3, "later": []}, "it.word is str, now a number"),
+    ],
+)
+def test_a_part_that_is_made_again_is_compared(
+    now: Message, said: str | None, result: Stored
+) -> None:
+    again = replace(result, part=lambda: now)
+    assert again.differences() == ([] if said is None else [said])
+
+
+def test_numbers_are_found_in_any_nest() -> None:
+    packed = pack(torch.tensor([1.0, 2.0]))
+    found = stored.numbers({"a": [1, {"b": 2.5}], "word": "no", "yes": True, "packed": packed})
+    assert found == {"a 1": 1, "a 2 b": 2.5, "packed": 1.5}
 
 
 @pytest.mark.parametrize("missing", ["assets", "assets/samples"])
@@ -105,5 +166,5 @@ def test_the_app_starts_without_what_is_missing(missing: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"[" * 100_000])
 def test_a_damaged_study_is_left_out(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "study.json").write_bytes(content)
-    assert studies._read(tmp_path / "study.json") is None
+    (tmp_path / "tgr_ablation_vit_imagenette.json").write_bytes(content)
+    assert studies.study("vit_imagenette", None, tmp_path) is None

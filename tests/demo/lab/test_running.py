@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
 from demo.kit import status
-from demo.kit.store import Job
-from demo.lab.running import Began, Ended, Fetching, Loading, drive, fetch
+from demo.kit.loading import Fetching, Loading, bring
+from demo.lab import words
+from demo.lab.running import Attempt, Began, drive
 from engine.attack.catalog import recipe
 from engine.core.errors import WeightsUnavailable
 from engine.data.samples import load_sample
 from engine.model import hub, zoo
 from engine.model.hub import Download
-from engine.studio import Request, Stepped
+from engine.studio import Request, Result, Stepped
 
 
 @pytest.fixture
@@ -24,73 +24,73 @@ def request_() -> Request:
     return Request(load_sample("golf_ball"), model, recipe("pgd", steps=4), views=False)
 
 
-def ended(job: Job, **settings: float) -> Ended:
-    last = list(drive(job, **settings))[-1]
-    assert isinstance(last, Ended)
-    return last
+def result(attempt: Attempt, **settings: float) -> Result:
+    for _ in drive(attempt, **settings):
+        pass
+    assert attempt.result is not None
+    return attempt.result
 
 
 def test_finished(request_: Request) -> None:
-    job = Job(request_)
-    events = list(drive(job))
-    assert [type(each) for each in events] == [Loading, Began, *[Stepped] * 4, Ended]
-    assert events[-1] == Ended(job.result, "finished")
-    assert job.result is not None
-    assert job.result.finished
+    attempt = Attempt(request_)
+    events = list(drive(attempt))
+    assert [type(each) for each in events] == [Loading, Began, *[Stepped] * 4]
+    assert attempt.why == "finished"
+    assert attempt.result is not None
+    assert attempt.result.finished
 
 
 def test_stopped_keeps_the_steps_taken_and_goes_on(request_: Request) -> None:
-    job = Job(request_)
-    for event in drive(job):
+    attempt = Attempt(request_)
+    for event in drive(attempt):
         if isinstance(event, Stepped) and event.step == 2:
-            job.stop.set()
-    assert job.result is not None
-    assert job.result.steps == 2
-    assert "Stopped at step 2 of 4" in status.ended(Ended(job.result, "stopped"), request_)
-    job.stop.clear()
-    assert ended(job).result.steps == 4
+            attempt.stop.set()
+    assert attempt.result is not None
+    assert (attempt.why, attempt.result.steps) == ("stopped", 2)
+    assert "Stopped at step 2 of 4" in words.ended(attempt)
+    attempt.stop.clear()
+    assert result(attempt).steps == 4
 
 
 def test_stopped_before_it_began_computes_nothing(request_: Request) -> None:
-    job = Job(request_)
-    job.stop.set()
-    assert list(drive(job)) == [Ended(None, "stopped")]
-    assert job.run is None
-    assert "before it began" in status.ended(Ended(None, "stopped"), request_)
+    attempt = Attempt(request_)
+    attempt.stop.set()
+    assert list(drive(attempt)) == []
+    assert (attempt.why, attempt.run, attempt.result) == ("stopped", None, None)
+    assert "before it began" in words.ended(attempt)
 
 
 def test_a_step_at_a_time_is_the_same_run(request_: Request) -> None:
-    once, slowly = Job(request_), Job(request_)
-    whole = ended(once).result
+    once, slowly = Attempt(request_), Attempt(request_)
+    whole = result(once)
     for done in (1, 2, 3):
-        found = ended(slowly, steps=1)
-        assert (found.why, found.result.steps) == ("paused", done)
-    found = ended(slowly, steps=1)
-    assert found.why == "finished"
-    assert bool((found.result.adversarial.pixels == whole.adversarial.pixels).all())
+        assert result(slowly, steps=1).steps == done
+        assert slowly.why == "paused"
+    last = result(slowly, steps=1)
+    assert slowly.why == "finished"
+    assert bool((last.adversarial.pixels == whole.adversarial.pixels).all())
 
 
 def test_patience_ends_a_run_with_its_partial_result(request_: Request) -> None:
-    found = ended(Job(request_), patience=0.0)
-    assert found.why == "late"
-    assert found.result.steps < 4
-    assert "may take a minute" in status.ended(found, request_)
+    attempt = Attempt(request_)
+    assert result(attempt, patience=0.0).steps < 4
+    assert attempt.why == "late"
+    assert "may take a minute" in words.ended(attempt)
 
 
-def test_weights_come_with_progress(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
-    def bring(repo: str, title: str) -> Iterator[Download]:
+def test_weights_come_with_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetched(repo: str, title: str) -> Iterator[Download]:
         yield Download(50_000_000, 346_000_000)
 
-    monkeypatch.setattr(hub, "fetch", bring)
-    asked = replace(request_, others=("vit_base_patch16_224",))
-    events = list(fetch(asked))
+    monkeypatch.setattr(hub, "fetch", fetched)
+    events = list(bring([zoo.cards()[0].name, "vit_base_patch16_224"], None))
     assert events == [Fetching("ViT-Base", Download(50_000_000, 346_000_000))]
     assert "50 of 346 MB" in status.fetching(events[0])
 
 
-def test_no_hub_is_one_sentence(request_: Request) -> None:
+def test_no_hub_is_one_sentence() -> None:
     with pytest.raises(WeightsUnavailable, match="cannot be reached"):
-        list(fetch(replace(request_, model="vit_base_patch16_224")))
+        list(bring(["vit_base_patch16_224"], None))
 
 
 def test_what_is_typed_is_escaped() -> None:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from demo.kit import stored
-from demo.lab.running import Loading
+from demo.kit.loading import Loading
 from demo.transfer import first, labelled
 from demo.transfer.labelled import Labelled
 from demo.transfer.message import DONE, findings, frame, message, shorts
 from demo.transfer.trial import ATTACKS, Ended, Trial, at_one_budget, drive, experiment
-from demo.why import studies
 from engine.attack.catalog import BY_NAME, recipe
 from engine.core.errors import BadKnob, BadTask
 from engine.data.samples import load_sample
-from engine.evaluate.transfer import Cell, Progress
+from engine.evaluate.study import kept
+from engine.evaluate.transfer import Cell, Filled
+from engine.papers.tgr.ablation import Parts
 
 CLASSES = ("cassette player", "church", "golf ball", "tench")
 SOURCE, TARGET = "resnet_imagenette", "pit_imagenette"
@@ -55,7 +55,7 @@ def test_a_trial_loads_fills_and_finishes() -> None:
     events = list(drive(asked))
     assert [type(each) for each in events[:2]] == [Loading, Loading]
     assert events[-1] == Ended("finished")
-    filled = [each for each in events if isinstance(each, Progress) and each.cells]
+    filled = [each for each in events if isinstance(each, Filled)]
     assert [len(each.cells[0].right) for each in filled] == [4, 4, 6, 6]
     assert asked.judged == 6
     said = message(asked, DONE)
@@ -77,7 +77,7 @@ def test_a_trial_loads_fills_and_finishes() -> None:
 def test_stopping_and_lateness_keep_what_was_found() -> None:
     asked = trial()
     for event in drive(asked):
-        if isinstance(event, Progress) and event.cells:
+        if isinstance(event, Filled):
             asked.stop.set()
     assert asked.why == "stopped"
     assert len(asked.found) == 2
@@ -212,22 +212,21 @@ def test_a_study_and_the_map_are_measured_on_the_same_and_agree() -> None:
     """One quantity, one definition: the bundled source to all other bundled classifiers."""
     shown = first.stored()
     assert shown is not None
-    study = json.loads(
-        (studies.STUDIES / "tgr_ablation_vit_imagenette.json").read_text(encoding="utf-8")
-    )
-    assert {study["source"], *study["targets"]} == set(first.names())
+    study = kept("tgr_ablation", "vit_imagenette", Parts)
+    assert study is not None
+    assert {study.model, *study.about["targets"]} == set(first.names())
     (row,) = (
         mean
         for each, mean in zip(shown["rows"], shown["means"], strict=True)
-        if each["source"] == study["source"] and each["attack"] == "TGR"
+        if each["source"] == study.model and each["attack"] == "TGR"
     )
-    entry = studies.published(study["entries"], first.EPS, 1)
+    entry = study.findings.find(first.EPS)
     assert entry is not None
-    assert entry["images"] == shown["pictures"]
-    assert entry["pictures"] == row["known"]
+    assert entry.images == shown["pictures"]
+    assert entry.pictures == row["known"]
     # 0.01: one picture more on two of four targets, where a batch is summed in another order
-    assert entry["gain"] == pytest.approx(row["gain"], abs=0.01)
-    assert entry["rate"] == pytest.approx(row["rate"], abs=0.01)
+    for own, told in ((entry.gain, row["gain"]), (entry.rate, row["rate"])):
+        assert [own.value, own.low, own.high] == pytest.approx(told, abs=0.01)
 
 
 def test_the_map_that_ships_is_of_these_weights() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from demo.kit import pictures
+from demo.kit import picture
+from demo.kit.picture import Picture
 from engine.core.errors import BadImage, EngineError
 
 CHURCH = Path("assets/samples/church.png").resolve()
@@ -24,8 +25,8 @@ def uploads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_samples_and_uploads_are_read(uploads: Path) -> None:
     Image.open(CHURCH).save(uploads / "mine.png")
     assert (
-        pictures.read(str(uploads / "mine.png")).tobytes()
-        == pictures.read("sample:church").tobytes()
+        Picture.of(str(uploads / "mine.png")).image.tobytes()
+        == Picture.of("sample:church").image.tobytes()
     )
 
 
@@ -47,7 +48,7 @@ def test_samples_and_uploads_are_read(uploads: Path) -> None:
 )
 def test_what_is_no_upload_is_not_opened(uploads: Path, source: object) -> None:
     with pytest.raises(EngineError) as caught:
-        pictures.read(source)
+        Picture.of(source)
     assert not isinstance(caught.value, AssertionError)
     assert "church" not in caught.value.sentence
 
@@ -56,12 +57,12 @@ def test_a_way_out_of_the_uploads_is_no_upload(uploads: Path) -> None:
     (uploads / "link.png").symlink_to(CHURCH)
     for source in (uploads / "link.png", uploads / ".." / ".." / ".." / CHURCH.name):
         with pytest.raises(BadImage, match="not uploaded"):
-            pictures.read(str(source))
+            Picture.of(str(source))
 
 
 def test_an_upload_that_is_gone_is_a_sentence(uploads: Path) -> None:
     with pytest.raises(BadImage, match="no longer here"):
-        pictures.read(str(uploads / "gone.png"))
+        Picture.of(str(uploads / "gone.png"))
 
 
 def test_a_hostile_upload_is_refused_where_it_harms_nobody(
@@ -70,9 +71,9 @@ def test_a_hostile_upload_is_refused_where_it_harms_nobody(
     (uploads / "mine.png").write_bytes(
         b"II*\0\x08\0\0\0\xff\xff" + b"\x01\x02\x03\x04\x05\x06" * 9999
     )
-    monkeypatch.setattr(pictures, "decode", lambda _: pytest.fail("decoded here"))
+    monkeypatch.setattr(picture, "decode", lambda _: pytest.fail("decoded here"))
     with pytest.raises(BadImage, match=r"mine\.png"):
-        pictures.read(str(uploads / "mine.png"))
+        Picture.of(str(uploads / "mine.png"))
 
 
 @pytest.mark.parametrize(
@@ -88,4 +89,4 @@ def test_a_hostile_upload_is_refused_where_it_harms_nobody(
     ],
 )
 def test_names_are_safe_in_file_names(source: str, name: str) -> None:
-    assert pictures.name_of(source) == name
+    assert picture.stem_of(source) == name

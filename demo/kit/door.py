@@ -1,0 +1,315 @@
+"""Run and Stop, the same on every page: the controls make a job, the desk has it driven, and
+whoever is on the page is told of it, also after a reload or a look at another page."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import gradio as gr
+from gradio.context import Context, LocalContext
+
+from demo.kit import status, strip
+from demo.kit.desk import LINE, OPENING, SHOWN, STATUS, Stage, Told, Work, watch
+from demo.kit.events import MAKING, PRIVATE, QUICK, VISIT, WATCHING, hidden
+from demo.kit.job import Job
+from demo.kit.panel import Panel
+from demo.kit.store import Store, Values
+from engine.core.errors import EngineError
+
+log = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_UPDATES = 0.2
+SECONDS_UNREAD = 5.0
+RESTORE: dict[str, Any] = {"kind": "restore"}
+"""What the views are told where a job brought nothing: show what was there before."""
+# What a visitor has just done counts, also before the page has been told: who they are, and which
+# sample they picked.
+NOW = f"""(visit, ...rest) => {{
+  const picked = window.labPicked;
+  if (picked && SOURCE >= 0) rest[SOURCE] = picked;
+  return [({VISIT})(), ...rest];
+}}"""
+STOPPING = f"""() => {{
+  const said = document.querySelector("#status [data-kind=busy] b");
+  if (said) said.textContent = "{status.STOPPING}";
+  return [({VISIT})()];
+}}"""
+
+Kind = TypeVar("Kind", bound=Job)
+Sight = tuple[dict[str, Any] | None, str | None]
+"""A message for the views and the line beside Run; None leaves either as it is."""
+Sights = Iterator[Sight]
+Doing = tuple[str, Sights]
+"""A lane of the desk, and what is done there."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all pages of a served application share."""
+
+    store: Store
+    weights: Path | None
+
+
+@dataclass(frozen=True)
+class Note:
+    """Lines that depend on the controls and on what is shown: where they stand, what they say."""
+
+    drawn: Sequence[gr.HTML]
+    said: Callable[[str, Values], Sequence[str]]
+
+
+class Pace:
+    """Thins what is told to what an eye can follow, and says how long the rest will take."""
+
+    def __init__(self, seconds: float = SECONDS_BETWEEN_UPDATES) -> None:
+        self.seconds = seconds
+        self.began = self._told = time.monotonic()
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to tell again; then that counts as done."""
+        now = time.monotonic()
+        if now - self._told < self.seconds:
+            return False
+        self._told = now
+        return True
+
+    @property
+    def spent(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self.began
+
+    def left(self, done: float, total: float) -> float:
+        """Seconds until all is done, at this pace."""
+        return self.spent / done * (total - done)
+
+
+class Door(Generic[Kind]):
+    """What a page's Run and Stop share: whose visit it is, what is pending, where it is drawn.
+
+    `restore(job)` is what `shown` is told where a job fails. `note`, where a page has one, is told
+    whenever a control has changed or a run has ended.
+    """
+
+    def __init__(
+        self,
+        shared: Shared,
+        panel: Panel,
+        shown: gr.HTML,
+        restore: Callable[[Kind], dict[str, Any]] = lambda _: RESTORE,
+        note: Note | None = None,
+    ) -> None:
+        self.store, self.panel, self.restore, self.note = shared.store, panel, restore, note
+        self.shown = [shown, panel.actions.status]
+        self.visit, self.pending = hidden("visit"), hidden("pending")
+        self.app, self.place = _root(), _place()
+        self.names = tuple(panel.asked)
+        self.asked = [self.visit, *panel.asked.values()]
+        source = self.names.index("source") if "source" in self.names else -1
+        self.now = NOW.replace("SOURCE", str(source))
+        if panel.picture is not None:
+            strip.wire(panel.picture, panel.actions.status)
+        panel.actions.stop.click(self._stop, self.visit, js=STOPPING, **QUICK)
+
+    def opens(
+        self,
+        make: Callable[[str, Values], Kind],
+        stages: Callable[[Kind], Iterable[Doing]],
+        put_back: Callable[[Values], dict[str, Any]] | None = None,
+    ) -> list[Any]:
+        """Run, and a page that is come back to; gives the events that end a run."""
+        return [self.pressed(self.panel.actions.run, make, stages), self.returns(put_back)]
+
+    def pressed(
+        self,
+        button: gr.Button,
+        make: Callable[[str, Values], Kind],
+        stages: Callable[[Kind], Iterable[Doing]],
+    ) -> Any:
+        """The button makes a job of the controls and follows it; gives the event that ends it.
+
+        `make(place, values)` raises EngineError where the controls ask for nothing that can be
+        done; `stages(job)` says what is done in which lane, as (message, status) while it goes on.
+        """
+        store = self.store
+
+        def begin(visitor: gr.Request, tab: str, *raw: Any) -> Any:
+            place, values = self.place(tab, visitor), self._named(raw)
+            try:
+                job = make(place, values)
+                doing = tuple(self._stage(job, *each) for each in stages(job))
+                store.submit(job, Work(place, doing, job.stop), values)
+            except EngineError as problem:
+                return status.error(problem), ""
+            except Exception as problem:
+                log.exception("a request failed")
+                return status.bug(problem), ""
+            store.remember(place, values)
+            return gr.skip(), job.id
+
+        told = [self.panel.actions.status, self.pending]
+        return self._watched(button.click(begin, self.asked, told, js=self.now, **MAKING))
+
+    def returns(self, put_back: Callable[[Values], dict[str, Any]] | None = None) -> Any:
+        """Who comes back finds the controls as they were left, and joins the run that goes on.
+
+        `put_back(values)` says how controls look with these values, where a value is not all. Gives
+        the event that ends the run that was joined.
+        """
+        panel, store = self.panel, self.store
+        pictures = [] if panel.picture is None else panel.picture.shown
+        controls = panel.asked
+
+        def come(visitor: gr.Request, tab: str) -> Any:
+            place = self.place(tab, visitor)
+            store.come(str(visitor.session_hash), place.partition("/")[0])
+            job, values = store.current(place), store.remembered(place)
+            looks: list[Any] = [gr.skip()] * (len(controls) + len(pictures))
+            if values is not None:
+                own = {} if put_back is None else put_back(values)
+                looks = [
+                    own.get(name, _as_it_was(controls[name], values[name])) for name in controls
+                ]
+                looks += strip.look(str(values["source"])) if pictures else []
+            return [tab, "" if job is None else job.id, *looks]
+
+        arrived = self.app.load(
+            come,
+            self.visit,
+            [self.visit, self.pending, *controls.values(), *pictures],
+            js=VISIT,
+            concurrency_limit=None,
+            **PRIVATE,
+        )
+        changes = [each.change for each in controls.values()]
+        gr.on(changes, self._remember, trigger_mode="always_last", **self._noting)
+        return self._watched(arrived)
+
+    def _stage(self, job: Kind, lane: str, sights: Sights) -> Stage:
+        return lane, partial(told, self.store, job, sights, partial(self.restore, job))
+
+    def _named(self, raw: Sequence[Any]) -> Values:
+        return dict(zip(self.names, raw, strict=True))
+
+    @property
+    def _noting(self) -> dict[str, Any]:
+        drawn = list(self.note.drawn) if self.note else None
+        own = {"outputs": drawn, "js": self.now, "preprocess": False}
+        return {"inputs": self.asked, **own, **QUICK}
+
+    def _remember(self, visitor: gr.Request, visit: str, *raw: Any) -> Any:
+        place, values = self.place(visit, visitor), self._named(raw)
+        self.store.remember(place, values)
+        return list(self.note.said(place, values)) if self.note else None
+
+    def _watched(self, begun: Any) -> Any:
+        done = begun.then(watching(self.store), self.pending, self.shown, **WATCHING)
+        if self.note:
+            done.then(self._remember, **self._noting)
+        return done
+
+    def _stop(self, visitor: gr.Request, visit: str) -> None:
+        self.store.halt(self.place(visit, visitor))
+
+
+def _as_it_was(control: Any, value: Any) -> Any:
+    if isinstance(control, gr.File):
+        return gr.update(value=[each["path"] for each in value or ()])
+    return gr.update(value=value)
+
+
+def _root() -> gr.Blocks:
+    """The application that is being laid out now."""
+    assert Context.root_block is not None, "a page is laid out inside gr.Blocks"
+    return Context.root_block
+
+
+def _place() -> Callable[[str, gr.Request], str]:
+    """The place of a visit on the page that is being laid out now."""
+    page = str(_root().current_page)
+
+    def place(tab: str, visitor: gr.Request) -> str:
+        name = tab if re.fullmatch(r"[\w-]{8,64}", str(tab or "")) else visitor.session_hash
+        return f"{name}/{page}"
+
+    return place
+
+
+def told(
+    store: Store, job: Job, sights: Sights, restore: Callable[[], dict[str, Any]]
+) -> Generator[Told, None, None]:
+    """What a job shows and says, as what the desk posts, until another job has its place.
+
+    The last good result stays, whatever fails; and what fails ends the work: no further stage is
+    tried.
+    """
+    try:
+        for drawn, said in sights:
+            if store.current(job.place) is not job:
+                return
+            if drawn is not None:
+                store.draw(job)
+                yield OPENING if drawn.get("kind") == "open" else SHOWN, drawn
+            if said is not None:
+                yield STATUS, said
+    except EngineError as problem:
+        yield SHOWN, restore()
+        yield STATUS, status.error(problem)
+        raise
+    except Exception as problem:
+        log.exception("a run failed")
+        yield SHOWN, restore()
+        yield STATUS, status.bug(problem)
+        raise
+    finally:
+        store.grown(job)
+
+
+def watching(store: Store) -> Callable[[gr.Request, str], AsyncIterator[Any]]:
+    """What the pending job has to say, as (shown, status)."""
+
+    async def look(visitor: gr.Request, pending: str) -> AsyncIterator[Any]:
+        work = store.work(pending) if pending else None
+        if work is None:
+            yield gr.skip(), gr.skip()  # else gradio blanks what an error has just said
+            return
+        present = reader(str(visitor.session_hash))
+        async for each in watch(store.desk, work, present=present):
+            if each is None:
+                yield gr.skip(), gr.skip()
+            elif each[0] == LINE:
+                yield gr.skip(), status.waiting(each[1])
+            elif each[0] == STATUS:
+                yield gr.skip(), each[1]
+            else:
+                yield each[1], gr.skip()
+
+    return look
+
+
+def reader(session: str) -> Callable[[], bool]:
+    """Whether somebody still reads what is sent to a session: messages do not pile up for long.
+
+    Gradio keeps a queue of messages for every session, and empties it only while somebody reads.
+    """
+    blocks = LocalContext.blocks.get(None)
+    queue = getattr(blocks, "_queue", None)
+    unread_since: list[float] = []
+
+    def present() -> bool:
+        messages = None if queue is None else queue.pending_messages_per_session.get(session)
+        if messages is None or messages.empty():
+            unread_since.clear()
+            return True
+        unread_since.append(time.monotonic())
+        return unread_since[-1] - unread_since[0] < SECONDS_UNREAD
+
+    return present

@@ -1,0 +1,61 @@
+"""What every page's recipe column has: buttons with their status line, a picture, hidden values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from demo.kit import status
+from demo.kit.strip import Brought
+
+
+@dataclass(frozen=True)
+class Actions:
+    """The buttons and the line that says what happens."""
+
+    run: gr.Button
+    stop: gr.Button
+    status: gr.HTML
+    step: gr.Button | None = None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A page's controls: `asked`, by name, is what a job is made of.
+
+    Components are `Any` there because gradio gives them their events at run time. Where `picture` is
+    not None, its source is asked as well, under "source".
+    """
+
+    controls: Mapping[str, Any]
+    actions: Actions
+    picture: Brought | None
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        own = {} if self.picture is None else {"source": self.picture.source}
+        return own | dict(self.controls)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.asked[name]
+
+
+def actions(said: str = "", step: bool = False) -> Actions:
+    """Run (and Step) and Stop in the current layout, and below them the status line, which says `said`."""
+    with gr.Row(elem_id="actions"):
+        run = gr.Button("Run", variant="primary", elem_id="run", min_width=64, scale=2)
+        one = gr.Button("Step", elem_id="step", min_width=64) if step else None
+        stop = gr.Button("Stop", elem_id="stop", min_width=64)
+    line = gr.HTML(
+        said or status.line(status.EMPTY),
+        html_template='<div role="status" aria-live="polite">${value}</div>',
+        elem_id="status",
+    )
+    return Actions(run, stop, line, one)
+
+
+def header(title: str, lead: str) -> None:
+    gr.HTML(f"<header><h1>{title}</h1><p>{lead}</p></header>", elem_id="title")
