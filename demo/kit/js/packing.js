@@ -2,6 +2,7 @@
 
 const READERS = {
   u1: (bytes) => bytes,
+  u2: (bytes) => new Uint16Array(bytes.buffer),
   f4: (bytes) => new Float32Array(bytes.buffer),
   f2: (bytes) => Float32Array.from(new Uint16Array(bytes.buffer), half),
 };

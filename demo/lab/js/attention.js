@@ -5,7 +5,7 @@ import { colourOf, diverging, ramp, rooted, sequential, sharp } from "../../kit/
 import { escape, patchName, percent, plural } from "../../kit/js/format.js";
 import { clamp, range } from "../../kit/js/numbers.js";
 import { drawMap, insideView, largest, twoMaps } from "./inside.js";
-import { movedShare, Rows } from "./rows.js";
+import { Rows } from "./rows.js";
 import { store } from "./store.js";
 import { stepName } from "./words.js";
 
@@ -277,21 +277,16 @@ function thumbnail(context, { prefix, grid }, values, max, scale, x, y, side) {
   context.drawImage(small, x, y, side, side);
 }
 
-const entropy = (row) => row.reduce((sum, p) => sum - (p > 0 ? p * Math.log2(p) : 0), 0);
-
 function attentionFinding(run, sel, rows, patch) {
   const who = patch || !run.shapes[0].prefix ? "this patch" : "the class token";
   if (sel.step === 0) {
-    const flat = range(run.depthOf).map((l) => entropy(rows.mean(0, l)));
-    const sharpest = flat.indexOf(Math.min(...flat));
-    return `On the clean picture ${who} looks most narrowly in block ${sharpest + 1} (${flat[sharpest].toFixed(1)} bits of entropy, mean over heads) and most widely in block ${flat.indexOf(Math.max(...flat)) + 1} (${Math.max(...flat).toFixed(1)} bits).`;
+    const { narrow, wide } = rows;
+    return `On the clean picture ${who} looks most narrowly in block ${narrow.block + 1} (${narrow.bits.toFixed(1)} bits of entropy, mean over heads) and most widely in block ${wide.block + 1} (${wide.bits.toFixed(1)} bits).`;
   }
-  const best = rows.mostMoved(sel.step);
-  const [a, b] = [0, sel.step].map((frame) => rows.head(frame, best.block, best.head));
-  const noise = movedShare(a, rows.head(run.noise, best.block, best.head));
+  const { block, head, share, noise, bits } = rows.turned(sel.step);
   return (
-    `The attack moves ${who}’s attention most in <button type="button" class="lab-jump" data-select='{"block":${best.block},"head":${best.head}}'>block ${best.block + 1}, head ${best.head + 1}</button>: ` +
-    `${percent(movedShare(a, b))} of it goes to other tokens (random noise of equal size: ${percent(noise)}), ` +
-    `and its entropy goes from ${entropy(a).toFixed(1)} to ${entropy(b).toFixed(1)} bits.`
+    `The attack moves ${who}’s attention most in <button type="button" class="lab-jump" data-select='{"block":${block},"head":${head}}'>block ${block + 1}, head ${head + 1}</button>: ` +
+    `${percent(share)} of it goes to other tokens (random noise of equal size: ${percent(noise)}), ` +
+    `and its entropy goes from ${bits[0].toFixed(1)} to ${bits[1].toFixed(1)} bits.`
   );
 }

@@ -5,12 +5,9 @@ import { setHtml } from "../../kit/js/dom.js";
 import { ramp, sequential } from "../../kit/js/draw.js";
 import { percent, probability, short } from "../../kit/js/format.js";
 import { legend } from "../../kit/js/legend.js";
-import { range } from "../../kit/js/numbers.js";
 import { unpackRows } from "../../kit/js/packing.js";
 import { chartFrame, drawMap, frameValue, insideView, largest, twoMaps } from "./inside.js";
 import { frameName, stepName } from "./words.js";
-
-const APART = 3;
 
 export const depth = insideView({
   empty: "Press Run to see at which block the attacked picture leaves the clean one.",
@@ -28,7 +25,7 @@ export const depth = insideView({
   },
   draw(run, sel, parts) {
     const view = this;
-    const { frames } = run.depth;
+    const { frames, limits } = run.depth;
     const [now, noise] = [frames[sel.step], frames[run.noise]];
     const values = frames
       .slice(1)
@@ -36,7 +33,7 @@ export const depth = insideView({
       .filter((v) => v > 1e-6);
     const [low, high] = [Math.min(...values), Math.max(...values)];
     const kind = high > 30 * low ? "log" : "linear";
-    const apart = sel.step ? partingBlock(now.cosine, noise.cosine) : null;
+    const apart = sel.step ? now.parting.block : null;
     setHtml(
       view.key,
       legend([
@@ -72,7 +69,7 @@ export const depth = insideView({
             : [
                 {
                   at: apart,
-                  text: `parts: ${short(now.cosine[apart] / noise.cosine[apart])} × noise`,
+                  text: `parts: ${short(now.parting.times)} × noise`,
                   role: "adversarial",
                 },
               ],
@@ -116,29 +113,24 @@ export const depth = insideView({
       view.bar,
       `<span>1 − cosine to the clean token after block ${sel.block + 1}, both on one scale</span>${ramp(sequential, 0, 1, ["0", short(max)])}`,
     );
-    setHtml(parts.finding, depthFinding(run, sel, now, noise, apart));
+    setHtml(parts.finding, depthFinding(run, sel, now, noise));
     parts.method.textContent =
-      `Every token's vector after each block is compared with the same token on the clean picture. They part at the first block from which the attack stays more than ${APART} times as far away as noise of the same size. ` +
+      `Every token's vector after each block is compared with the same token on the clean picture. They part at the first block from which the attack stays more than ${limits.apart} times as far away as noise of the same size. ` +
       `The logit lens reads each block with the model's own final norm and head: early blocks were not trained to be read that way.`;
   },
 });
 
-// The first block from which on the attacked picture stays APART times as far away as noise.
-function partingBlock(now, noise) {
-  let at = null;
-  for (let l = now.length - 1; l >= 0 && now[l] > APART * noise[l]; l--) at = l;
-  return at;
-}
-
-function depthFinding(run, sel, now, noise, apart) {
+function depthFinding(run, sel, now, noise) {
   const end = run.depthOf - 1;
+  const { limits } = run.depth;
+  const { block: apart, end: ratio } = now.parting;
   if (sel.step === 0)
     return `Step 0 is the clean picture itself. Random noise of the attack's size moves the last block by ${short(noise.cosine[end])} (1 − cosine). Move to a later step.`;
   if (apart === null)
-    return `The attack never leaves the clean picture for good by more than ${APART} times what noise does; at the last block it is ${short(now.cosine[end])} away, noise ${short(noise.cosine[end])}.`;
+    return `The attack never leaves the clean picture for good by more than ${limits.apart} times what noise does; at the last block it is ${short(now.cosine[end])} away, noise ${short(noise.cosine[end])}.`;
   return (
-    `Clean and attacked part in <button type="button" class="lab-jump" data-select='{"block":${apart}}'>block ${apart + 1}</button>: from there on the attack stays more than ${APART} times as far away as noise of equal size. ` +
-    `After the last block it is ${short(now.cosine[end] / noise.cosine[end])} times as far (${short(now.cosine[end])} against ${short(noise.cosine[end])}).`
+    `Clean and attacked part in <button type="button" class="lab-jump" data-select='{"block":${apart}}'>block ${apart + 1}</button>: from there on the attack stays more than ${limits.apart} times as far away as noise of equal size. ` +
+    `After the last block it is ${short(ratio)} times as far (${short(now.cosine[end])} against ${short(noise.cosine[end])}).`
   );
 }
 
@@ -191,22 +183,18 @@ function drawLens(view, run, sel) {
       )
       .join("; "),
   );
-  view.lensNote.textContent = lensNote(run, sel, classes, a, b);
+  view.lensNote.textContent = lensNote(run, sel, classes);
 }
 
-const READ = 0.5;
-
-// The first block from which on a class keeps at least READ of the probability, in words.
-function lensNote(run, sel, classes, a, b) {
-  const from = (lens, c) => {
-    const end = lens.length;
-    const at = range(end).find((l) => lens.slice(l).every((row) => row[c] >= READ));
-    return at === undefined
-      ? `is not read as ${classes[c].name} with ${percent(READ)} at the end (${probability(lens[end - 1][c])})`
-      : `is read as ${classes[c].name} with ${percent(READ)} or more from block ${at + 1} on`;
-  };
-  const clean = `Through the lens the clean picture ${from(a, 0)}`;
+// From which block on a class keeps most of the probability, in words.
+function lensNote(run, sel, classes) {
+  const { frames, limits } = run.depth;
+  const from = ({ lens, read_from: read }, c) =>
+    read[c] === null
+      ? `is not read as ${classes[c].name} with ${percent(limits.read)} at the end (${probability(lens[run.depthOf - 1][c])})`
+      : `is read as ${classes[c].name} with ${percent(limits.read)} or more from block ${read[c] + 1} on`;
+  const clean = `Through the lens the clean picture ${from(frames[0], 0)}`;
   return sel.step
-    ? `${clean}; the attacked one ${from(b, classes.length > 1 ? 1 : 0)}.`
+    ? `${clean}; the attacked one ${from(frames[sel.step], classes.length > 1 ? 1 : 0)}.`
     : `${clean}.`;
 }

@@ -5,7 +5,6 @@ import { choices, setHtml } from "../../kit/js/dom.js";
 import { ramp, sequential } from "../../kit/js/draw.js";
 import { percent, short, times } from "../../kit/js/format.js";
 import { legend } from "../../kit/js/legend.js";
-import { range } from "../../kit/js/numbers.js";
 import { unpackRows } from "../../kit/js/packing.js";
 import { chartFrame, drawMap, frameValue, insideView, largest, twoMaps } from "./inside.js";
 import { store } from "./store.js";
@@ -16,8 +15,6 @@ const MEASURES = {
   dispersion: "variance / mean |g|²",
   kurtosis: "kurtosis",
 };
-const CANCELS = 16.75;
-const UNDERFLOWS = 104;
 
 export const gradients = insideView({
   empty: "Press Run to see how strong and how uneven the gradients are that the attack follows.",
@@ -165,42 +162,30 @@ export const gradients = insideView({
 });
 
 function gradientFinding(run, sel) {
-  const { frames, components } = run.gradients;
-  const i = sel.component;
-  const of = (frame, measure, block) => frames[frame][measure][block][i];
+  const { frames, components, top } = run.gradients;
+  const { measure, component: i } = sel;
+  const of = (frame, block) => short(frames[frame][measure][block][i]);
   if (sel.step === 0) {
-    const values = range(run.depthOf).map((l) => of(0, sel.measure, l) ?? -1);
-    const top = values.indexOf(Math.max(...values));
-    return `On the clean picture the ${components[i]} gradient is ${sel.measure === "variance" ? "strongest" : "most uneven"} in block ${top + 1} (${MEASURES[sel.measure]} ${short(values[top])}).`;
+    const at = top[measure][i];
+    return `On the clean picture the ${components[i]} gradient is ${measure === "variance" ? "strongest" : "most uneven"} in block ${at + 1} (${MEASURES[measure]} ${of(0, at)}).`;
   }
-  const ratios = range(run.depthOf)
-    .map((l) => [l, of(sel.step, sel.measure, l) / of(0, sel.measure, l)])
-    .filter(([, r]) => Number.isFinite(r) && r > 0);
-  if (!ratios.length)
+  const { against } = frames[sel.step];
+  const far = against[measure].far[i];
+  if (far < 0)
     return `The ${components[i]} gradient is zero in every block at this step: there is nothing to compare.`;
-  const far = ratios.reduce((best, each) =>
-    Math.abs(Math.log(each[1])) > Math.abs(Math.log(best[1])) ? each : best,
-  );
-  const typical = geometric(ratios.map(([, r]) => r));
-  const other = sel.measure === "variance" ? "dispersion" : "variance";
-  const beside = geometric(range(run.depthOf).map((l) => of(sel.step, other, l) / of(0, other, l)));
+  const other = measure === "variance" ? "dispersion" : "variance";
   return (
-    `${frameName(run, sel.step).replace("after", "After")} the ${components[i]} gradient’s ${sel.measure} is ${times(typical)} its clean value (geometric mean over blocks), ` +
-    `most apart in <button type="button" class="lab-jump" data-select='{"block":${far[0]}}'>block ${far[0] + 1}</button>: ${short(of(0, sel.measure, far[0]))} → ${short(of(sel.step, sel.measure, far[0]))}. ` +
-    `Its ${other}${other === "dispersion" ? ", which ignores scale," : ""} is ${times(beside)} the clean one.`
+    `${frameName(run, sel.step).replace("after", "After")} the ${components[i]} gradient’s ${measure} is ${times(against[measure].typical[i])} its clean value (geometric mean over blocks), ` +
+    `most apart in <button type="button" class="lab-jump" data-select='{"block":${far}}'>block ${far + 1}</button>: ${of(0, far)} → ${of(sel.step, far)}. ` +
+    `Its ${other}${other === "dispersion" ? ", which ignores scale," : ""} is ${times(against[other].typical[i])} the clean one.`
   );
-}
-
-function geometric(ratios) {
-  const logs = ratios.filter((r) => Number.isFinite(r) && r > 0).map(Math.log);
-  return Math.exp(logs.reduce((x, y) => x + y, 0) / logs.length);
 }
 
 function drawGaps(view, run, sel) {
   const missing = run.gaps.missing;
   view.gap.hidden = view.gapNote.hidden = view.gapTitle.hidden = Boolean(missing);
   if (missing) return;
-  const { frames } = run.gaps;
+  const { frames, limits } = run.gaps;
   const [a, b] = [frames[0], frames[sel.step]];
   view.gapTitle.textContent =
     "Gap between the two largest pre-softmax scores of a row (box: quartiles; whisker: minimum, drawn from 0.001, to maximum)";
@@ -222,8 +207,16 @@ function drawGaps(view, run, sel) {
       selected: sel.block,
       boxes,
       rules: [
-        { value: CANCELS, text: "16.75: float32 loses the row's top gradient", side: "start" },
-        { value: UNDERFLOWS, text: "104: float32 loses the whole row", side: "start" },
+        {
+          value: limits.cancels,
+          text: `${limits.cancels}: float32 loses the row's top gradient`,
+          side: "start",
+        },
+        {
+          value: limits.underflows,
+          text: `${limits.underflows}: float32 loses the whole row`,
+          side: "start",
+        },
       ],
     }),
   );
@@ -232,17 +225,12 @@ function drawGaps(view, run, sel) {
     run,
     `median gap ${short(a.quantiles[sel.block][2])} clean, ${short(b.quantiles[sel.block][2])} attacked`,
   );
-  const tops = [0, sel.step].map((f) => frames[f].quantiles.map((q) => q[4]));
-  const flat = Math.max(...tops.flat());
-  const where = tops[tops[0].includes(flat) ? 0 : 1].indexOf(flat) + 1;
-  const share = Math.max(...a.cancels, ...b.cancels);
-  const block = [...a.cancels, ...b.cancels].indexOf(share) % run.depthOf;
-  const lost = Math.max(...a.underflows, ...b.underflows);
+  const { gap, block, cancels, cancels_block: most, underflows } = b.widest;
   view.gapNote.textContent =
-    flat < CANCELS
-      ? `No row reaches 16.75 (largest gap ${short(flat)}, block ${where}): float32 underflow is absent in this model on this picture.`
-      : `Up to ${percent(share)} of the rows of block ${block + 1} have a gap of 16.75 or more (largest ${short(flat)}, block ${where}), where float32 rounds the top probability to 1; ` +
-        (lost > 0
-          ? `up to ${percent(lost)} pass 104 and carry no gradient at all.`
-          : `none passes 104, so no row loses its whole gradient.`);
+    cancels === 0
+      ? `No row reaches ${limits.cancels} (largest gap ${short(gap)}, block ${block + 1}): float32 underflow is absent in this model on this picture.`
+      : `Up to ${percent(cancels)} of the rows of block ${most + 1} have a gap of ${limits.cancels} or more (largest ${short(gap)}, block ${block + 1}), where float32 rounds the top probability to 1; ` +
+        (underflows > 0
+          ? `up to ${percent(underflows)} pass ${limits.underflows} and carry no gradient at all.`
+          : `none passes ${limits.underflows}, so no row loses its whole gradient.`);
 }

@@ -6,7 +6,7 @@ import { ramp, sequential } from "../../kit/js/draw.js";
 import { escape, percent, plural, short } from "../../kit/js/format.js";
 import { swatches } from "../../kit/js/legend.js";
 import { range } from "../../kit/js/numbers.js";
-import { toHalf, unpack } from "../../kit/js/packing.js";
+import { unpack } from "../../kit/js/packing.js";
 import { chartFrame, drawMap, frameValue, insideView, largest, twoMaps } from "./inside.js";
 import { store } from "./store.js";
 import { attackName, frameName, stepName } from "./words.js";
@@ -17,19 +17,18 @@ const SLOT_WORDS = {
   fc1: "MLP first (fc1)",
   fc2: "MLP second (fc2)",
 };
-const NOTCHES = 400;
 
 export const outliers = insideView({
   empty: "Press Run to see which columns an int8 model would have to compute in 16 bits.",
   key: ["outliers"],
   build(view, parts) {
     parts.tools.innerHTML =
-      `<label class="lab-threshold"><span>Threshold <b></b></span><input type="range" min="0" max="${NOTCHES}" step="1" aria-label="Outlier threshold"></label>` +
+      `<label class="lab-threshold"><span>Threshold <b></b></span><input type="range" min="0" step="1" aria-label="Outlier threshold"></label>` +
       `<button type="button" class="lab-reset">Default</button>`;
     view.range = parts.tools.querySelector("input");
     view.value = parts.tools.querySelector("b");
     view.range.addEventListener("input", () => {
-      store.select({ threshold: thresholdAt(view, Number(view.range.value)) });
+      store.select({ threshold: store.run.outliers.thresholds[view.range.value] });
     });
     parts.tools.querySelector("button").addEventListener("click", () => {
       store.select({ threshold: null });
@@ -47,32 +46,17 @@ export const outliers = insideView({
   draw(run, sel, parts) {
     const view = this;
     const data = run.outliers;
-    if (view.run !== run) {
-      view.run = run;
-      view.top = Math.max(...data.frames.map((f) => f.largest));
-      for (const frame of data.frames) {
-        const peaks = unpack(frame.peaks);
-        let from = 0;
-        frame.layers = frame.counts.map((n) => peaks.subarray(from, (from += n)));
-        const values = unpack(frame.tokens);
-        let start = 0;
-        frame.byToken = data.lengths.map((n) => values.subarray(start, (start += n)));
-      }
-    }
-    const t = sel.threshold ?? data.default;
-    view.range.value = notchOf(view, t);
+    const at = sel.threshold === null ? data.default : data.thresholds.indexOf(sel.threshold);
+    const t = data.thresholds[at];
+    view.range.max = data.thresholds.length - 1;
+    view.range.value = at;
     const shown = thresholdName(t);
     view.value.textContent = shown;
     view.range.setAttribute("aria-valuetext", `threshold ${shown}`);
-    view.words.textContent = thresholdWords(view, data, t);
-    const count = (frame) =>
-      frame.layers.map((peaks) => peaks.reduce((sum, p) => sum + (p >= t ? 1 : 0), 0));
-    const counts = {
-      clean: count(data.frames[0]),
-      now: count(data.frames[sel.step]),
-      noise: count(data.frames[run.noise]),
-    };
-    const most = Math.max(1, ...data.frames.flatMap(count));
+    view.words.textContent = thresholdWords(data, at);
+    const [clean, now, noise] = [0, sel.step, run.noise].map((frame) => data.frames[frame]);
+    const counts = { clean: layersAt(data, clean, at), now: layersAt(data, now, at), noise: layersAt(data, noise, at) };
+    const most = Math.max(1, ...data.frames.flatMap((frame) => [...layersAt(data, frame, at)]));
     setHtml(
       view.key,
       swatches([
@@ -121,10 +105,7 @@ export const outliers = insideView({
     });
     const shape = run.shapes[sel.block];
     const layer = data.layers[sel.layer];
-    const [left, right] = [
-      data.frames[0].byToken[sel.layer],
-      data.frames[sel.step].byToken[sel.layer],
-    ];
+    const [left, right] = [clean, now].map((frame) => tokensOf(data, frame)[sel.layer]);
     const fits = left.length === shape.prefix + shape.grid[0] * shape.grid[1];
     view.maps.hidden = !fits;
     const max = Math.max(largest([left, right], 0), t);
@@ -156,16 +137,13 @@ export const outliers = insideView({
       view.bar,
       `<span>largest |input| per token, block ${layer.block + 1} ${escape(layer.slot)}; framed tokens reach ${shown}</span>${ramp(sequential, 0, 1, ["0", short(max)])}`,
     );
-    const sum = (list) => list.reduce((x, y) => x + y, 0);
-    const hf = (list) =>
-      list.reduce((x, y, i) => x + y * (data.layers[i].slot === "qkv" ? 3 : 1), 0);
-    const columns = sum(data.widths);
+    const [a, b, n] = [clean, now, noise].map((frame) => frame.columns[at]);
     setHtml(
       parts.finding,
       sel.step === 0
-        ? `On the clean picture ${sum(counts.clean)} of the float model’s ${columns} columns (${percent(sum(counts.clean) / columns)}) reach ${shown}; random noise of equal size: ${sum(counts.noise)}.`
-        : `Outlier columns in the float model: ${sum(counts.clean)} clean, ${sum(counts.now)} ${escape(frameName(run, sel.step))}, ${sum(counts.noise)} under random noise, of ${columns}. ` +
-            `Counted with q, k and v as three layers, as Hugging Face has them: ${hf(counts.clean)}, ${hf(counts.now)}, ${hf(counts.noise)}.`,
+        ? `On the clean picture ${a} of the float model’s ${data.total} columns (${percent(data.shares[at])}) reach ${shown}; random noise of equal size: ${n}.`
+        : `Outlier columns in the float model: ${a} clean, ${b} ${escape(frameName(run, sel.step))}, ${n} under random noise, of ${data.total}. ` +
+            `Counted with q, k and v as three layers, as Hugging Face has them: ${[clean, now, noise].map((frame) => frame.hugging_face[at]).join(", ")}.`,
     );
     parts.method.textContent =
       `LLM.int8 computes a column of a linear layer's input in 16 bits as soon as one token in it reaches the threshold. More such columns mean less of the work stays in int8. Counted in the float model that is attacked; ` +
@@ -208,24 +186,26 @@ function panels(view, slots) {
 
 const thresholdName = (t) => (t === 6 ? "6.0" : t.toFixed(2));
 
-// The slider runs in equal ratios from the lowest threshold shipped to the largest input seen.
-const thresholdAt = (view, notch) =>
-  Math.max(
-    view.run.outliers.floor,
-    toHalf(view.run.outliers.floor * (view.top / view.run.outliers.floor) ** (notch / NOTCHES)),
-  );
-function notchOf(view, t) {
-  const { floor } = view.run.outliers;
-  return Math.round((NOTCHES * Math.log(t / floor)) / Math.log(view.top / floor || 2)) || 0;
+// The outlier columns of each layer at a threshold on offer.
+function layersAt({ layers }, frame, at) {
+  frame.counts ??= unpack(frame.layers);
+  return frame.counts.subarray(at * layers.length, (at + 1) * layers.length);
 }
 
-function thresholdWords(view, data, t) {
-  const ratio = `largest input in this run ${short(view.top)}`;
-  if (Math.abs(t - data.default) > 1e-6) return `Chosen by you; ${ratio}.`;
+// The largest input of each token, by layer.
+function tokensOf({ lengths }, frame) {
+  let from = 0;
+  return (frame.byToken ??= ((values) =>
+    lengths.map((n) => values.subarray(from, (from += n))))(unpack(frame.tokens)));
+}
+
+function thresholdWords(data, at) {
+  const ratio = `largest input in this run ${short(data.largest)}`;
+  if (at !== data.default) return `Chosen by you; ${ratio}.`;
   const by = data.set_by;
   if (!by) return `6.0 as published for LLM.int8; ${ratio}.`;
   return (
-    `Set for this model, as on the Cost page: ${percent(by.share, 1)} of the columns of ${by.pictures} clean sample pictures reach ${t.toFixed(2)}. ` +
+    `Set for this model, as on the Cost page: ${percent(by.share, 1)} of the columns of ${by.pictures} clean sample pictures reach ${data.thresholds[at].toFixed(2)}. ` +
     `${by.at_published ? `Only ${percent(by.at_published, 2)} reach` : "None reaches"} the published 6.0; ${ratio}.`
   );
 }

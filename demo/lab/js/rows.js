@@ -1,17 +1,10 @@
 import { unpack } from "../../kit/js/packing.js";
 
-// Half the sum of |a - b|: the share of attention that has gone elsewhere.
-export function movedShare(a, b) {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += Math.abs(a[i] - b[i]);
-  return sum / 2;
-}
-
 // Attention rows of one query for every frame (the noise control last), unpacked when first used.
 export class Rows {
   constructor(packed, shapes) {
-    this.query = packed.query;
-    this.packed = packed.frames;
+    const { query, narrow, wide, frames } = packed;
+    Object.assign(this, { query, narrow, wide, packed: frames });
     this.unpacked = [];
     this.floats = new Map();
     this.places = [];
@@ -33,6 +26,10 @@ export class Rows {
         rollout: rollout && unpack(rollout),
       };
     })());
+  }
+  // The head that has turned most since the clean picture.
+  turned(index) {
+    return this.packed[index].turned;
   }
   head(index, block, head) {
     const { row, start, length } = this.places[block];
@@ -58,16 +55,5 @@ export class Rows {
   read(index, block, head) {
     if (head === "rollout") return this.frame(index).rollout;
     return head === "mean" ? this.mean(index, block) : this.head(index, block, head);
-  }
-  // The block and head whose row has moved most since the first frame.
-  mostMoved(index) {
-    let best = { moved: -1 };
-    this.places.forEach(({ heads }, block) => {
-      for (let head = 0; head < heads; head++) {
-        const moved = movedShare(this.head(0, block, head), this.head(index, block, head));
-        if (moved > best.moved) best = { moved, block, head };
-      }
-    });
-    return { block: best.block, head: best.head };
   }
 }

@@ -1,8 +1,8 @@
-// Time: the stored steps, the loss over them, and where the model is first fooled.
+// Time: the stored steps, the loss over them, and where success first came.
 
 import { setHtml } from "../../kit/js/dom.js";
 import { short } from "../../kit/js/format.js";
-import { range } from "../../kit/js/numbers.js";
+import { nearest } from "../../kit/js/numbers.js";
 import { timeline, timelineFrame } from "../../kit/js/timeline.js";
 import { store } from "./store.js";
 import { frameName } from "./words.js";
@@ -64,12 +64,15 @@ export const scrubber = {
     );
     const losses = run.losses.map((v, i) => [i, v]);
     if (run.final_loss !== null && run.done) losses.push([run.done, run.final_loss]);
-    const fooled = firstFooled(run);
+    const { first, criterion } = run;
     curve(this, losses, {
       last: run.done,
       steps: run.steps,
       now: step,
-      flag: fooled === null ? null : flagAt(run, run.steps[fooled]),
+      flag:
+        first === null
+          ? null
+          : { step: run.steps[first], text: `${criterion.first} step ${run.steps[first]}` },
     });
   },
   drawLive(live) {
@@ -102,23 +105,6 @@ function curve({ track }, points, look) {
       ...look,
     }),
   );
-}
-
-const nearest = (steps, step) =>
-  steps.reduce((best, s, i) => (Math.abs(s - step) < Math.abs(steps[best] - step) ? i : best), 0);
-
-const flagAt = (run, step) => ({
-  step,
-  text: `${run.goal.target === null ? "first fooled at" : "target first reached at"} step ${step}`,
-});
-
-export function isFooled(run, index) {
-  const top = run.tops[index].index;
-  return run.goal.target === null ? top !== run.goal.label : top === run.goal.target;
-}
-function firstFooled(run) {
-  const at = range(run.last + 1).find((i) => isFooled(run, i));
-  return at === undefined ? null : at;
 }
 
 function playing(view, on) {

@@ -1,6 +1,6 @@
 // The Lab's store: the run on screen, the run under way, and a single selection for all views.
 
-import { clamp } from "../../kit/js/numbers.js";
+import { clamp, nearest } from "../../kit/js/numbers.js";
 import { Picture, plain } from "../../kit/js/packing.js";
 import { createStore } from "../../kit/js/store.js";
 import { Rows } from "./rows.js";
@@ -33,6 +33,9 @@ function fit(sel, _, change) {
     const { grid, prefix } = run.shapes[0];
     sel.patch = clamp(sel.patch, prefix || !run.rows ? -1 : 0, grid[0] * grid[1] - 1);
   }
+  const { thresholds } = run.outliers;
+  if (thresholds && sel.threshold !== null)
+    sel.threshold = thresholds[nearest(thresholds, sel.threshold)];
   syncLayer(sel, run, "layer" in change ? "layer" : "block");
 }
 
@@ -78,7 +81,8 @@ function turnTo(run) {
   Object.assign(sel, { step: run.last, threshold: null });
   if (!first) return;
   if (!looked && run.rows) {
-    Object.assign(sel, run.rows.home.mostMoved(run.last));
+    const { block, head } = run.rows.home.turned(run.last) ?? sel;
+    Object.assign(sel, { block, head });
     looked = true;
   }
   sel.block = Math.min(sel.block, run.depthOf - 1);

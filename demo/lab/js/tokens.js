@@ -98,13 +98,12 @@ export const tokens = insideView({
       view.bar,
       `<span>after block ${near + 1}${near === sel.block ? "" : ` (block ${sel.block + 1} drops nothing by itself)`}: bright patches are kept, dark ones dropped</span>`,
     );
-    const changed = keep(a).reduce((sum, v, i) => sum + (v !== keep(b)[i] ? 1 : 0), 0);
     setHtml(
       parts.finding,
       sel.step === 0
         ? `On the clean picture ${pruner} keeps ${percent(a.utilisation)} of the tokens over its ${blocks.length} pruning blocks; under random noise ${percent(n.utilisation)}.`
         : `${pruner} keeps ${percent(a.utilisation)} of the tokens on the clean picture, ${percent(b.utilisation)} ${escape(frameName(run, sel.step))}, and ${percent(n.utilisation)} under random noise of equal size. ` +
-            `In block ${near + 1} the attack changes the fate of ${plural(changed, "token")}.`,
+            `In block ${near + 1} the attack changes the fate of ${plural(b.changed[at], "token")}.`,
     );
     const aims = run.attack.name === "desparsify";
     parts.method.textContent =

@@ -2,8 +2,7 @@
 
 import { arrive } from "../../kit/js/arrive.js";
 import { setHtml } from "../../kit/js/dom.js";
-import { escape, percent, plural, probability, say, short } from "../../kit/js/format.js";
-import { isFooled } from "./scrubber.js";
+import { escape, probability, say, short } from "../../kit/js/format.js";
 import { store } from "./store.js";
 
 const PHONE = 760;
@@ -52,61 +51,28 @@ export const verdict = {
 };
 
 function headlineHtml(run, step) {
-  const { tops } = run;
+  const { tops, told } = run;
+  const { state, word, text } = told[step];
   const at = run.steps[step];
-  const last = step === run.last;
-  const [state, word] = last ? outcome(run) : underway(run, step);
   const stopped = run.done < run.asked;
-  const when = last
-    ? stopped
-      ? `<span class="lab-pill">stopped at step ${run.done} of ${run.asked}</span> `
-      : ""
-    : `<span class="lab-pill">${at ? `after step ${at}` : "before the attack"}</span> `;
+  const when =
+    step < run.last
+      ? `<span class="lab-pill">${at ? `after step ${at}` : "before the attack"}</span> `
+      : stopped
+        ? `<span class="lab-pill">stopped at step ${run.done} of ${run.asked}</span> `
+        : "";
   const same = tops[step].index === tops[0].index;
+  const clause = text ? ` <span class="lab-clause">${escape(text)}</span>` : "";
   return (
-    `<p class="lab-headline"><span class="lab-pill lab-pill-${state}">${word}</span> ${when}` +
+    `<p class="lab-headline"><span class="lab-pill lab-pill-${state}">${escape(word)}</span> ${when}` +
     `<span class="lab-change">${say("clean", tops[0].name)} ${probability(tops[0].p)} <span aria-label="becomes">→</span> ` +
-    `${same ? `still ${say("clean", tops[step].name)}` : say("adversarial", tops[step].name)} ${probability(tops[step].p)}</span></p>` +
-    notes(run)
-      .map((note) => `<p class="lab-caveat">${note}</p>`)
-      .join("")
+    `${same ? `still ${say("clean", tops[step].name)}` : say("adversarial", tops[step].name)} ${probability(tops[step].p)}</span>${clause}</p>` +
+    run.caveats.map((caveat) => `<p class="lab-caveat">${escape(caveat)}</p>`).join("")
   );
 }
 
-// What must be known before the verdict is believed.
-function notes(run) {
-  const { verdict, goal, tops, known } = run;
-  const said = [];
-  if (known.stranger)
-    said.push(
-      `This model has no class for the picture: the answers show what the attack moves, not a mistake about ${escape(known.stranger)}.`,
-    );
-  else if (known.unsure)
-    said.push(
-      `The model is not sure that the picture is of any of its ${known.classes} classes (largest logit ${short(known.logit)}, below ${short(known.threshold)}, as for ${percent(known.flags)} of the pictures it knows and ${percent(known.catches)} of others).`,
-    );
-  if (tops[0].index !== goal.label)
-    said.push(
-      `The model misreads the clean picture already: its label is ${escape(goal.label_name)}.`,
-    );
-  if (verdict.linf === 0 && verdict.moved > 0)
-    said.push(
-      `The attack has moved pixels by ${short(verdict.moved)}/255 so far; an 8-bit picture shows no change below 0.5/255.`,
-    );
-  return said;
-}
-
-// The state of a step that is not the last.
-function underway(run, step) {
-  if (step === 0) return ["no", "clean"];
-  if (!isFooled(run, step)) return ["no", "not yet"];
-  if (run.known.stranger) return ["half", "answer moved"];
-  return ["yes", run.goal.target === null ? "fooled" : "target reached"];
-}
-
 function verdictHtml(run) {
-  const { verdict, tops } = run;
-  const [clean, noise] = [tops[0], tops[run.noise]];
+  const { verdict } = run;
   const stopped = run.done < run.asked;
   const figures = [
     [
@@ -130,31 +96,14 @@ function verdictHtml(run) {
     ["device", verdict.device, "where it ran"],
     ["seed", String(verdict.seed), "same seed, same picture"],
   ];
-  const control =
-    noise.index === clean.index
-      ? `Random noise of equal size: still ${escape(noise.name)} ${probability(noise.p)}.`
-      : `Random noise of equal size: ${escape(noise.name)} ${probability(noise.p)} – the model errs under noise as well.`;
   return (
     `<dl class="lab-figures">${figures.map(([k, v, t]) => `<div title="${escape(t)}"><dt>${k}</dt><dd>${escape(v)}</dd></div>`).join("")}</dl>` +
-    `<p>${control}</p>${transferHtml(verdict)}`
+    `<p>${escape(run.control)}</p>${transferHtml(run)}`
   );
 }
 
-function outcome(run) {
-  const { goal, verdict, tops } = run;
-  if (run.verdict.linf === 0) return ["no", "no change"];
-  if (run.known.stranger)
-    return verdict.success ? ["half", "answer moved"] : ["no", "answer not moved"];
-  if (verdict.success) return ["yes", goal.target === null ? "fooled" : "target reached"];
-  if (goal.target !== null && tops[run.last].index !== goal.label)
-    return ["half", `fooled, but not ${escape(goal.target_name)}`];
-  return ["no", "not fooled"];
-}
-
-function transferHtml({ transfers }) {
+function transferHtml({ shown, verdict: { transfers } }) {
   if (!transfers.length) return "";
-  const asked = transfers.filter((t) => t.comparable);
-  const fooled = asked.filter((t) => t.changed).length;
   const each = transfers
     .map((t) =>
       t.comparable
@@ -162,8 +111,6 @@ function transferHtml({ transfers }) {
         : `<li><span>${escape(t.title)}</span><span>knows other classes: nothing to compare</span><em></em></li>`,
     )
     .join("");
-  const told = asked.length
-    ? `<p>Shown to ${plural(asked.length, "other model")}: ${fooled} of ${asked.length} changed ${asked.length === 1 ? "its" : "their"} answer.</p>`
-    : "";
+  const told = shown ? `<p>${escape(shown)}</p>` : "";
   return `${told}<ul class="lab-transfers">${each}</ul>`;
 }

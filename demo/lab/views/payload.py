@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from demo.kit.packing import number, pack, pack_rows, png, png_change, shown, table
 from demo.lab.views import words
 from engine.model import zoo
 from engine.model.victim import BlockShape
 from engine.papers.quant import threshold as quant_threshold
-from engine.probe import attention, depth, gradients, outliers, tokens
+from engine.probe import attention, compare, depth, gradients, outliers, scores, tokens
 from engine.probe.catalog import PROBES
 from engine.probe.outliers import OutlierColumns
 from engine.probe.probe import Probe, Reading
@@ -82,7 +83,7 @@ def slab(result: Result, query: int) -> dict[str, Any]:
         return {}
     shape = result.spec.blocks[0]
     last = shape.prefix + shape.grid[0] * shape.grid[1] - 1
-    return {"query": query, "frames": _rows(result, min(max(query, 0), last))}
+    return {"query": query, **_asked(result, min(max(query, 0), last))}
 
 
 def _goal(result: Result) -> dict[str, Any]:
@@ -193,25 +194,46 @@ def _attention(result: Result) -> dict[str, Any]:
     shape = result.spec.blocks[0]
     centre = (shape.grid[0] // 2) * shape.grid[1] + shape.grid[1] // 2
     query = 0 if shape.prefix else centre
-    return {"query": query, "frames": _rows(result, query)}
+    return {"query": query, **_asked(result, query)}
 
 
-def _rows(result: Result, query: int) -> list[dict[str, Any]]:
+def _asked(result: Result, query: int) -> dict[str, Any]:
+    """A query's rows in every frame, where they look narrowly and widely, where they have turned."""
     shapes = result.spec.blocks
     places = [_place(shapes[0], shape, query) for shape in shapes]
-    rows: list[dict[str, Any]] = []
-    for maps in _readings(result, attention.PROBE):
+    read = _readings(result, attention.PROBE)
+    rows = [[maps.row(block, at) for block, at in enumerate(places)] for maps in read]
+    bits = compare.spread(rows[0])
+    frames: list[dict[str, Any]] = []
+    for at, maps in enumerate(read):
         rollout = maps.rollout(query=query)
         values = [m[:, q].flatten() for m, q in zip(maps.maps, places, strict=True)]
         scales = [s[:, q] for s, q in zip(maps.scales, places, strict=True)]
-        rows.append(
+        later = 0 < at < len(result.frames)
+        frames.append(
             {
                 "values": pack(torch.cat(values)),
                 "scales": pack(torch.cat(scales).float()),
                 "rollout": None if rollout is None else pack(rollout),
+                "turned": _named(compare.turned(rows[0], rows[at], rows[-1])) if later else None,
             }
         )
-    return rows
+    return {"frames": frames, "narrow": _end(bits, min(bits)), "wide": _end(bits, max(bits))}
+
+
+def _end(bits: list[float], end: float) -> dict[str, Any]:
+    return {"block": bits.index(end), "bits": number(end)}
+
+
+def _named(found: Any) -> dict[str, Any]:
+    """A named tuple of numbers, whole ones and None as they are."""
+    return {name: _plain(value) for name, value in found._asdict().items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return number(value) if isinstance(value, float) else value
 
 
 def _place(first: BlockShape, shape: BlockShape, query: int) -> int:
@@ -231,42 +253,66 @@ def _place(first: BlockShape, shape: BlockShape, query: int) -> int:
 
 
 def _gradients(result: Result) -> dict[str, Any]:
+    read = _readings(result, gradients.PROBE)
+    clean = compare.measures(read[0])
     frames = [
-        {**_numbers(read), "tokens": [pack_rows(block) for block in read.tokens]}
-        for read in _readings(result, gradients.PROBE)
+        {
+            **_numbers(each),
+            "tokens": [pack_rows(block) for block in each.tokens],
+            "against": {
+                name: _against(clean[name], now) for name, now in compare.measures(each).items()
+            },
+        }
+        for each in read
     ]
-    return {"components": list(gradients.COMPONENTS), "frames": frames}
+    top = {name: value.nan_to_num(-1).argmax(0).tolist() for name, value in clean.items()}
+    return {"components": list(gradients.COMPONENTS), "top": top, "frames": frames}
+
+
+def _against(clean: Tensor, now: Tensor) -> dict[str, Any]:
+    found = compare.against(clean, now)
+    return {"typical": table(found.typical), "far": found.far.tolist()}
+
+
+def _gaps(result: Result) -> dict[str, Any]:
+    read = _readings(result, scores.PROBE)
+    frames = [{**_numbers(each), "widest": _named(compare.widest(read[0], each))} for each in read]
+    limits = {"cancels": scores.CANCELS, "underflows": scores.UNDERFLOWS}
+    return {"limits": limits, "frames": frames}
 
 
 def _outliers(result: Result) -> dict[str, Any]:
-    """Peaks from the lowest threshold on offer upwards, exact, so that any count can be made."""
+    """Columns of every layer at every threshold on offer."""
     read = _readings(result, outliers.PROBE)
     clean = read[0]
     set_by = quant_threshold.usual(result.card.name, result.request.weights)
     default = set_by.value if set_by else quant_threshold.PUBLISHED
-    floor = min(default, clean.reached_by(SHIPPED))
+    offered = compare.offered(read, default, SHIPPED)
+    total = sum(peak.numel() for peak in clean.columns)
     return {
         "layers": [{"block": block, "slot": slot} for block, slot in clean.layers],
-        "widths": [peak.numel() for peak in clean.columns],
         "lengths": [peak.numel() for peak in clean.tokens],
-        "floor": floor,
-        "default": default,
+        "total": total,
+        "largest": number(float(offered[-1])),
+        "thresholds": offered.tolist(),
+        "default": int((offered - default).abs().argmin()),
+        "shares": table(compare.counts(clean, offered).sum(1) / total),
         "set_by": set_by
         and {
             "pictures": set_by.pictures,
             "share": number(set_by.share),
             "at_published": number(set_by.at_published),
         },
-        "frames": [_peaks(each, floor) for each in read],
+        "frames": [_columns(each, offered) for each in read],
     }
 
 
-def _peaks(read: OutlierColumns, floor: float) -> dict[str, Any]:
-    high = [peak[peak >= floor] for peak in read.columns]
+def _columns(read: OutlierColumns, offered: Tensor) -> dict[str, Any]:
+    counts = compare.counts(read, offered)
     return {
-        "peaks": pack(torch.cat(high).half()),
-        "counts": [peak.numel() for peak in high],
-        "largest": number(max(float(peak.max()) for peak in read.columns)),
+        "layers": pack(counts.to(torch.uint16)),
+        "columns": counts.sum(1).tolist(),
+        "hugging_face": compare.as_hugging_face(counts, read).tolist(),
         "tokens": pack(torch.cat(read.tokens).half()),
     }
 
@@ -276,18 +322,25 @@ def _depth(result: Result) -> dict[str, Any]:
     target = result.request.target
     wanted = [result.label, result.adversarial.top, *([] if target is None else [target])]
     wanted = list(dict.fromkeys(wanted))
+    read = _readings(result, depth.PROBE)
     frames = [
         {
-            "cosine": table(read.cosine),
-            "tokens": [pack_rows(each.clamp_min(0)) for each in read.tokens],
-            "lens": None if read.lens is None else table(read.lens[:, wanted]),
+            "cosine": table(each.cosine),
+            "tokens": [pack_rows(tokens.clamp_min(0)) for tokens in each.tokens],
+            "parting": _named(compare.parting(each, read[-1])),
+            **({} if each.lens is None else _lens(each.lens[:, wanted])),
         }
-        for read in _readings(result, depth.PROBE)
+        for each in read
     ]
     return {
         "lens_classes": [{"index": i, "name": _called(result, i)} for i in wanted],
+        "limits": {"apart": compare.APART, "read": compare.READ},
         "frames": frames,
     }
+
+
+def _lens(lens: Tensor) -> dict[str, Any]:
+    return {"lens": table(lens), "read_from": compare.read_from(lens)}
 
 
 def _tokens(result: Result) -> dict[str, Any]:
@@ -301,6 +354,7 @@ def _tokens(result: Result) -> dict[str, Any]:
                 "keep": pack(masks.keep.to(torch.uint8)),
                 "kept": masks.kept.tolist(),
                 "utilisation": number(masks.utilisation),
+                "changed": compare.changed(read[0], masks).tolist(),
             }
             for masks in read
         ],
@@ -310,6 +364,7 @@ def _tokens(result: Result) -> dict[str, Any]:
 SECTIONS: dict[str, Callable[[Result], dict[str, Any]]] = {
     attention.PROBE.name: _attention,
     gradients.PROBE.name: _gradients,
+    scores.PROBE.name: _gaps,
     outliers.PROBE.name: _outliers,
     depth.PROBE.name: _depth,
     tokens.PROBE.name: _tokens,

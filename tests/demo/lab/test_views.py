@@ -29,8 +29,10 @@ from engine.data.samples import load_sample
 from engine.model import zoo
 from engine.model.victim import Victim
 from engine.papers.quant import threshold as quant_threshold
+from engine.probe import attention, depth, gradients, outliers, tokens
+from engine.probe.probe import Probe, Reading
 
-BITS = {"u1": np.uint8, "f2": np.dtype("<f2"), "f4": np.dtype("<f4")}
+BITS = {"u1": np.uint8, "u2": np.dtype("<u2"), "f2": np.dtype("<f2"), "f4": np.dtype("<f4")}
 
 
 def unpack(packed: dict[str, Any]) -> Tensor:
@@ -127,17 +129,23 @@ def test_numbers_are_told_to_four_figures_or_not_at_all(value: float, told: floa
     assert number(value) == told
 
 
+def of(probe: Probe[Reading], frame: studio.Frame) -> Reading:
+    found = probe.of(frame.readings)
+    assert found is not None
+    return found
+
+
 def rows_of(
     result: studio.Result, message: dict[str, Any], query: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Pairs (received, measured) of every frame, block and head of one query."""
     for frame, packed in zip((*result.frames, result.noise), message["frames"], strict=True):
-        assert frame.attention is not None
+        maps = of(attention.PROBE, frame)
         values, scales = unpack(packed["values"]), unpack(packed["scales"])
         row = start = 0
         for block, shape in enumerate(result.spec.blocks):
             length = shape.prefix + shape.grid[0] * shape.grid[1]
-            measured = frame.attention.row(block, query)
+            measured = maps.row(block, query)
             for head in range(shape.heads):
                 yield values[start : start + length].float() * scales[row], measured[head]
                 start, row = start + length, row + 1
@@ -162,8 +170,7 @@ def test_the_payload_holds_the_class_token_and_its_rollout(
     assert sent["attention"]["query"] == 0
     assert views.slab(result, 0)["frames"] == sent["attention"]["frames"]
     for frame, packed in zip(result.frames, sent["attention"]["frames"], strict=False):
-        assert frame.attention is not None
-        assert torch.equal(unpack(packed["rollout"]), frame.attention.rollout())
+        assert torch.equal(unpack(packed["rollout"]), of(attention.PROBE, frame).rollout())
 
 
 def test_a_query_outside_the_picture_is_brought_into_it(result: studio.Result) -> None:
@@ -172,19 +179,16 @@ def test_a_query_outside_the_picture_is_brought_into_it(result: studio.Result) -
     assert views.slab(result, -5)["frames"] == views.slab(result, 0)["frames"]
 
 
-def test_outlier_counts_are_exact_at_every_threshold_on_offer(
+def test_outlier_columns_are_counted_at_every_threshold_on_offer(
     result: studio.Result, sent: dict[str, Any]
 ) -> None:
     data = sent["outliers"]
-    assert data["floor"] <= data["default"]
     for frame, packed in zip((*result.frames, result.noise), data["frames"], strict=True):
-        assert frame.outliers is not None
-        peaks = unpack(packed["peaks"]).float().split(packed["counts"])
-        top = packed["largest"]
-        for part in (0.0, 0.1, 0.5, 0.9):
-            threshold = float(torch.tensor(data["floor"] * (top / data["floor"]) ** part).half())
-            counted = [int((each >= threshold).sum()) for each in peaks]
-            assert counted == frame.outliers.counts(threshold).tolist()
+        read = of(outliers.PROBE, frame)
+        for at, threshold in enumerate(data["thresholds"]):
+            counted = unpack(packed["layers"])[at].tolist()
+            assert counted == read.counts(threshold).tolist()
+            assert packed["columns"][at] == read.total(threshold)
 
 
 def test_the_outlier_threshold_is_the_one_that_the_model_has_everywhere(
@@ -192,7 +196,7 @@ def test_the_outlier_threshold_is_the_one_that_the_model_has_everywhere(
 ) -> None:
     usual = quant_threshold.usual(result.card.name)
     assert usual is not None
-    assert sent["outliers"]["default"] == usual.value
+    assert sent["outliers"]["thresholds"][sent["outliers"]["default"]] == usual.value
     assert sent["outliers"]["set_by"]["pictures"] == usual.pictures
 
 
@@ -200,14 +204,11 @@ def test_masks_gradients_and_divergence_are_those_measured(
     result: studio.Result, sent: dict[str, Any]
 ) -> None:
     for index, frame in enumerate(result.frames):
-        assert frame.tokens is not None
-        assert frame.gradients is not None
-        assert frame.divergence is not None
         keep = unpack(sent["tokens"]["frames"][index]["keep"])
-        assert torch.equal(keep.bool(), frame.tokens.keep)
+        assert torch.equal(keep.bool(), of(tokens.PROBE, frame).keep)
         for name, measured in (
-            ("gradients", frame.gradients.tokens),
-            ("depth", [tokens.clamp_min(0) for tokens in frame.divergence.tokens]),
+            ("gradients", of(gradients.PROBE, frame).tokens),
+            ("depth", [each.clamp_min(0) for each in of(depth.PROBE, frame).tokens]),
         ):
             packed = sent[name]["frames"][index]["tokens"]
             for block, value in zip(packed, measured, strict=True):
@@ -349,8 +350,7 @@ def test_the_browser_sees_the_exact_pixels(drawn: Any, result: studio.Result) ->
 
 def test_the_browser_reads_the_attention_measured(drawn: Any, result: studio.Result) -> None:
     shapes = result.spec.blocks
-    frame = result.adversarial.attention
-    assert frame is not None
+    frame = of(attention.PROBE, result.adversarial)
     for block, head in ((0, 0), (len(shapes) - 1, shapes[-1].heads - 1)):
         seen = drawn.evaluate(
             f"Array.from(store.run.rows.home.head(store.run.last, {block}, {head}))"
@@ -408,12 +408,11 @@ def test_keys_move_step_patch_block_and_divider(drawn: Any) -> None:
 
 def test_the_threshold_counts_as_the_engine_does(drawn: Any, result: studio.Result) -> None:
     slider = drawn.locator("[data-view=outliers] input[type=range]")
-    for notch in ("0", "200"):
+    for notch in ("0", "60"):
         slider.fill(notch)
         settle(drawn)
         threshold = drawn.evaluate("page.selection().threshold")
-        clean = result.clean.outliers
-        assert clean is not None
+        clean = of(outliers.PROBE, result.clean)
         drawn.evaluate("page.select({step: 1e9})")
         settle(drawn)
         text = drawn.locator("[data-view=outliers] .lab-finding").inner_text()
@@ -449,9 +448,14 @@ def test_names_that_are_markup_stay_text(page: Any, sent: dict[str, Any]) -> Non
     for each in (*message["classes"], *message["tops"], *message["depth"]["lens_classes"]):
         each["name"] = evil
     message["goal"]["label_name"] = message["attack"]["title"] = evil
+    message["control"] = message["shown"] = evil
+    message["caveats"] = [evil]
+    for each in message["told"]:
+        each["word"] = each["text"] = evil
     show(page, message)
     assert page.locator("img").count() == 0
-    assert evil in page.locator("[data-view=verdict]").inner_text()
+    for name in ("verdict", "headline"):
+        assert evil in page.locator(f"[data-view={name}]").inner_text()
 
 
 def test_no_step_is_stored_twice(sent: dict[str, Any]) -> None:
