@@ -6,7 +6,7 @@ import argparse
 import io
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from typing import Any
 from tqdm import tqdm
 
 from engine import arguments, studio
-from engine.alter.bfloat16 import BFloat16
+from engine.alter.alteration import Alteration
+from engine.alter.catalog import ALTERATIONS
 from engine.attack.catalog import RECIPES, parse
 from engine.attack.recipe import Recipe
 from engine.core.errors import EngineError
@@ -24,7 +25,7 @@ from engine.data.samples import load_sample, samples
 from engine.evaluate import evaluate as measuring
 from engine.evaluate import familiar as knowing
 from engine.evaluate.bench import bench as measure_speed
-from engine.evaluate.transfer import Cell, table
+from engine.evaluate.transfer import table
 from engine.model import zoo
 from engine.papers import commands as papers
 from engine.probe.catalog import PROBES
@@ -93,12 +94,25 @@ def familiar(asked: argparse.Namespace) -> None:
 
 
 def attacks(asked: argparse.Namespace) -> None:
-    """Which attacks there are, with their knobs, ranges and units."""
+    """Which attacks there are, what success means, and their knobs, ranges and units."""
+    _list(asked, RECIPES, "--set {}={:12}")
+
+
+def alterations(asked: argparse.Namespace) -> None:
+    """What can be done to a model before it is judged or attacked, with knobs, ranges and units."""
+    _list(asked, ALTERATIONS, "{}={:12}")
+
+
+def _list(
+    asked: argparse.Namespace, kinds: Sequence[type[Recipe | Alteration]], written: str
+) -> None:
+    """Kinds of values that are made of knobs."""
     rows = [
         {
             "name": each.name,
             "title": each.title,
             "paper": each.paper,
+            **({"success_means": each().criterion.goal} if issubclass(each, Recipe) else {}),
             "knobs": [
                 {
                     "name": knob.name,
@@ -114,14 +128,14 @@ def attacks(asked: argparse.Namespace) -> None:
                 for knob in knobs(each)
             ],
         }
-        for each in RECIPES
+        for each in kinds
     ]
     lines: list[str] = []
-    for recipe in RECIPES:
-        lines += [f"{recipe.name}: {recipe.title}", f"    {recipe.paper}"]
+    for kind in kinds:
+        lines += [f"{kind.name}: {kind.title}", f"    {kind.paper}"]
         lines += [
-            f"    --set {each.name}={each.show(each.default):12} {each.allowed}. {each.help}"
-            for each in knobs(recipe)
+            f"    {written.format(each.name, each.show(each.default))} {each.allowed}. {each.help}"
+            for each in knobs(kind)
         ]
     arguments.show(asked, rows, lines)
 
@@ -164,9 +178,10 @@ def attack(asked: argparse.Namespace) -> None:
             name=arguments.called(asked.image),
         )
     )
-    most = recipe.steps if asked.stop_after is None else asked.stop_after
-    with tqdm(total=min(most, recipe.steps), unit="step", disable=asked.json) as bar:
-        while not run.done and run.steps < most:
+    steps = run.attack.steps
+    most = steps if asked.stop_after is None else min(steps, asked.stop_after)
+    with tqdm(total=most, unit="step", disable=asked.json) as bar:
+        while run.steps < most:
             event = run.advance()
             reached = {run.criterion.name: "yes" if event.success else "not yet"}
             bar.set_postfix({"loss": f"{event.loss:.3f}", **reached})
@@ -183,7 +198,7 @@ def _models(asked: argparse.Namespace) -> tuple[str, ...]:
 
 
 def evaluate(asked: argparse.Namespace) -> None:
-    """Clean accuracy and accuracy under attack on a folder, and on other models."""
+    """Clean and robust accuracy on a folder, and how often attacks succeed on other models."""
     settings = arguments.settings(asked.set)
     arguments.check_known(_models(asked), asked.weights)
     events = measuring.evaluate(
@@ -196,7 +211,8 @@ def evaluate(asked: argparse.Namespace) -> None:
         batch=asked.batch,
         weights=asked.weights,
         keep=asked.keep,
-        bfloat16=BFloat16() in (asked.craft_on or ()),
+        alter=tuple(asked.alter),
+        craft_on=None if asked.craft_on is None else tuple(asked.craft_on),
     )
     for found in arguments.progress(events, asked):
         report = measuring.summary(found)
@@ -204,7 +220,7 @@ def evaluate(asked: argparse.Namespace) -> None:
             arguments.write(asked.out, report)
         if asked.csv:
             asked.csv.write_text(table(found.matrix.cells), encoding="utf-8")
-        arguments.show(asked, report, [_line(cell) for cell in found.matrix.cells])
+        arguments.show(asked, report, [measuring.line(cell) for cell in found.matrix.cells])
 
 
 def bench(asked: argparse.Namespace) -> None:
@@ -230,16 +246,6 @@ def bench(asked: argparse.Namespace) -> None:
         print(json.dumps(rows, indent=2))
 
 
-def _line(cell: Cell) -> str:
-    """One cell of a transfer matrix in words."""
-    low, high = cell.success.interval
-    return (
-        f"{cell.source} -> {cell.target}, {cell.recipe.name}: clean {cell.clean.value:.1%}, "
-        f"under attack {cell.attacked.value:.1%}, success {cell.success.value:.1%} "
-        f"[{low:.1%}, {high:.1%}] of {cell.success.of} that were right"
-    )
-
-
 def _class(classes: tuple[str, ...], word: str | None) -> int | None:
     return None if word is None else class_index(classes, word)
 
@@ -260,7 +266,7 @@ def parser() -> argparse.ArgumentParser:
         arguments.seeded(made)
         arguments.stacked(made)
 
-    for listing in (models, attacks, probes):
+    for listing in (models, attacks, alterations, probes):
         command(listing)
     knows = command(familiar)
     knows.add_argument("known", type=Path, help="folder of pictures of the model's classes")

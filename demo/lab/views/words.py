@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from demo.kit.packing import shown
+from engine.alter.quantize.int8 import Int8
+from engine.papers.quant.threshold import Threshold
 from engine.studio import Frame, Result, Transfer
 
 
@@ -84,11 +86,25 @@ def shown_to(transfers: tuple[Transfer, ...]) -> str | None:
     return f"Shown to {len(asked)} {whose}: {changed} of {len(asked)} changed {its} answer."
 
 
+def threshold(int8: Int8 | None, set_by: Threshold | None) -> str:
+    """Where the threshold comes from at which outliers are counted first."""
+    if int8:
+        return f"{int8.threshold:g} as in the int8 model that is judged"
+    if set_by is None:
+        return "6.0 as published for LLM.int8"
+    few = (
+        f"Only {_percent(set_by.at_published, 2)} reach" if set_by.at_published else "None reaches"
+    )
+    return (
+        f"Set for this model, as on the Cost page: {_percent(set_by.share, 1)} of the columns of "
+        f"{set_by.pictures} clean sample pictures reach {set_by.value:.2f}. {few} the published 6.0"
+    )
+
+
 def _short(value: float) -> str:
     return f"{value:.2g}".replace("-", "−")
 
 
-def _percent(share: float) -> str:
-    return (
-        f"{share:.1%}".replace("%", " %") if 0 < share < 0.1 else f"{share:.0%}".replace("%", " %")
-    )
+def _percent(share: float, digits: int = 0) -> str:
+    digits = digits or (1 if 0 < share < 0.1 else 0)
+    return f"{100 * share:.{digits}f} %"
