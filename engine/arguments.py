@@ -215,7 +215,9 @@ def check_known(models: Iterable[str], weights: Path | None) -> None:
     """Say now, not after hours, that there is no such model; raises UnknownName."""
     for name in models:
         for each in members(name):
-            zoo.card(each, weights)
+            model, _, stack = each.partition(catalog.ON)
+            zoo.card(model, weights)
+            catalog.parse_stack(stack)
 
 
 def progress(events: Iterable[Any], arguments: argparse.Namespace) -> Iterator[Any]:

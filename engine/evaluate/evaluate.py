@@ -10,7 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from engine.alter.ensemble import members
+from engine.alter.alteration import Stack
+from engine.alter.catalog import ON, spell, spell_stack
+from engine.alter.ensemble import JOIN, members
 from engine.attack.recipe import Recipe
 from engine.core import placement
 from engine.data.folder import read_folder
@@ -21,6 +23,8 @@ from engine.evaluate.transfer import (
     Experiment,
     Matrix,
     Picture,
+    bare,
+    rates,
     settings,
     singles,
     title,
@@ -29,7 +33,7 @@ from engine.evaluate.transfer import (
 from engine.model import zoo
 from engine.model.victim import Victim
 
-SCHEMA = "vit-adversarial-lab/evaluation/1"
+SCHEMA = "vit-adversarial-lab/evaluation/2"
 
 
 @dataclass(frozen=True)
@@ -52,22 +56,31 @@ def evaluate(
     batch: int = 64,
     weights: Path | None = None,
     keep: Path | None = None,
-    bfloat16: bool = False,
+    alter: Stack = (),
+    craft_on: Stack | None = None,
 ) -> Iterator[Progress | Evaluation]:
     """Attack a folder's pictures on every source; judge them there and on every target.
 
-    `limit` takes that many pictures, even over the classes, chosen by `seed`. Events, sharding,
+    `limit` takes that many pictures, even over the classes, chosen by `seed`; `alter` stands on every
+    source, `craft_on` instead of all that stands there while attacks are made. Events, sharding,
     cancelling and `keep` are those of `transfer`. Raises what `transfer` and `read_folder` raise.
     """
-    pictures = folder_pictures(folder, zoo.load(members(sources[0])[0], weights), limit, seed)
-    judges = singles(sources, targets)
-    experiment = Experiment(pictures, tuple(sources), tuple(recipes), judges, seed, batch, bfloat16)
+    first = members(bare(sources[0]))[0]
+    pictures = folder_pictures(folder, zoo.load(first, weights), limit, seed)
+    made_on = tuple(_altered(source, alter) for source in sources)
+    judges = singles(made_on, targets)
+    experiment = Experiment(pictures, made_on, tuple(recipes), judges, seed, batch, craft_on)
     for event in transfer(experiment, partial(zoo.load, weights=weights), keep):
         if isinstance(event, Progress):
             yield event
         else:
-            cards = tuple(zoo.card(name, weights) for name in experiment.models)
+            cards = tuple(zoo.card(bare(name), weights) for name in experiment.models)
             yield Evaluation(experiment, cards, event)
+
+
+def _altered(source: str, stack: Stack) -> str:
+    """The spelling of a source with a stack on each of its members."""
+    return JOIN.join(ON.join((each, *map(spell, stack))) for each in members(source))
 
 
 def folder_pictures(
@@ -83,24 +96,24 @@ def folder_pictures(
 
 def summary(done: Evaluation) -> dict[str, Any]:
     """The evaluation as plain data, versioned: what `--out FILE.json` holds."""
-    experiment = done.experiment
+    experiment, on = done.experiment, done.experiment.craft_on
     return {
         "schema": SCHEMA,
         "images": len(experiment.pictures),
         "seed": experiment.seed,
-        "crafted_in": "bfloat16" if experiment.bfloat16 else "float32",
+        "crafted_on": "as judged" if on is None else spell_stack(on) or "the bare models",
         "batch": experiment.batch,
         "measured_on": "8-bit pixels; resized to another input size as floats, bicubic, antialiased",
         "intervals": "Wilson, 95 %",
         "models": [
             {
-                "name": card.name,
+                "name": name,
                 "source": card.source,
                 "sha256": card.sha256,
                 "input_size": card.input_size,
                 "classes": card.classes,
             }
-            for card in done.cards
+            for name, card in zip(experiment.models, done.cards, strict=True)
         ],
         "results": [as_data(cell) for cell in done.matrix.cells],
         "device": placement.describe(placement.device()),
@@ -119,10 +132,8 @@ def as_data(cell: Cell) -> dict[str, Any]:
         "knobs": settings(cell.recipe),
         "target": cell.target,
         "white_box": cell.target in members(cell.source),
-        "clean_accuracy": _share(cell.clean),
-        "accuracy_under_attack": _share(cell.attacked),
-        "success": _share(cell.success),
-        "success_with_clean_errors": _share(cell.success_with_clean_errors),
+        "success_means": cell.recipe.criterion.name,
+        **{name: _share(share) for name, share in rates(cell).items()},
         "crafting_seconds": cell.seconds,
     }
 
@@ -131,3 +142,15 @@ def _share(found: Proportion) -> dict[str, Any]:
     low, high = found.interval
     value = found.value if found.of else None
     return {"value": value, "low": low, "high": high, "count": found.count, "of": found.of}
+
+
+def line(cell: Cell) -> str:
+    """A cell in words."""
+    found = cell.success
+    low, high = found.interval
+    rate = f"{found.value:.1%} [{low:.1%}, {high:.1%}] of {found.of} that were right"
+    return (
+        f"{cell.source} -> {cell.target}, {cell.recipe.name}: clean accuracy {cell.clean.value:.1%}, "
+        f"robust accuracy {cell.attacked.value:.1%}, attack success rate "
+        f"({cell.recipe.criterion.name}) {rate if found.of else 'cannot be seen here'}"
+    )

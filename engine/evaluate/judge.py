@@ -6,7 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engine.attack.attack import observe
+from engine.attack.criterion import Criterion
 from engine.core.shapes import Images, Labels
+from engine.model.task import task_for
 from engine.model.victim import Victim
 
 
@@ -25,6 +28,26 @@ def shown(pixels: Tensor, victim: Victim) -> Images:
 
 
 def predict(victim: Victim, pixels: Tensor) -> Labels:
-    """The victim's classes for 8-bit pictures, over all its own classes: int64 (b,) on the CPU."""
+    """The victim's classes for 8-bit pictures, over all its own classes: int64 (b,) on the CPU.
+
+    An altered victim sees them one by one, for in an int8 one batch-mates share columns.
+    """
+    alone = 1 if victim.spec.alterations else len(pixels)
     with torch.no_grad(), victim.session() as forward:
-        return forward(shown(pixels, victim)).logits.argmax(1).cpu()
+        return torch.cat(
+            [forward(shown(each, victim)).logits.argmax(1).cpu() for each in pixels.split(alone)]
+        )
+
+
+def reached(
+    victim: Victim, clean: Tensor, saved: Tensor, labels: Labels, criterion: Criterion
+) -> list[bool] | None:
+    """Where the criterion is reached on 8-bit pictures, one by one; None where it cannot be seen."""
+    if criterion.lacks(victim.spec):
+        return None
+    found: list[bool] = []
+    for before, after, label in zip(clean.split(1), saved.split(1), labels.split(1), strict=True):
+        first, now = (observe(victim, shown(x, victim), criterion.sites) for x in (before, after))
+        task = task_for(victim, shown(before, victim), label)
+        found.append(bool(criterion.reached(first, now, task)))
+    return found

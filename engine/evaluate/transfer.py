@@ -24,8 +24,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from engine.alter.bfloat16 import bfloat16
-from engine.alter.ensemble import members, named
+from engine.alter.alteration import Stack
+from engine.alter.catalog import ON, spell_stack
+from engine.alter.ensemble import JOIN, members
+from engine.alter.stack import altered, named
 from engine.attack.recipe import Recipe
 from engine.core.errors import BadTask
 from engine.core.knobs import knobs
@@ -34,7 +36,7 @@ from engine.data.labels import folded, spellings
 from engine.evaluate import parallel, store
 from engine.evaluate.craft import Crafted, crafted
 from engine.evaluate.interval import Proportion
-from engine.evaluate.judge import predict
+from engine.evaluate.judge import predict, reached
 from engine.evaluate.progress import Progress
 from engine.model.victim import Victim
 
@@ -49,6 +51,11 @@ class Picture(NamedTuple):
     label: str
 
 
+def bare(source: str) -> str:
+    """The source without what was done to its models: "a+b" of "a|ats+b"."""
+    return JOIN.join(each.split(ON)[0] for each in members(source))
+
+
 def singles(sources: Sequence[str], targets: Sequence[str]) -> tuple[str, ...]:
     """Every single model, once: the members of the sources, then the targets."""
     inside = (each for source in sources for each in members(source))
@@ -59,8 +66,9 @@ def singles(sources: Sequence[str], targets: Sequence[str]) -> tuple[str, ...]:
 class Experiment:
     """Which pictures, attacked how on which models, shown to which models.
 
-    A source "a+b" is the ensemble of a and b (`engine.alter.ensemble`); targets are single models.
-    `bfloat16` takes the attacks' steps in that precision; models judge in float32 as ever.
+    Names are spelled as `engine.alter.stack.named` reads them: "vit|ats" is an altered model, and a
+    source "a+b" the ensemble of a and b; targets are single models. Attacks are made on the sources
+    as they are spelled, or, with `craft_on`, on the bare models with that stack on them.
     """
 
     pictures: tuple[Picture, ...]
@@ -69,7 +77,7 @@ class Experiment:
     targets: tuple[str, ...]
     seed: int = 0
     batch: int = 64
-    bfloat16: bool = False
+    craft_on: Stack | None = None
 
     def __post_init__(self) -> None:
         for name in ("pictures", "sources", "recipes", "targets"):
@@ -96,7 +104,9 @@ class Cell:
     """One attack, made on `source`, judged by `target`.
 
     For every picture judged so far, in order: whether the target has the clean and the adversarial
-    picture right. `seconds` is the crafting time, the only part that is not reproducible.
+    picture right. Where the attack wants something else than answers, `reached` says where it got
+    that from the target; None where the target has no place to look. `seconds` is the crafting
+    time, the only part that is not reproducible.
     """
 
     source: str
@@ -105,6 +115,7 @@ class Cell:
     right: tuple[bool, ...]
     survived: tuple[bool, ...]
     seconds: float = field(default=0.0, compare=False)
+    reached: tuple[bool, ...] | None = None
 
     @property
     def clean(self) -> Proportion:
@@ -113,14 +124,25 @@ class Cell:
 
     @property
     def attacked(self) -> Proportion:
-        """Accuracy under attack."""
+        """Robust accuracy: right under attack."""
         return Proportion(sum(self.survived), len(self.survived))
 
     @property
     def success(self) -> Proportion:
-        """Fooled, of the pictures that the target had right."""
-        pairs = zip(self.right, self.survived, strict=True)
-        return Proportion(sum(r and not s for r, s in pairs), sum(self.right))
+        """Attack success rate: the criterion is reached, of the pictures that the target had right."""
+        if self.of_answers:
+            reached = tuple(not each for each in self.survived)
+        elif self.reached is None:
+            return Proportion(0, 0)
+        else:
+            reached = self.reached
+        pairs = zip(self.right, reached, strict=True)
+        return Proportion(sum(r and s for r, s in pairs), sum(self.right))
+
+    @property
+    def of_answers(self) -> bool:
+        """Whether the attack wants another answer, so that the answers say all."""
+        return not self.recipe.criterion.wants_clean
 
     @property
     def success_with_clean_errors(self) -> Proportion:
@@ -150,13 +172,15 @@ class Matrix:
 
 
 class Outcome(NamedTuple):
-    """One batch under one attack: for each target, whether it was right before and after."""
+    """One batch under one attack: for each target, whether it was right before and after, and whether
+    the attack had what it wants (None: that is the answer, or cannot be seen there)."""
 
     start: int
     source: str
     recipe: Recipe
     right: Mapping[str, Sequence[bool]]
     survived: Mapping[str, Sequence[bool]]
+    reached: Mapping[str, Sequence[bool] | None]
     seconds: float
 
 
@@ -174,6 +198,11 @@ def transfer(
     here = parallel.place()
     asked = (*experiment.models, *experiment.sources)
     victims = {name: named(name, load) for name in dict.fromkeys(asked)}
+    stack = experiment.craft_on
+    crafters = {
+        name: victims[name] if stack is None else altered(named(bare(name), load), stack)
+        for name in experiment.sources
+    }
     prints = {name: store.fingerprint(v) for name, v in victims.items()} if keep else {}
     labels = {name: class_indices(experiment.pictures, v) for name, v in victims.items()}
     starts = experiment.starts[here.rank :: here.size]
@@ -182,17 +211,17 @@ def transfer(
     done = 0
     found: list[Outcome] = []
     for start in starts:
-        batch = _Batch(experiment, start, victims, labels)
+        batch = _Batch(experiment, start, victims, crafters, labels)
         for source in experiment.sources:
             for recipe in experiment.recipes:
                 name = store.digest(batch.key(source, recipe, prints)) if keep else ""
                 answers = store.recall(keep, name) if keep else None
-                if answers is None or not batch.answered(answers):
+                if answers is None or not batch.answered(recipe, answers):
                     made: Crafted | None = None
                     for made in batch.crafted(source, recipe):
                         yield Progress(STEPS, done + made.steps, total)
                     assert made is not None, "an attack has at least one step"
-                    answers = batch.answers(made)
+                    answers = batch.answers(source, recipe, made)
                     if keep:
                         store.keep(keep, name, answers)
                 done += recipe.steps
@@ -215,10 +244,12 @@ class _Batch:
         experiment: Experiment,
         start: int,
         victims: Mapping[str, Victim],
+        crafters: Mapping[str, Victim],
         labels: Mapping[str, Tensor],
     ) -> None:
         part = slice(start, start + experiment.batch)
-        self.experiment, self.start, self.victims = experiment, start, victims
+        self.experiment, self.start = experiment, start
+        self.victims, self.crafters = victims, crafters
         self.labels = {name: every[part] for name, every in labels.items()}
         self._pictures = [decode(picture.image) for picture in experiment.pictures[part]]
         self._pixels: dict[int, Tensor] = {}
@@ -241,9 +272,7 @@ class _Batch:
         return self._clean[size]
 
     def crafted(self, source: str, recipe: Recipe) -> Iterator[Crafted]:
-        victim = self.victims[source]
-        if self.experiment.bfloat16:
-            victim = bfloat16(victim)
+        victim = self.crafters[source]
         return crafted(
             recipe.build(victim.spec),
             victim,
@@ -254,42 +283,60 @@ class _Batch:
             first=self.start,
         )
 
-    def answers(self, made: Crafted) -> dict[str, Any]:
+    def answers(self, source: str, recipe: Recipe, made: Crafted) -> dict[str, Any]:
         """What the targets say to the saved pictures, as plain data."""
-        saved = made.saved
-        predicted = {n: predict(self.victims[n], saved) for n in self.experiment.targets}
-        return {"seconds": made.seconds, "predicted": {n: p.tolist() for n, p in predicted.items()}}
+        saved, names = made.saved, self.experiment.targets
+        found: dict[str, Any] = {
+            "seconds": made.seconds,
+            "predicted": {name: predict(self.victims[name], saved).tolist() for name in names},
+        }
+        wanted = recipe.criterion
+        if wanted.wants_clean:
+            pair = self.pixels(source), saved
+            found["reached"] = {
+                name: reached(self.victims[name], *pair, self.labels[name], wanted)
+                for name in names
+            }
+        return found
 
-    def answered(self, found: Any) -> bool:
+    def answered(self, recipe: Recipe, found: Any) -> bool:
         """Whether a kept piece is what `answers` gives; one that something damaged is made again."""
         match found:
-            case {"seconds": int() | float(), "predicted": {**predicted}}:
-                kept = [predicted.get(name) for name in self.experiment.targets]
+            case {"seconds": int() | float(), "predicted": {**predicted}, **rest}:
+                pass
             case _:
                 return False
-        count = len(self._pictures)
+        names, kept = self.experiment.targets, rest.get("reached", {})
+        lists = [(predicted.get(name), int) for name in names]
+        if recipe.criterion.wants_clean:
+            if not isinstance(kept, dict) or not all(name in kept for name in names):
+                return False
+            lists += [(kept[name], bool) for name in names if kept[name] is not None]
         return all(
             isinstance(each, list)
-            and len(each) == count
-            and all(type(answer) is int for answer in each)
-            for each in kept
+            and len(each) == len(self._pictures)
+            and all(type(one) is kind for one in each)
+            for each, kind in lists
         )
 
     def outcome(self, source: str, recipe: Recipe, answers: Mapping[str, Any]) -> Outcome:
         clean, after = self.clean(source), answers["predicted"]
         right = {n: (clean[n] == self.labels[n]).tolist() for n in clean}
         survived = {n: (torch.tensor(after[n]) == self.labels[n]).tolist() for n in clean}
-        return Outcome(self.start, source, recipe, right, survived, answers["seconds"])
+        wanted = answers.get("reached", {})
+        reached = {n: wanted.get(n) for n in clean}
+        return Outcome(self.start, source, recipe, right, survived, reached, answers["seconds"])
 
     def key(self, source: str, recipe: Recipe, prints: Mapping[str, str]) -> dict[str, Any]:
         """All that this batch's answers under this attack depend on, but for the code."""
+        stack = self.experiment.craft_on
         return {
             "seed": self.experiment.seed,
-            "bfloat16": self.experiment.bfloat16,
+            "craft_on": None if stack is None else spell_stack(stack),
             "start": self.start,
             "pixels": store.of_tensor(self.pixels(source)),
             "labels": self.labels[source].tolist(),
-            "source": prints[source],
+            "source": [prints[source], [each.split(ON)[1:] for each in members(source)]],
             "recipe": settings(recipe),
             "targets": {name: prints[name] for name in self.experiment.targets},
         }
@@ -322,19 +369,30 @@ def title(recipe: Recipe) -> str:
     return f"{recipe.name}({', '.join(turned)})" if turned else recipe.name
 
 
+def rates(cell: Cell) -> dict[str, Proportion]:
+    """A cell's shares by the names that files and messages give them."""
+    return {
+        "clean_accuracy": cell.clean,
+        "robust_accuracy": cell.attacked,
+        "attack_success_rate": cell.success,
+        "attack_success_rate_with_clean_errors": cell.success_with_clean_errors,
+    }
+
+
 def table(cells: Sequence[Cell]) -> str:
     """The cells as CSV, rates in [0, 1] with their 95 % intervals."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    rates = ("clean", "attacked", "success", "success_with_clean_errors")
-    heads = [f"{rate}{part}" for rate in rates for part in ("", "_low", "_high", "_of")]
-    writer.writerow(["source", "attack", "target", *heads])
+    names = ("clean_accuracy", "robust_accuracy", "attack_success_rate")
+    names += ("attack_success_rate_with_clean_errors",)
+    heads = [f"{rate}{part}" for rate in names for part in ("", "_low", "_high", "_of")]
+    writer.writerow(["source", "attack", "success_means", "target", *heads])
     for cell in cells:
         row: list[float | int] = []
-        for rate in rates:
-            share: Proportion = getattr(cell, rate)
+        for share in rates(cell).values():
             row += [share.value, *share.interval, share.of]
-        writer.writerow([cell.source, title(cell.recipe), cell.target, *row])
+        criterion = cell.recipe.criterion.name
+        writer.writerow([cell.source, title(cell.recipe), criterion, cell.target, *row])
     return stream.getvalue()
 
 
@@ -351,7 +409,13 @@ def _cells(outcomes: Sequence[Outcome]) -> tuple[Cell, ...]:
             tuple(hit for each in group for hit in each.right[target]),
             tuple(hit for each in group for hit in each.survived[target]),
             sum(each.seconds for each in group),
+            _joined([each.reached[target] for each in group]),
         )
         for (source, recipe), group in groups.items()
         for target in group[0].right
     )
+
+
+def _joined(parts: Sequence[Sequence[bool] | None]) -> tuple[bool, ...] | None:
+    known = [part for part in parts if part is not None]
+    return tuple(hit for part in known for hit in part) if len(known) == len(parts) else None

@@ -11,9 +11,10 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from engine.alter.catalog import parse_stack
 from engine.attack.catalog import recipe
 from engine.core.errors import BadTask
-from engine.evaluate.evaluate import SCHEMA, Evaluation, evaluate, folder_pictures, summary
+from engine.evaluate.evaluate import SCHEMA, Evaluation, evaluate, folder_pictures, line, summary
 from engine.evaluate.interval import Proportion
 from engine.evaluate.progress import Progress
 from engine.model import zoo
@@ -61,10 +62,10 @@ def test_a_folder_is_evaluated_on_source_and_targets(folder: Path, weights: Path
     assert plain["images"] == 6
     assert [each["name"] for each in plain["models"]] == ["test_vit", "test_resnet"]
     for each, cell in zip(plain["results"], done.matrix.cells, strict=True):
-        assert each["accuracy_under_attack"]["of"] == 6
+        assert each["robust_accuracy"]["of"] == 6
         assert each["knobs"]["eps"] == chosen.eps
         low, high = Proportion(cell.attacked.count, 6).interval
-        assert (each["accuracy_under_attack"]["low"], each["accuracy_under_attack"]["high"]) == (
+        assert (each["robust_accuracy"]["low"], each["robust_accuracy"]["high"]) == (
             low,
             high,
         )
@@ -86,3 +87,29 @@ def test_classes_a_target_lacks_are_named(folder: Path, weights: Path) -> None:
     Image.new("RGB", (32, 32)).save(folder.parent / "zebras" / "zebra" / "0.png")
     with pytest.raises(BadTask, match="has no class “zebra”"):
         finish(folder.parent / "zebras", ["test_vit"], [recipe("fgsm")], [target], weights=weights)
+
+
+def test_what_stands_on_a_model_is_named_and_judged(folder: Path, weights: Path) -> None:
+    done = finish(
+        folder,
+        ["test_vit"],
+        [recipe("quantattack", steps=1)],
+        batch=4,
+        limit=3,
+        weights=weights,
+        alter=parse_stack("int8:threshold=4"),
+        craft_on=parse_stack(""),
+    )
+    plain = json.loads(json.dumps(summary(done), allow_nan=False))
+    (each,) = plain["results"]
+    assert (
+        each["source"]
+        == each["target"]
+        == plain["models"][0]["name"]
+        == "test_vit|int8:threshold=4"
+    )
+    assert plain["crafted_on"] == "the bare models"
+    assert each["success_means"] == "cost up, answer kept"
+    (cell,) = done.matrix.cells
+    assert each["attack_success_rate"]["of"] == cell.clean.count
+    assert "cost up, answer kept" in line(cell)

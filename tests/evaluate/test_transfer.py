@@ -18,7 +18,9 @@ import torch
 from small_zoo import CLASSES, experiment, finish, load, pictures, plain
 from torch.nn import functional as F
 
+from engine.alter.bfloat16 import BFloat16
 from engine.alter.ensemble import ensemble
+from engine.alter.quantize.int8 import Int8
 from engine.attack.attack import craft
 from engine.attack.catalog import RECIPES, recipe
 from engine.attack.constraint import to_8bit
@@ -29,7 +31,15 @@ from engine.data.labels import imagenet_names
 from engine.evaluate import store
 from engine.evaluate.judge import predict, shown
 from engine.evaluate.progress import Progress
-from engine.evaluate.transfer import Experiment, Filled, Matrix, class_indices, table, transfer
+from engine.evaluate.transfer import (
+    Experiment,
+    Filled,
+    Matrix,
+    bare,
+    class_indices,
+    table,
+    transfer,
+)
 from engine.model.task import task_for
 
 
@@ -85,6 +95,95 @@ def test_a_source_of_joined_names_is_their_ensemble() -> None:
     for name in asked.targets:
         survived = predict(load(name), saved) == labels
         assert found.cell("vit_a+cnn", chosen, name).survived == tuple(survived.tolist())
+
+
+def columns(name: str, pixels: torch.Tensor, threshold: float) -> list[int]:
+    """Input columns of the linear layers in blocks that reach a threshold, seen by plain hooks."""
+    found: list[int] = []
+    victim = load(name)
+    layers = [
+        layer
+        for path, layer in victim.module.named_modules()
+        if path.endswith(("qkv", "attn.proj", "fc1", "fc2"))
+    ]
+    for picture in pixels.split(1):
+        count = 0
+
+        def look(layer: torch.nn.Module, inputs: tuple[torch.Tensor]) -> None:
+            nonlocal count
+            count += int((inputs[0][0].abs().amax(0).half() >= threshold).sum())
+
+        hooks = [layer.register_forward_pre_hook(look) for layer in layers]
+        victim.logits(shown(picture, victim))
+        for hook in hooks:
+            hook.remove()
+        found.append(count)
+    return found
+
+
+def test_an_attack_on_cost_is_judged_by_cost_where_that_can_be_seen() -> None:
+    chosen = recipe("quantattack", eps=32 / 255, steps=8, threshold=2.5, form="count")
+    asked = experiment(sources=("vit_a",), recipes=(chosen,), targets=("vit_a", "vit_b", "cnn"))
+    found = finish(transfer(asked, load))
+    pixels = torch.stack([fit(each.image, 32) for each in pictures()])
+    labels = class_indices(pictures(), load("vit_a"))
+    task = task_for(load("vit_a"), shown(pixels, load("vit_a")), labels)
+    attack = chosen.build(load("vit_a").spec)
+    saved = to_8bit(craft(attack, load("vit_a"), task, Streams(0)), task.images, chosen.eps)
+    for name in ("vit_a", "vit_b"):
+        before, after = (columns(name, each, 2.5) for each in (pixels, saved))
+        same = predict(load(name), pixels) == predict(load(name), saved)
+        kept = [
+            now >= 2 * max(then, 1) and bool(stays)
+            for then, now, stays in zip(before, after, same, strict=True)
+        ]
+        cell = found.cell("vit_a", chosen, name)
+        assert cell.reached == tuple(kept)
+        assert cell.success.count == sum(r and k for r, k in zip(cell.right, kept, strict=True))
+    assert any(found.cell("vit_a", chosen, "vit_a").reached)
+    blind = found.cell("vit_a", chosen, "cnn")
+    assert (blind.reached, blind.success.of) == (None, 0)
+    assert blind.attacked.of == 12
+
+
+def test_kept_pieces_of_an_attack_on_cost_hold_where_it_was_reached(tmp_path: Path) -> None:
+    chosen = recipe("quantattack", eps=32 / 255, steps=2, threshold=2.5, form="count")
+    parts = {"sources": ("vit_a",), "recipes": (chosen,), "pictures": pictures()[:3]}
+    first = finish(transfer(experiment(**parts, targets=("vit_a", "cnn")), load, tmp_path))
+    events = list(transfer(experiment(**parts, targets=("vit_a", "cnn")), load, tmp_path))
+    assert (events[-1], len(events)) == (first, 2)
+    (kept,) = tmp_path.glob("*.json")
+    whole = json.loads(kept.read_text(encoding="utf-8"))
+    for broken in ({}, {"vit_a": [True], "cnn": None}, {"vit_a": [1, 0, 1], "cnn": None}):
+        kept.write_text(json.dumps(whole | {"reached": broken}), encoding="utf-8")
+        assert (
+            finish(transfer(experiment(**parts, targets=("vit_a", "cnn")), load, tmp_path)) == first
+        )
+
+
+def test_sources_and_targets_may_be_altered_and_crafting_stand_on_something_else() -> None:
+    chosen = recipe("mifgsm", eps=30 / 255, steps=2)
+    low = "vit_a|int8:threshold=3"
+    asked = experiment(
+        sources=("vit_a",), recipes=(chosen,), targets=(low, "vit_a"), craft_on=(BFloat16(),)
+    )
+    found = finish(transfer(asked, load))
+    source = load("vit_a")
+    images = torch.stack([fit(each.image, 32) for each in pictures()])
+    labels = class_indices(pictures(), source)
+    made = craft(
+        chosen.build(source.spec),
+        BFloat16()(source),
+        task_for(source, images / 255, labels),
+        Streams(0),
+    )
+    saved = to_8bit(made, images / 255, chosen.eps)
+    int8 = Int8(3.0)(source)
+    alone = torch.cat([int8.logits(shown(each, int8)).argmax(1) for each in saved.split(1)])
+    assert found.cell("vit_a", chosen, low).survived == tuple((alone == labels).tolist())
+    exact = source.logits(shown(saved, source)).argmax(1)
+    assert found.cell("vit_a", chosen, "vit_a").survived == tuple((exact == labels).tolist())
+    assert bare("vit_a|ats+vit_b|int8:threshold=3") == "vit_a+vit_b"
 
 
 def test_rates_count_what_they_say(matrix: Matrix) -> None:
@@ -275,8 +374,9 @@ def test_the_table_reads_back(matrix: Matrix) -> None:
     assert len(rows) == len(matrix.cells)
     for row, cell in zip(rows, matrix.cells, strict=True):
         assert row["target"] == cell.target
-        assert float(row["success"]) == pytest.approx(cell.success.value, nan_ok=True)
-        assert int(row["clean_of"]) == 12
+        assert float(row["attack_success_rate"]) == pytest.approx(cell.success.value, nan_ok=True)
+        assert row["success_means"] == "another answer"
+        assert int(row["clean_accuracy_of"]) == 12
 
 
 def test_one_batch_needs_no_more_than_it_holds() -> None:

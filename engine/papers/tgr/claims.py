@@ -58,7 +58,7 @@ WORDS = {
     "att": "ATT",
     "vmi": "VMI",
     "tgr": "TGR",
-    "tgr long": "TGR, as many gradients",
+    "tgr long": "TGR run longer",
     "attention": "attention",
     "qkv": "QKV",
     "mlp": "MLP",
