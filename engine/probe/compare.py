@@ -132,8 +132,9 @@ def offered(reads: Sequence[OutlierColumns], default: float, share: float) -> Te
 
 
 def counts(read: OutlierColumns, thresholds: Tensor) -> Tensor:
-    """Outlier columns per threshold and layer (t, layers)."""
-    return torch.stack([read.counts(float(each)) for each in thresholds])
+    """Outlier columns per threshold and layer (t, layers): as `read.counts`, which takes one."""
+    sorted_up = [peak.sort().values for peak in read.columns]
+    return torch.stack([len(up) - torch.searchsorted(up, thresholds) for up in sorted_up], 1)
 
 
 def as_hugging_face(counts: Tensor, read: OutlierColumns) -> Tensor:

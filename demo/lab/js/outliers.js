@@ -199,13 +199,6 @@ function tokensOf({ lengths }, frame) {
     lengths.map((n) => values.subarray(from, (from += n))))(unpack(frame.tokens)));
 }
 
-function thresholdWords(data, at) {
-  const ratio = `largest input in this run ${short(data.largest)}`;
-  if (at !== data.default) return `Chosen by you; ${ratio}.`;
-  const by = data.set_by;
-  if (!by) return `6.0 as published for LLM.int8; ${ratio}.`;
-  return (
-    `Set for this model, as on the Cost page: ${percent(by.share, 1)} of the columns of ${by.pictures} clean sample pictures reach ${data.thresholds[at].toFixed(2)}. ` +
-    `${by.at_published ? `Only ${percent(by.at_published, 2)} reach` : "None reaches"} the published 6.0; ${ratio}.`
-  );
+function thresholdWords({ largest: most, origin, default: usual }, at) {
+  return `${at === usual ? origin : "Chosen by you"}; largest input in this run ${short(most)}.`;
 }

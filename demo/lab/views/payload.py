@@ -285,8 +285,9 @@ def _outliers(result: Result) -> dict[str, Any]:
     """Columns of every layer at every threshold on offer."""
     read = _readings(result, outliers.PROBE)
     clean = read[0]
-    set_by = quant_threshold.usual(result.card.name, result.request.weights)
-    default = set_by.value if set_by else quant_threshold.PUBLISHED
+    int8 = result.request.int8
+    set_by = None if int8 else quant_threshold.usual(result.card.name, result.request.weights)
+    default = int8.threshold if int8 else set_by.value if set_by else quant_threshold.PUBLISHED
     offered = compare.offered(read, default, SHIPPED)
     total = sum(peak.numel() for peak in clean.columns)
     return {
@@ -297,12 +298,7 @@ def _outliers(result: Result) -> dict[str, Any]:
         "thresholds": offered.tolist(),
         "default": int((offered - default).abs().argmin()),
         "shares": table(compare.counts(clean, offered).sum(1) / total),
-        "set_by": set_by
-        and {
-            "pictures": set_by.pictures,
-            "share": number(set_by.share),
-            "at_published": number(set_by.at_published),
-        },
+        "origin": words.threshold(int8, set_by),
         "frames": [_columns(each, offered) for each in read],
     }
 
