@@ -184,18 +184,18 @@ class CostUp(Criterion):
         }
 
     def verdict(self, outcome: Outcome) -> Verdict:
-        times, kept = outcome.figures["times"], bool(outcome.figures["answer kept"])
-        up = times >= self.least
-        answer = f"{outcome.before} -> {outcome.after}"
-        text = f"costs {_short(times)} x the {self.cost.name}"
-        if up and kept:
-            return Verdict("yes", "costlier, answer kept", f"{text}, answer kept")
-        if up:
-            return Verdict(
-                "half", "costlier, answer changed", f"{text}, but the answer changed: {answer}"
-            )
-        left = "answer kept" if kept else f"and the answer changed: {answer}"
-        return Verdict("no", "not costlier", f"{text} of {_short(self.least)} x asked, {left}")
+        found, name = outcome.figures, self.cost.name
+        times, kept = found["times"], bool(found["answer kept"])
+        counts = f"{found[f'{name}, clean']:g} -> {found[name]:g}"
+        answer = f"the answer changed: {outcome.before} -> {outcome.after}"
+        if times < self.least:
+            left = "answer kept" if kept else answer
+            short = f"{name}: {counts}, not {_short(self.least)} x as many; {left}"
+            return Verdict("no", "not costlier", short)
+        text = f"costs {_short(times)} x the {name} ({counts}), "
+        if not kept:
+            return Verdict("half", "costlier, answer changed", f"{text}but {answer}")
+        return Verdict("yes", "costlier, answer kept", f"{text}answer kept")
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,11 @@ class OutlierColumns:
     """
 
     threshold: float = 6.0
-    name: str = "outlier columns"
     sites: frozenset[Site] = LINEAR_IN
+
+    @property
+    def name(self) -> str:
+        return f"outlier columns at {self.threshold:.3g}"
 
     def __call__(self, out: Forward) -> PerExample:
         limit = out.logits.new_tensor(self.threshold).half()

@@ -14,13 +14,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.attack.attack import Attack
+from engine.core.assets import ASSETS
 from engine.core.errors import CorruptWeights, EngineError
 from engine.core.shapes import Images
 from engine.core.streams import Streams
 from engine.model.task import Task
 from engine.model.victim import Victim
 
-SHIPPED = Path(__file__).parents[2] / "assets" / "universal"
+SHIPPED = ASSETS / "universal"
 
 
 @dataclass(frozen=True)
