@@ -11,10 +11,11 @@ from typing import Literal
 
 from PIL import Image
 
+from engine.core.assets import ASSETS
 from engine.core.errors import UnknownName
 from engine.data.decode import decode
 
-_RENDERED = Path(__file__).resolve().parents[2] / "assets" / "samples"
+_RENDERED = ASSETS / "samples"
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,12 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from engine.core.assets import ASSETS
 from engine.core.errors import CorruptWeights
 from engine.evaluate.claim import Row
 
 SCHEMA = "vit-adversarial-lab/study/1"
-STUDIES = Path(__file__).parents[2] / "assets" / "studies"
+STUDIES = ASSETS / "studies"
 F = TypeVar("F")
 
 

@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from timm.models import PretrainedCfg
 from torch import nn
 
+from engine.core.assets import ASSETS
 from engine.core.errors import (
     CorruptWeights,
     EngineError,
@@ -39,7 +40,7 @@ from engine.model.sparse import trained_sparsely
 from engine.model.victim import Spec, Victim
 from engine.model.weightfile import fault
 
-BUNDLED = Path(__file__).parents[2] / "assets" / "models"
+BUNDLED = ASSETS / "models"
 WEIGHTS_VARIABLE = "LAB_WEIGHTS"
 Source = Literal["bundled", "local", "hub"]
 # What timm counts as classes of the image towers of CLIP and its kin: the width of their embedding.
