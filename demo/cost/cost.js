@@ -11,7 +11,7 @@ import { price } from "./js/price.js";
 import { sayTakenBack } from "./js/refused.js";
 import { prepare, store } from "./js/store.js";
 import { tokens } from "./js/tokens.js";
-import { words } from "./js/words.js";
+import { findings, threshold } from "./js/words.js";
 
 export const { select, selection, on } = store;
 
@@ -22,7 +22,7 @@ const FILES = {
   csv: ["Layers CSV", "text/csv;charset=utf-8"],
   json: ["Report JSON", "application/json"],
 };
-const VIEWS = { words, tokens, layers, heat, price, batch };
+const VIEWS = { findings, threshold, tokens, layers, heat, price, batch };
 
 // The linked view of that name, in an element of its own.
 export function mount(name, element) {
@@ -40,15 +40,16 @@ export function board(element, props, watch) {
   );
   root.innerHTML =
     `<p class="lab-empty">${EMPTY}</p><div class="cost-board"><p class="cost-note" role="status" hidden></p>` +
-    `<div data-part="words"></div>` +
+    `<div data-part="findings"></div>` +
     `<div class="cost-files" role="group" aria-label="Downloads">${buttons.join("")}</div>` +
+    `<div class="cost-threshold" data-part="threshold"></div>` +
     `<div data-part="tokens"></div><div data-part="layers"></div><div data-part="heat"></div></div>`;
   root.querySelector(".cost-files").addEventListener("click", ({ target }) => save(target.dataset.file));
   for (const part of root.querySelectorAll("div[data-part]")) mount(part.dataset.part, part);
   const tell = () => note(root.querySelector(".cost-note"), bill);
   const receive = () => {
     if (take(plain(props.value))) arrive(root);
-    bill.dataset.state = store.shown ? "run" : "empty";
+    root.dataset.state = bill.dataset.state = store.shown ? "run" : "empty";
     tell();
   };
   watch("value", receive);

@@ -145,7 +145,7 @@ def _view(name: str, script: str, value: Any = None) -> gr.HTML:
     """A constant frame that `cost.js` fills."""
     return gr.HTML(
         value,
-        html_template=f'<section class="lab-view" data-part="{name}"></section>',
+        html_template=f'<section class="lab-view" data-state="run" data-part="{name}"></section>',
         css_template="",
         js_on_load=script,
         apply_default_css=False,
@@ -156,7 +156,7 @@ def _view(name: str, script: str, value: Any = None) -> gr.HTML:
 def _said(name: str, words: str) -> gr.HTML:
     return gr.HTML(
         words,
-        html_template=f'<section class="lab-view" data-part="{name}">${{value}}</section>',
+        html_template=f'<section class="lab-view" data-state="run" data-part="{name}">${{value}}</section>',
         css_template="",
         apply_default_css=False,
         elem_id=f"cost-{name}",

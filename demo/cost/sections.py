@@ -84,14 +84,14 @@ def _bars(spent: dict[str, dict[str, float]]) -> go.Figure:
         customdata=[[each["low"], each["high"]] for each in of],
         hovertemplate="%{y}: %{x:.1f} ms, quartiles %{customdata[0]:.1f} to %{customdata[1]:.1f}"
         "<extra></extra>",
-        text=[f"{each:.1f} ms" for each in medians],
-        textposition="inside",
-        insidetextanchor="start",
     )
     figure = go.Figure(drawn)
-    figure.update_layout(showlegend=False)
+    for value, (_, words, _) in zip(medians, BARS, strict=True):
+        place = {"x": 1, "xref": "paper", "xanchor": "left", "xshift": 8, "showarrow": False}
+        figure.add_annotation(text=f"{value:.1f} ms", y=words, **place)
     figure.update_yaxes(autorange="reversed")
-    return styled(figure, "", "milliseconds a pass", "", 210, left=96)
+    figure = styled(figure, "", "milliseconds a pass", "", 210, left=96)
+    return figure.update_layout(showlegend=False, margin={"r": 72})
 
 
 def growth(found: Message) -> Section:
@@ -171,7 +171,7 @@ def _of_picture(here: dict[str, dict[str, Any]], name: str) -> list[str]:
     if name not in here:
         return ["–"] * 4
     each, plain = here[name], here["none"]["attacked"]
-    clean, attacked = (percent(each[key], 2) for key in ("clean", "attacked"))
+    clean, attacked = (percent(each[key], 2) if each[key] else "0" for key in ("clean", "attacked"))
     return [
         f"{clean} → {attacked}",
         percent(each["attacked"] / plain) if plain else "–",
@@ -200,7 +200,7 @@ def detector(found: Message) -> Section:
     else:
         area += f" [{by.area.low:.3f}, {by.area.high:.3f}]"
     words = (
-        f"<p>Area under the curve {area}. Calibrated to {percent(by.alarm)} false alarms (flag above "
+        f"<p>Area under the curve {area}. Calibrated to {100 * by.alarm:g} % false alarms (flag above "
         f"{by.limit:g} columns) it caught {_rated(by.caught)} of attacks and flagged "
         f'{_rated(by.flagged)} of clean pictures.</p><p class="lab-muted">{_about(of)}</p>'
     )
@@ -211,7 +211,7 @@ def _roc(by: Detected) -> go.Figure:
     curve = go.Scatter(
         x=by.false_alarms,
         y=by.hits,
-        name="flag above a number of columns",
+        name="by count",
         mode="lines",
         line={"color": ATTACKED, "width": 2},
         hovertemplate="%{x:.0%} of clean flagged, %{y:.0%} of attacked caught<extra></extra>",
@@ -227,7 +227,7 @@ def _roc(by: Detected) -> go.Figure:
     used = go.Scatter(
         x=[by.flagged.value / 100],
         y=[by.caught.value / 100],
-        name=f"flag above {by.limit:g}",
+        name=f"above {by.limit:g} columns",
         mode="markers",
         marker={"color": CLEAN, "size": 10, "symbol": "diamond"},
         hovertemplate="%{x:.0%} of clean flagged, %{y:.0%} of attacked caught<extra></extra>",
@@ -275,14 +275,12 @@ def naming(threshold: float) -> str:
     return "6.0" if threshold == 6 else f"{threshold:.2f}"
 
 
-def percent(share: float | None, digits: int = 0) -> str:
+def percent(share: float, digits: int = 0) -> str:
     """A share in %; small ones keep a digit, and what is not 0 does not look like it."""
-    if not share:
-        return "0" if share is not None else "–"
     value = 100 * share
-    if value < 0.1 and digits < 2:
+    if 0 < value < 0.1 and digits < 2:
         return "< 0.1 %"
-    return f"{value:.{1 if value < 10 and not digits else digits}f} %"
+    return f"{value:.{1 if 0 < value < 10 and not digits else digits}f} %"
 
 
 def _span(of: Estimate) -> str:

@@ -17,7 +17,7 @@ from engine.probe.tokens import TokenMasks
 
 APART = 3.0
 READ = 0.5
-OFFERED = 101
+OFFERED = 61
 
 
 def entropy(rows: Tensor) -> Tensor:
@@ -131,9 +131,9 @@ def offered(reads: Sequence[OutlierColumns], default: float, share: float) -> Te
     return torch.cat([even, even.new_tensor([default])]).half().float().unique()
 
 
-def counts(read: OutlierColumns, thresholds: Tensor) -> Tensor:
-    """Outlier columns per threshold and layer (t, layers): as `read.counts`, which takes one."""
-    sorted_up = [peak.sort().values for peak in read.columns]
+def counts(columns: Sequence[Tensor], thresholds: Tensor) -> Tensor:
+    """Outlier columns per threshold and layer (t, layers), of each layer's largest inputs (k,)."""
+    sorted_up = [peak.sort().values for peak in columns]
     return torch.stack([len(up) - torch.searchsorted(up, thresholds) for up in sorted_up], 1)
 
 

@@ -78,7 +78,7 @@ def test_every_offered_threshold_is_counted_as_the_reading_counts() -> None:
     assert float(thresholds[-1]) == max(float(peak.max()) for peak in second.columns)
     assert float(thresholds[0]) <= first.reached_by(0.05)
     assert (thresholds.diff() > 0).all()
-    table = compare.counts(second, thresholds)
+    table = compare.counts(second.columns, thresholds)
     for at, threshold in enumerate(thresholds.tolist()):
         by_hand = [sum(v >= threshold for v in peak.tolist()) for peak in second.columns]
         assert table[at].tolist() == by_hand

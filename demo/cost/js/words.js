@@ -4,27 +4,29 @@ import { setHtml } from "../../kit/js/dom.js";
 import { escape, percent, plural, say } from "../../kit/js/format.js";
 import { naming, now, store, thousands, times } from "./store.js";
 
-export function words(root) {
+export function findings(root) {
+  root.innerHTML = `<p class="cost-finding"></p><p class="cost-second"></p>`;
+  return (run) => {
+    setHtml(root.children[0], found(run));
+    setHtml(root.children[1], share(run));
+  };
+}
+
+export function threshold(root) {
   root.innerHTML =
-    `<p class="cost-finding"></p><p class="cost-second"></p>` +
-    `<div class="cost-threshold"><label class="lab-threshold"><span>Threshold <b></b></span>` +
+    `<label class="lab-threshold"><span>Threshold <b></b></span>` +
     `<input type="range" min="0" step="1" aria-label="Outlier threshold"></label>` +
-    `<button type="button" class="lab-reset">As run</button><p class="lab-muted"></p></div>`;
-  const [finding, second, slider] = [".cost-finding", ".cost-second", "input"].map((each) =>
-    root.querySelector(each),
-  );
-  const [value, about] = [".lab-threshold b", ".cost-threshold p"].map((each) => root.querySelector(each));
+    `<button type="button" class="lab-reset">As run</button><p class="lab-muted"></p>`;
+  const [slider, value, about] = ["input", "b", "p"].map((each) => root.querySelector(each));
   const move = (i) => store.select({ threshold: store.shown.sweep.thresholds[i] });
   slider.addEventListener("input", () => move(Number(slider.value)));
   root.querySelector("button").addEventListener("click", () => move(store.shown.sweep.at));
   return (run) => {
-    setHtml(finding, found(run));
-    setHtml(second, share(run));
     slider.max = run.sweep.thresholds.length - 1;
     slider.value = now();
     slider.setAttribute("aria-valuetext", `threshold ${naming(store.sel.threshold)}`);
     value.textContent = naming(store.sel.threshold);
-    about.textContent = threshold(run);
+    about.textContent = whence(run);
   };
 }
 
@@ -59,7 +61,7 @@ function share({ sweep, asked, steps, linf, attack, model }) {
   );
 }
 
-function threshold({ threshold: of, sweep }) {
+function whence({ threshold: of, sweep }) {
   const own = naming(of.value);
   if (now() !== sweep.at)
     return `Moved by you: columns, shares, maps and batches follow. The attack, the times and the countermeasures are of ${own}.`;

@@ -297,14 +297,14 @@ def _outliers(result: Result) -> dict[str, Any]:
         "largest": number(float(offered[-1])),
         "thresholds": offered.tolist(),
         "default": int((offered - default).abs().argmin()),
-        "shares": table(compare.counts(clean, offered).sum(1) / total),
+        "shares": table(compare.counts(clean.columns, offered).sum(1) / total),
         "origin": words.threshold(int8, set_by),
         "frames": [_columns(each, offered) for each in read],
     }
 
 
 def _columns(read: OutlierColumns, offered: Tensor) -> dict[str, Any]:
-    counts = compare.counts(read, offered)
+    counts = compare.counts(read.columns, offered)
     return {
         "layers": pack(counts.to(torch.uint16)),
         "columns": counts.sum(1).tolist(),

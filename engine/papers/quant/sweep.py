@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.papers.quant.compare import ATTACKED, CLEAN, Report
+from engine.probe.compare import counts
 
 THRESHOLDS = 160
 DEEPEST = 4.0
@@ -44,7 +45,7 @@ def sweep(found: Report, count: int = THRESHOLDS) -> Sweep:
     """At most `count` thresholds in equal ratios, up to where no input of the three pictures is."""
     limits = _limits(found, count)
     own = _half(found.threshold.value)
-    columns = {name: above(each.columns, limits) for name, each in found.seen.items()}
+    columns = {name: counts(each.columns, limits) for name, each in found.seen.items()}
     weights = torch.tensor([layer.shape.column for layer in found.layers])
     whole = sum(layer.shape.macs for layer in found.layers)
     slices = torch.tensor([layer.shape.hf for layer in found.layers])
@@ -66,11 +67,6 @@ def sweep(found: Report, count: int = THRESHOLDS) -> Sweep:
             for size, mates in found.merged.items()
         },
     )
-
-
-def above(peaks: Sequence[Tensor], limits: Tensor) -> Tensor:
-    """How many of each layer's peaks (k,) reach each limit: (t, layers)."""
-    return torch.stack([len(p) - torch.searchsorted(p.sort().values, limits) for p in peaks], 1)
 
 
 def ranked(columns: Sequence[Tensor], order: Sequence[Tensor]) -> Tensor:
@@ -109,4 +105,4 @@ def _hits(tokens: Sequence[Tensor], limits: Tensor) -> Tensor:
 def _union(found: Report, mates: Sequence[Tensor], name: str, limits: Tensor) -> Tensor:
     own = found.seen[name].columns
     both = [torch.maximum(a, b) for a, b in zip(own, mates, strict=True)]
-    return above(both, limits).sum(1)
+    return counts(both, limits).sum(1)

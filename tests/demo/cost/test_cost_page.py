@@ -13,11 +13,9 @@ from typing import Any
 import pytest
 from visitor import Visit
 
-from demo.cost import first
-
 CHURCH = Path("assets/samples/church.png").read_bytes()
-FINDING = "#lab-cost .cost-finding"
-NOTE = "#lab-cost .cost-note"
+FINDING = "#bill .cost-finding"
+NOTE = "#bill .cost-note"
 SMALL = pytest.mark.parametrize("cost", [(1280, 720, "light")], indirect=True)
 PHONE = pytest.mark.parametrize("cost", [(390, 844, "light")], indirect=True)
 
@@ -29,11 +27,6 @@ def cost(browser: Any, served: str, request: pytest.FixtureRequest) -> Iterator[
     found = Visit(browser, served, width, height, theme, "/cost", f"{FINDING} .lab-adversarial")
     yield found
     found.close()
-
-
-def test_what_stands_there_first_was_made_by_this_code_and_this_model() -> None:
-    """If not: `python -m demo.cost.first`."""
-    assert first.stored() is not None
 
 
 def steps(cost: Visit, count: int) -> None:
@@ -59,24 +52,28 @@ def test_a_run_draws_every_view_and_the_threshold_moves_them(cost: Visit) -> Non
     clean, attacked, noise = columns(cost)
     assert attacked > max(clean, noise)
     assert "Calibrated: 0.50 %" in page.inner_text(".cost-threshold")
-    for part in ("layers", "time", "batch", "path"):
-        chart = page.locator(f"#lab-cost [data-part={part}] svg").last
-        assert chart.bounding_box()["height"] > 100, part
+    page.wait_for_selector("#bill :text('What a pass takes on this machine')")
+    for chart in (
+        "[data-part=layers] svg >> nth=-1",
+        "[data-part=batch] svg >> nth=-1",
+        *(f"#cost-{name} .main-svg >> nth=0" for name in ("times", "growth", "roc")),
+    ):
+        assert page.locator(f"#bill {chart}").bounding_box()["height"] > 100, chart
     drawn = page.evaluate(
-        "[...document.querySelectorAll('#lab-cost canvas')].map(c =>"
+        "[...document.querySelectorAll('#bill canvas')].map(c =>"
         " new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size)"
     )
     assert len(drawn) == 6
     assert min(drawn) > 8
-    assert "modelled" in page.inner_text("#lab-cost [data-part=price]")
-    timed = page.inner_text("#lab-cost [data-part=time]")
+    assert "modelled" in page.inner_text("#bill [data-part=price]")
+    timed = page.inner_text("#bill [data-part=time]")
     assert "What a pass takes on this machine" in timed
     assert re.search(r"on CPU, \d+ threads? of .+ with \d+ cores?", timed)
-    assert page.locator("#lab-cost [data-part=defence] tbody tr").count() == 7
-    page.click("#lab-cost [data-slot=fc1] [data-block='2']")
-    page.wait_for_selector("#lab-cost :text('block 3, MLP first')")
-    page.click("#lab-cost [data-all]")
-    slider = page.locator("#lab-cost input[type=range]")
+    assert page.locator("#bill [data-part=defence] tbody tr").count() == 7
+    page.click("#bill [data-slot=fc1] [data-block='2']")
+    page.wait_for_selector("#bill :text('block 3, MLP first')")
+    page.click("#bill [data-all]")
+    slider = page.locator("#bill input[type=range]")
     slider.focus()
     page.keyboard.press("End")
     page.wait_for_function("document.querySelector('.cost-threshold').innerText.includes('Moved')")
@@ -85,6 +82,12 @@ def test_a_run_draws_every_view_and_the_threshold_moves_them(cost: Visit) -> Non
     assert columns(cost)[0] > clean
     page.click(".cost-threshold button")
     assert columns(cost) == (clean, attacked, noise)
+    looked = page.evaluate(
+        "lab.then((p) => { p.select({ threshold: 6, layer: 1 }); return p.selection(); })"
+    )
+    assert looked["threshold"] == pytest.approx(6, rel=0.05), "the nearest that is offered"
+    page.wait_for_selector("#bill :text('block 1, attention output')")
+    assert columns(cost)[1] < attacked
     assert cost.overflow() <= 0
 
 
@@ -97,10 +100,8 @@ def test_stop_keeps_what_the_attack_has_reached(cost: Visit) -> None:
     said = cost.status("Stopped after")
     at = int(said.split("Stopped after ")[1].split()[0])
     assert 1 <= at < 300
-    page.wait_for_selector(f"#lab-cost :text('stopped at step {at} of 300')")
-    assert "follow when the run has come to its end" in page.inner_text(
-        "#lab-cost [data-part=time]"
-    )
+    page.wait_for_selector(f"#bill :text('stopped at step {at} of 300')")
+    assert "follow when the run has come to its end" in page.inner_text("#bill [data-part=time]")
 
 
 def test_an_upload_runs_and_what_cannot_be_asked_is_one_sentence(cost: Visit) -> None:
@@ -129,7 +130,7 @@ def test_an_upload_runs_and_what_cannot_be_asked_is_one_sentence(cost: Visit) ->
     cost.status("has no linear layers inside blocks")
     assert page.inner_text(FINDING) == before
     page.wait_for_selector(f"{NOTE}:has-text('The last Run failed')")
-    assert page.get_attribute(".cost-board", "data-old") == "yes"
+    assert page.get_attribute("#bill", "data-old") == "yes"
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_nothing_overflows(cost: Visit) -> None:
     cost.page.click("#run")
     cost.status("Finished")
     assert cost.overflow() <= 0
-    cost.page.click("#lab-cost [role=radio]:has-text('clean picture’s order')")
+    cost.page.click("#bill [role=radio]:has-text('clean picture’s order')")
     assert cost.overflow() <= 0
 
 
@@ -172,7 +173,7 @@ def test_a_phone_is_taken_to_the_result_once(cost: Visit, motion: Any, way: str)
     page.evaluate(
         "() => { const own = Element.prototype.scrollIntoView; window.ways = [];"
         " Element.prototype.scrollIntoView = function (how) {"
-        " if (this.matches('.cost-board')) ways.push(how.behavior); own.call(this, how); }; }"
+        " if (this.matches('[data-part=board]')) ways.push(how.behavior); own.call(this, how); }; }"
     )
     steps(cost, 1)
     page.click("#run")
@@ -232,7 +233,7 @@ def test_what_stands_there_says_so_when_it_is_not_what_run_would_do(cost: Visit)
     name = page.inner_text(f"{FINDING} >> xpath=..").split("still answers “")[1].split("”")[0]
     page.click("#strip [data-sample=church]")
     page.wait_for_selector(f"{NOTE}:has-text('Run will do Church')")
-    assert page.get_attribute(".cost-board", "data-old") == "yes"
+    assert page.get_attribute("#bill", "data-old") == "yes"
     opacity = page.evaluate("getComputedStyle(document.querySelector('.cost-finding')).opacity")
     assert float(opacity) < 0.6
     assert name in page.inner_text(FINDING)
@@ -243,7 +244,7 @@ def test_what_stands_there_says_so_when_it_is_not_what_run_would_do(cost: Visit)
     page.wait_for_function(f"!document.querySelector('{NOTE}').innerText.includes('Church')")
     number(cost, "knob-eps", "8")
     page.wait_for_selector(NOTE, state="hidden")
-    assert page.get_attribute(".cost-board", "data-old") == ""
+    assert page.get_attribute("#bill", "data-old") == ""
     page.click("#attack input")
     page.click("[role=option]:has-text('Sponge')")
     steps(cost, 1)
@@ -255,14 +256,14 @@ def test_what_stands_there_says_so_when_it_is_not_what_run_would_do(cost: Visit)
 
 
 def test_times_of_another_day_are_not_passed_off_as_of_this_machine(cost: Visit) -> None:
-    said = cost.page.inner_text("#lab-cost [data-part=time]")
+    said = cost.page.inner_text("#bill [data-part=time]")
     assert "on this machine" not in said
     assert "where this report was made" in said
     assert "Press Run to measure" in said
 
 
 def test_no_countermeasure_is_said_to_cost_exactly_nothing(cost: Visit) -> None:
-    said = cost.page.inner_text("#lab-cost [data-part=defence]")
+    said = cost.page.inner_text("#bill [data-part=defence]")
     assert "at most 9 points" in said
     assert "0 of 32" in said
     assert "0.00" not in said
@@ -273,7 +274,7 @@ def test_the_report_can_be_taken_away(cost: Visit) -> None:
     files: dict[str, bytes] = {}
     for kind in ("png", "csv", "json"):
         with page.expect_download() as waiting:
-            page.click(f"#lab-cost [data-file={kind}]")
+            page.click(f"#bill [data-file={kind}]")
         name = waiting.value.suggested_filename
         assert re.fullmatch(rf"\w+-vit_imagenette-count-eps8-seed0\.{kind}", name)
         files[kind] = Path(waiting.value.path()).read_bytes()

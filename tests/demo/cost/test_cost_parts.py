@@ -16,8 +16,9 @@ from PIL import Image
 from torch import Tensor
 
 from demo.cost import first, page
-from demo.cost.message import message
-from demo.cost.trial import Trial, chosen, drive, trial
+from demo.cost.message import message, study
+from demo.cost.sections import defences, detector, growth, times
+from demo.cost.trial import ABSOLUTE, CALIBRATE, Question, Trial, chosen, drive, question
 from demo.kit import stored
 from demo.lab import views
 from engine import studio
@@ -25,6 +26,7 @@ from engine.attack.catalog import recipe
 from engine.core.errors import EngineError
 from engine.data.samples import load_sample
 from engine.papers.quant.compare import ATTACKED, CLEAN, NOISE, Report
+from engine.papers.quant.findings import Findings
 
 CHURCH = {
     "source": "sample:church",
@@ -32,17 +34,18 @@ CHURCH = {
     "attack": "pgd",
     "eps": 4,
     "steps": 1,
-    "calibrate": True,
+    "calibrate": CALIBRATE,
     "share": 0.5,
     "threshold": 6.0,
 }
 
 
-def counted(asked: Trial) -> Report:
+def counted(asked: Question) -> tuple[Trial, Report]:
     """The run up to its first report, which holds all counts."""
-    for event in drive(asked):
+    trial = Trial(asked)
+    for event in drive(trial):
         if isinstance(event, Report):
-            return event
+            return trial, event
     raise AssertionError("no report")
 
 
@@ -53,8 +56,7 @@ def pixels(png: str) -> Tensor:
 
 @pytest.fixture(scope="module")
 def church() -> tuple[Trial, Report]:
-    asked = trial(CHURCH, None, "")
-    return asked, counted(asked)
+    return counted(question(CHURCH, None))
 
 
 @pytest.mark.parametrize("model", ["vit_imagenette", "pit_imagenette", "visformer_imagenette"])
@@ -64,19 +66,16 @@ def test_lab_and_cost_say_the_same_threshold_and_count_of_one_picture(model: str
     )
     run.advance()
     lab = views.payload(run.result(), "x")["outliers"]
-    cost = counted(trial(CHURCH | {"model": model}, None, ""))
-    assert cost.threshold.value == lab["default"]
-    assert cost.threshold.pictures == lab["set_by"]["pictures"]
-    assert sum(layer.shape.k for layer in cost.layers) == sum(lab["widths"])
+    trial, cost = counted(question(CHURCH | {"model": model}, None))
+    assert cost.threshold.value == lab["thresholds"][lab["default"]]
+    assert f"{cost.threshold.pictures} clean sample pictures" in lab["origin"]
+    assert message(trial, cost)["total"] == lab["total"]
     assert len(cost.layers) == len(lab["layers"])
-    clean = lab["frames"][0]
-    raw = base64.b64decode(clean["peaks"]["data"])
-    peaks = torch.frombuffer(bytearray(raw), dtype=torch.float16).float()
-    assert int((peaks >= lab["default"]).sum()) == cost.seen[CLEAN].float_columns
+    assert lab["frames"][0]["columns"][lab["default"]] == cost.seen[CLEAN].float_columns
 
 
 def test_a_budget_of_zero_changes_nothing() -> None:
-    found = counted(trial(CHURCH | {"eps": 0}, None, ""))
+    _, found = counted(question(CHURCH | {"eps": 0}, None))
     assert found.linf == found.steps == found.asked == 0
     clean = found.seen[CLEAN]
     assert found.columns(CLEAN) > 0
@@ -95,14 +94,14 @@ def test_a_budget_of_zero_changes_nothing() -> None:
         ({"steps": 500}, "500"),
         ({"steps": None}, "a whole number"),
         ({"share": 0}, "above 0"),
-        ({"calibrate": False, "threshold": float("nan")}, "0.1 to 100"),
+        ({"calibrate": ABSOLUTE, "threshold": float("nan")}, "0.1 to 100"),
         ({"model": "nonsense"}, "nonsense"),
         ({"source": ""}, "no picture"),
     ],
 )
 def test_what_cannot_be_asked_is_one_sentence(change: dict[str, Any], words: str) -> None:
     with pytest.raises(EngineError) as refused:
-        trial(CHURCH | change, None, "")
+        question(CHURCH | change, None)
     assert words in f"{refused.value.sentence} {refused.value.hint}"
 
 
@@ -145,15 +144,14 @@ def test_files_say_what_they_are_of(church: tuple[Trial, Report]) -> None:
 
 
 def test_quantattack_is_exported_with_the_threshold_that_it_aimed_at() -> None:
-    asked = trial(CHURCH | {"attack": "count"}, None, "")
-    found = counted(asked)
-    data = json.loads(message(asked, found)["files"]["json"])
+    trial, found = counted(question(CHURCH | {"attack": "count"}, None))
+    data = json.loads(message(trial, found)["files"]["json"])
     assert data["attack"]["settings"]["threshold"] == found.threshold.value
 
 
 def test_two_runs_are_the_same_choice_only_where_they_would_be_the_same_run() -> None:
     one = chosen(CHURCH, None)
-    assert one == trial(CHURCH, None, "").choice
+    assert one == question(CHURCH, None).choice
     for change in (
         {"source": "sample:golf_ball"},
         {"model": "pit_imagenette"},
@@ -161,7 +159,7 @@ def test_two_runs_are_the_same_choice_only_where_they_would_be_the_same_run() ->
         {"eps": 0},
         {"steps": 2},
         {"share": 1.0},
-        {"calibrate": False},
+        {"calibrate": ABSOLUTE},
     ):
         assert chosen(CHURCH | change, None) != one, change
     assert chosen(CHURCH | {"threshold": 3.0}, None) == one  # not what the run goes by
@@ -171,25 +169,90 @@ def test_two_runs_are_the_same_choice_only_where_they_would_be_the_same_run() ->
         assert chosen(CHURCH | {"source": name}, None)["picture"] == "church.png"
 
 
+def test_the_message_holds_what_the_report_says_at_every_threshold(
+    church: tuple[Trial, Report],
+) -> None:
+    trial, found = church
+    sent = message(trial, found)
+    moved, at = sent["sweep"], sent["sweep"]["at"]
+    assert moved["thresholds"][at] == found.threshold.value
+    for name in found.seen:
+        assert moved["totals"][name][at] == found.columns(name)
+        assert moved["hf"][name][at] == found.hf_columns(name)
+        assert moved["shares"][name][at] == pytest.approx(found.share(name), rel=1e-3)
+    assert moved["ratio"][at] == pytest.approx(found.columns(ATTACKED) / found.columns(CLEAN), 1e-3)
+    for batch in moved["batches"]:
+        assert batch[ATTACKED][at] == found.batch_columns(batch["size"], ATTACKED)
+    assert sent["kept"] == (found.seen[CLEAN].answer == found.seen[ATTACKED].answer)
+
+
+def test_sections_say_what_is_known_and_draw_nothing_else(church: tuple[Trial, Report]) -> None:
+    sent = message(*church)
+    words, chart = times(sent)
+    assert (chart, "when the run has come to its end" in words) == (None, True)
+    words, chart = growth(sent)
+    assert chart is not None
+    assert list(chart.data[0].y) == [columns for _, columns in church[1].path]
+    words, chart = growth(sent | {"asked": 0})
+    assert (chart, "budget of 0" in words) == (None, True)
+    words, chart = growth(sent | {"path": sent["path"][:1]})
+    assert (chart, "takes one addition" in words) == (None, True)
+    words, chart = detector(sent | {"model": {"name": "none", "title": "None"}})
+    assert (chart, "there is none" in words) == (None, True)
+    assert "There is no study for None" in defences(
+        sent
+        | {"model": {"name": "none", "title": "None"}}
+        | {"defences": [{"name": "none", "clean": 0.1, "attacked": 0.2, "kept": True, "error": 0}]}
+    )
+
+
+def test_sections_tell_today_s_times_from_those_of_another_day() -> None:
+    earlier = first.stored()
+    assert earlier is not None
+    spent = earlier["times"]
+    words, chart = times(earlier)
+    assert "where this report was made" in words
+    now, same = times({**earlier, "earlier": False})
+    assert "on this machine" in now
+    assert chart == same
+    ratio = spent["adversarial"]["median"] / spent["clean"]["median"]
+    assert f"Attacked over clean: ×{ratio:.2f}" in words
+    assert chart is not None
+    assert list(chart.data[0].x) == [
+        spent[n]["median"] for n in ("float", "clean", "noise", ATTACKED)
+    ]
+
+
+def test_a_study_is_drawn_with_its_intervals_and_its_limit_in_use() -> None:
+    words, chart = detector({"model": {"name": "vit_imagenette"}})
+    known = study("vit_imagenette")
+    assert isinstance(known, Findings)
+    assert chart is not None
+    used = chart.data[2]
+    assert (used.x[0], used.y[0]) == (
+        known.detected.flagged.value / 100,
+        known.detected.caught.value / 100,
+    )
+    assert f"flag above {known.detected.limit:g} columns" in words
+
+
 @pytest.mark.parametrize("damage", ["cut", "empty", "list", "no message", "text", "bytes"])
 def test_a_damaged_report_is_said_and_the_page_starts(
     damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = first.question()
-    assert asked is not None
-    whole = json.dumps({"made_of": first.made_of(asked), "message": "x" * 200})
+    whole = json.dumps({"made_of": first.made_of(), "message": "x" * 200})
     content: bytes = {
         "cut": whole[: len(whole) // 2].encode(),
         "empty": b"",
         "list": b"[1]",
-        "no message": json.dumps({"made_of": first.made_of(asked)}).encode(),
+        "no message": json.dumps({"made_of": first.made_of()}).encode(),
         "text": whole.encode(),
         "bytes": b"\xff\xfe" + whole.encode(),
     }[damage]
-    (tmp_path / first.FILE).write_bytes(content)
+    (tmp_path / first.RESULT.file).write_bytes(content)
     monkeypatch.setattr(stored, "FOLDER", tmp_path)
     earlier, line = page.at_first(None)
     assert earlier is None
     assert "could not be read; press Run" in line
-    (tmp_path / first.FILE).unlink()
+    (tmp_path / first.RESULT.file).unlink()
     assert page.at_first(None) == (None, page.status.line(page.status.EMPTY))
