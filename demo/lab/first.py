@@ -24,7 +24,7 @@ READ = {
     "attention": ("values", "rollout"),
     "gradients": ("variance", "dispersion", "kurtosis"),
     "gaps": ("quantiles",),
-    "outliers": ("counts", "largest"),
+    "outliers": ("tokens",),
     "depth": ("cosine",),
     "tokens": ("kept",),
 }
@@ -90,6 +90,8 @@ def make(told: Told, steps: int | None = None) -> Message:
 def figures(message: Message) -> dict[str, float]:
     """Loss and answer at the first two steps, and what every view shows after one."""
     found = {"loss": message["losses"][:2], "top": [each["p"] for each in message["tops"][:2]]}
+    outliers = message["outliers"]
+    found["outlier columns"] = outliers["frames"][1]["columns"][outliers["default"]]
     for view, keys in READ.items():
         frame = message[view]["frames"][1]
         found |= {f"{view} {key}": frame[key] for key in keys}

@@ -17,7 +17,6 @@ from demo import stored as command
 from demo.kit import stored
 from demo.kit.packing import pack
 from demo.kit.stored import Message, Stored, Told, silent
-from demo.why import studies
 
 ROOT = Path(__file__).parents[3]
 WHOLE = json.dumps({"made_of": "these weights", "message": {"said": "×2"}}, ensure_ascii=False)
@@ -162,9 +161,3 @@ def test_the_app_starts_without_what_is_missing(missing: str, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr[-3000:]
     assert int(done.stdout.split()[-1]) > 50
     assert "missing" in done.stderr
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"[" * 100_000])
-def test_a_damaged_study_is_left_out(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "tgr_ablation_vit_imagenette.json").write_bytes(content)
-    assert studies.study("vit_imagenette", None, tmp_path) is None
