@@ -66,7 +66,3 @@ class _Autocast(nn.Module):
 def _coarsely(x: Tensor) -> Generator[None]:
     with torch.autocast(x.device.type, torch.bfloat16):
         yield
-
-
-bfloat16 = BFloat16()
-"""Until its last user is gone."""

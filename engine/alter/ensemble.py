@@ -24,13 +24,6 @@ def members(name: str) -> tuple[str, ...]:
     return tuple(name.split(JOIN))
 
 
-def named(name: str, load: Callable[[str], Victim]) -> Victim:
-    """Until its last user is gone: `engine.alter.stack.named`."""
-    from engine.alter import stack
-
-    return stack.named(name, load)
-
-
 def ensemble(members: Sequence[Victim]) -> Victim:
     """A victim whose logits are the mean of its members' (MI-FGSM's ensemble in logits, spec 1.7).
 
