@@ -1,4 +1,4 @@
-"""What papers bring to the command line: `claims`, `ablate`, `universal`.
+"""What papers bring to the command line: `claims`, `compare`, `ablate`, `universal`.
 
 A paper's options are the knobs of its own settings.
 """
@@ -13,11 +13,13 @@ from engine import arguments
 from engine.attack.catalog import parse
 from engine.attack.universal import SHIPPED, Universal
 from engine.core.knobs import Knobbed, knobs
+from engine.data.labels import class_index
 from engine.evaluate.claim import markdown
 from engine.evaluate.parallel import place
 from engine.evaluate.study import data
+from engine.model import zoo
 from engine.papers.catalog import PAPERS
-from engine.papers.paper import Paper, Photographs, study
+from engine.papers.paper import Exhibit, Paper, Photographs, study
 from engine.papers.quant import universal as perturbing
 from engine.papers.tgr import ablation
 
@@ -33,6 +35,13 @@ def declare(command: arguments.Commands, papers: tuple[Paper, ...] = PAPERS) -> 
         its = claims(_claims(paper), paper.name)
         _over_photographs(its, targets=paper.claims.targets, resumes=paper.claims.resumes)
         arguments.turning(its, paper.claims.settings)
+    compare = command.group(
+        "compare", "What a paper shows of one picture, as its page does.", "PAPER"
+    )
+    for paper in papers:
+        its = compare(_compare(paper), paper.name)
+        _over_a_picture(its, paper.compare.answers)
+        arguments.turning(its, paper.compare.settings)
     parts = command(ablate)
     _over_photographs(parts, targets=True, resumes=True)
     parts.add_argument("--eps", nargs="+", default=["8/255", "16/255"], help="budgets")
@@ -87,6 +96,41 @@ def _claims(paper: Paper) -> arguments.Command:
 
     claims.__doc__ = f"{paper.title}. {paper.reference}."
     return claims
+
+
+def _compare(paper: Paper) -> arguments.Command:
+    """The command that compares one picture."""
+
+    def compare(asked: argparse.Namespace) -> None:
+        settings = arguments.turned(asked, paper.compare.settings)
+        targets = tuple(asked.targets)
+        arguments.check_known((asked.model, *targets), asked.weights)
+        names = zoo.class_names(zoo.card(asked.model, asked.weights))
+        exhibit = Exhibit(
+            arguments.picture(asked.image),
+            arguments.called(asked.image),
+            asked.model,
+            targets,
+            None if asked.label is None else class_index(names, asked.label),
+            asked.seed,
+            asked.weights,
+        )
+        for found in arguments.progress(paper.compare.run(exhibit, settings), asked):
+            _report(asked, paper.compare.summary(exhibit, found), paper.compare.markdown(found))
+
+    compare.__doc__ = f"{paper.title}. {paper.reference}."
+    return compare
+
+
+def _over_a_picture(made: argparse.ArgumentParser, answers: bool) -> None:
+    made.add_argument("image", metavar="PICTURE", help=f"a file, or {arguments.SAMPLE}ID")
+    made.add_argument("--model", default="vit_imagenette", help="the model attacked")
+    if answers:
+        made.add_argument("--targets", nargs="+", default=[], metavar="T", help="other models")
+        made.add_argument("--label", help="true class; default: what the model sees")
+    made.set_defaults(targets=[], label=None)
+    made.add_argument("--out", type=arguments.file, metavar="FILE")
+    arguments.seeded(made)
 
 
 def _over_photographs(

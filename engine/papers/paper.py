@@ -6,6 +6,7 @@ Markdown and kept studies follow from the knobs of its settings.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -44,7 +45,7 @@ class Photographs:
 
 
 @dataclass(frozen=True)
-class Subject:
+class Exhibit:
     """What a comparison is made on: one picture, the model attacked, and the models it is shown to.
 
     `label` is the true class; None takes the model's own answer.
@@ -57,6 +58,13 @@ class Subject:
     label: int | None = None
     seed: int = 0
     weights: Path | None = None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells the picture from all others: SHA-256 is of its 8-bit RGB rows."""
+        plain = self.image.convert("RGB")
+        digest = hashlib.sha256(plain.tobytes()).hexdigest()
+        return {"name": self.name, "width": plain.width, "height": plain.height, "sha256": digest}
 
 
 @dataclass(frozen=True)
@@ -76,16 +84,17 @@ class OnPhotographs:
 
 @dataclass(frozen=True)
 class OnPicture:
-    """How one picture is compared: `run(Subject, settings)` yields Progress, and last the result.
+    """How one picture is compared: `run(Exhibit, settings)` yields Progress, and last the result.
 
-    `summary` of the result is plain data, `markdown` a table for people.
+    `summary` of the exhibit and the result is plain data, `markdown` of the result a table.
+    `answers`: it is about answers, so that the true class and other models may be named.
     """
 
     settings: type[Knobbed]
-    run: Callable[[Subject, Any], Events]
-    summary: Callable[[Any], dict[str, Any]]
+    run: Callable[[Exhibit, Any], Events]
+    summary: Callable[[Exhibit, Any], dict[str, Any]]
     markdown: Callable[[Any], str]
-    targets: bool = False
+    answers: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,6 +105,7 @@ class Paper:
     title: str
     reference: str
     claims: OnPhotographs
+    compare: OnPicture
 
 
 def study(

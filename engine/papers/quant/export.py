@@ -15,6 +15,7 @@ from engine.alter.quantize.cost import Cost
 from engine.attack.recipe import Recipe
 from engine.attack.universal import Universal
 from engine.core.knobs import knobs
+from engine.evaluate.claim import table as markdown_table
 from engine.model.zoo import Card
 from engine.papers.quant.compare import ATTACKED, CLEAN, NOISE, Report, counts
 
@@ -135,6 +136,32 @@ def table(data: Mapping[str, Any]) -> str:
     writer.writeheader()
     writer.writerows({key: _tame(value) for key, value in line.items()} for line in lines)
     return out.getvalue()
+
+
+def markdown(found: Report) -> str:
+    """The report in two tables: the picture as it was, attacked and under noise, then defended."""
+    names = list(SEEN)
+    times = found.times
+    pictures = {
+        "picture": [SEEN[name] for name in names],
+        "answer": [found.classes[found.seen[name].answer] for name in names],
+        "outlier columns": [str(found.columns(name)) for name in names],
+        "multiplications outside int8": [f"{found.share(name):.1%}" for name in names],
+        "time of a pass": [
+            f"{times[name].median * 1000:.1f} ms" if times else "" for name in names
+        ],
+    }
+    defences = {
+        "countermeasure": [each.name for each in found.defences],
+        "outside int8, clean": [f"{each.clean:.1%}" for each in found.defences],
+        "outside int8, attacked": [f"{each.attacked:.1%}" for each in found.defences],
+        "answer kept": ["yes" if each.kept else "no" for each in found.defences],
+    }
+    about = (
+        f"{found.model}, threshold {found.threshold.value:.4g}, {found.steps} steps, changed by at "
+        f"most {found.linf}/255"
+    )
+    return "\n".join((f"{about}\n", markdown_table(pictures), markdown_table(defences)))
 
 
 def stem(made: Made) -> str:

@@ -2,13 +2,123 @@
 
 from __future__ import annotations
 
-from engine.papers.paper import OnPhotographs, Paper
-from engine.papers.quant import claims
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from engine.attack.catalog import recipe
+from engine.attack.recipe import Recipe
+from engine.attack.universal import Universal, load, shipped
+from engine.core.errors import BadTask
+from engine.core.knobs import Knobbed, knob
+from engine.data.samples import load_sample, samples
+from engine.evaluate.progress import Progress
+from engine.model import zoo
+from engine.papers.paper import Exhibit, OnPhotographs, OnPicture, Paper
+from engine.papers.quant import claims, export
+from engine.papers.quant.compare import ROUNDS, Asked, Report, Working, report
+from engine.papers.quant.export import Made, Source
 from engine.papers.quant.findings import Findings
+from engine.papers.quant.threshold import PUBLISHED, calibration, usual
+
+UNIVERSAL = "universal"
+ATTACKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "count": ("quantattack", {"form": "count"}),
+    "code": ("quantattack", {"form": "code"}),
+    "sponge": ("sponge", {}),
+    "pgd": ("pgd", {}),
+}
+
+
+@dataclass(frozen=True)
+class Settings(Knobbed):
+    """What can be set of one picture's report."""
+
+    attack: str = knob(
+        "count",
+        "QuantAttack with our soft count or the published loss, Sponge, PGD, or the model's "
+        "universal perturbation.",
+        choices=(*ATTACKS, UNIVERSAL),
+    )
+    eps: float = knob(
+        8 / 255,
+        "Largest change of any pixel.",
+        label="Budget eps",
+        low=1 / 255,
+        high=32 / 255,
+        unit="1/255",
+    )
+    steps: int = knob(60, "Number of gradient steps.", low=1, high=200)
+    threshold: float = knob(
+        0.0,
+        "Size from which an input is an outlier; 0 takes what the pages take for the model.",
+        low=0,
+        high=1000,
+    )
+    share: float = knob(
+        0.0,
+        "Sets the threshold: this share of the sample pictures' columns reaches it; 0 does not.",
+        low=0,
+        high=0.5,
+    )
+    rounds: int = knob(ROUNDS, "How often each time is taken, at most.", low=1, high=1000)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A finished report and what it was made of."""
+
+    report: Report
+    made: Made
+
+
+def compare(exhibit: Exhibit, settings: Settings) -> Iterator[Progress | Compared]:
+    """What an attack on the picture costs the int8 model: columns, multiplications, time."""
+    victim = zoo.load(exhibit.model, exhibit.weights)
+    card = zoo.card(exhibit.model, exhibit.weights)
+    others = [load_sample(each.id) for each in samples() if each.id != exhibit.name]
+    yield Progress("measuring clean columns", 0, 1)
+    known = calibration(victim)
+    threshold = usual(exhibit.model, exhibit.weights) or known.fixed(PUBLISHED)
+    if settings.share or settings.threshold:
+        by = settings.share
+        threshold = known.set_by(by) if by else known.fixed(settings.threshold)
+    asked = Asked.of(victim, exhibit.image, others, _attack(exhibit.model, settings), threshold)
+    asked = replace(asked, rounds=settings.rounds, seed=exhibit.seed)
+    source = Source.of(exhibit.name, exhibit.image)
+    made = Made(source, card, settings.attack, asked.aimed, asked.seed)
+    found: Report | None = None
+    for event in report(victim, asked):
+        if isinstance(event, Report):
+            found = event
+        elif isinstance(event, Working):
+            yield Progress("attack steps", event.step, event.steps)
+        else:
+            yield event
+    assert found is not None  # a report that nobody stops is finished
+    yield Compared(found, made)
+
+
+def _attack(model: str, settings: Settings) -> Recipe | Universal:
+    if settings.attack != UNIVERSAL:
+        name, knobs = ATTACKS[settings.attack]
+        return recipe(name, eps=settings.eps, steps=settings.steps, **knobs)
+    path = shipped(model)
+    if path is None:
+        raise BadTask(f"No universal perturbation ships for {model}.", "Choose another attack.")
+    return load(path)
+
+
+def summary(exhibit: Exhibit, found: Compared) -> dict[str, Any]:
+    """A report as plain data, as the page saves it."""
+    del exhibit
+    return export.summary(found.report, found.made)
+
 
 QUANT = Paper(
     "quant",
     "QuantAttack: pictures that make a dynamically quantized model slow",
     "Baras et al., WACV 2025",
     OnPhotographs(claims.Settings, claims.claims, Findings),
+    OnPicture(Settings, compare, summary, lambda found: export.markdown(found.report)),
 )

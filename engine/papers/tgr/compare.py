@@ -28,9 +28,12 @@ from engine.core.streams import Streams
 from engine.data.decode import fit
 from engine.data.labels import folded, spellings
 from engine.evaluate.judge import shown
+from engine.evaluate.progress import Progress
+from engine.model import zoo
 from engine.model.sites import Address, Rule
 from engine.model.task import Task, task_for
 from engine.model.victim import BlockShape, Forward, Spec, Victim
+from engine.papers.paper import Exhibit
 from engine.papers.tgr.ablation import RandomTokens
 from engine.probe.gradients import alike, moments
 
@@ -168,6 +171,22 @@ def compare(of: Case, tgr: TGR) -> Iterator[Reading]:
                 _extremes(kept, spec, tgr, had),
                 to_8bit(state.x, task.images, tgr.eps)[0].cpu(),
             )
+
+
+def comparison(exhibit: Exhibit, tgr: TGR) -> Iterator[Progress | Comparison]:
+    """The whole comparison of a picture, and what every model says to its outcomes."""
+    models = tuple(dict.fromkeys((exhibit.model, *exhibit.targets)))
+    source = zoo.load(exhibit.model, exhibit.weights)
+    of = case(source, exhibit.image, exhibit.label, exhibit.seed)
+    readings: list[Reading] = []
+    for reading in compare(of, tgr):
+        readings.append(reading)
+        yield Progress("steps of each variant", reading.step + 1, tgr.steps)
+    each = len(VARIANTS)
+    rounds = tuple(tuple(readings[i : i + each]) for i in range(0, len(readings), each))
+    pixels = [of.pixels, *(its.pixels for its in rounds[-1])]
+    said = {name: answers(zoo.load(name, exhibit.weights), pixels, of.called) for name in models}
+    yield Comparison(of, tgr, rounds, said)
 
 
 def answers(model: Victim, pixels: Sequence[Tensor], called: str) -> tuple[Answer, ...]:

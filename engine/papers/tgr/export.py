@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from torch import Tensor
+
 from engine.attack.places import COMPONENTS
 from engine.core.figures import number, table
+from engine.evaluate.claim import table as markdown_table
 from engine.model.zoo import Card
 from engine.papers.tgr.compare import VARIANTS, Answer, Comparison
-from engine.papers.tgr.effects import MEASURES
+from engine.papers.tgr.effects import MEASURES, effects, fooled
 
 SCHEMA = "vit-adversarial-lab/why/1"
 TITLES = {
@@ -19,6 +22,7 @@ TITLES = {
     "both": "Both: TGR",
     "random": "Random tokens",
 }
+LONG = {"attention": "attention", "qkv": "QKV", "mlp": "MLP"}
 READ_AS = (
     "the value at step s is of the picture after s steps; measures are "
     "[step][block][attention, qkv, mlp]; four significant figures"
@@ -90,3 +94,39 @@ def _answer(said: Answer) -> dict[str, Any]:
 
 def _words(name: str) -> str:
     return name.replace("_", " ")
+
+
+def markdown(found: Comparison) -> str:
+    """The comparison in a table: how each variant ended, beside MI-FGSM."""
+    source = found.case.source.spec.name
+    judged, fools = fooled(found.answers, source)
+    calm = effects(found.rounds, "dispersion")
+    last = found.rounds[-1]
+    clean, *own = found.answers[source]
+    columns = {
+        "attack": [TITLES[name] for name in VARIANTS],
+        "loss": [f"{each.loss:.3g}" for each in last],
+        f"{source} says": [_said(each) for each in own],
+        **{
+            f"dispersion, {LONG[part]}": [_times(calm[name].ratio[-1, at]) for name in VARIANTS]
+            for at, part in enumerate(COMPONENTS)
+        },
+    }
+    if judged:
+        columns[f"fools, of {judged} other models that were right"] = [str(each) for each in fools]
+    about = (
+        f"{len(found.rounds)} steps at {found.tgr.eps * 255:g}/255 on {source}, which says "
+        f"{_said(clean)} to the clean picture. Dispersion is Var(g) / mean|g|², beside MI-FGSM's: no "
+        "factor changes it."
+    )
+    return f"{about}\n\n{markdown_table(columns)}"
+
+
+def _said(answer: Answer) -> str:
+    chance = "" if answer.probability is None else f" (true class {answer.probability:.0%})"
+    return f"{_words(answer.answer)}{chance}"
+
+
+def _times(ratio: Tensor) -> str:
+    value = float(ratio)
+    return "" if value != value else f"×{value:.2f}"

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from engine.papers.paper import OnPhotographs, Paper
-from engine.papers.tgr import claims
+from typing import Any
+
+from engine.attack.recipes.tgr import TGR as Recipe
+from engine.model import zoo
+from engine.papers.paper import Exhibit, OnPhotographs, OnPicture, Paper
+from engine.papers.tgr import claims, compare, export
+
+
+def summary(exhibit: Exhibit, found: compare.Comparison) -> dict[str, Any]:
+    """A comparison as plain data, as the page saves it."""
+    source, *targets = (zoo.card(name, exhibit.weights) for name in found.answers)
+    return export.summary(found, exhibit.identity, exhibit.label is not None, source, targets)
+
 
 TGR = Paper(
     "tgr",
     "Token gradient regularization: attacks on ViTs that travel",
     "Zhang et al., CVPR 2023",
     OnPhotographs(claims.Settings, claims.claims, targets=True, resumes=True),
+    OnPicture(Recipe, compare.comparison, summary, export.markdown, answers=True),
 )
