@@ -19,11 +19,9 @@ from engine.attack.recipes.mifgsm import MIFGSM
 from engine.attack.recipes.tgr import TGR
 from engine.data.samples import samples
 from engine.evaluate import evaluate as measuring
-from engine.evaluate import universal as perturbing
 from engine.model import zoo
-from engine.papers.quant import claims as quant_claims
+from engine.papers.quant import universal as perturbing
 from engine.papers.tgr import ablation
-from engine.papers.tgr import claims as claims_tgr
 from engine.probe.catalog import PROBES
 
 MODEL = "vit_imagenette"
@@ -139,8 +137,6 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
         (studio, "Run"),
         (measuring, "evaluate"),
         (ablation, "ablate"),
-        (claims_tgr, "claims"),
-        (quant_claims, "claims"),
         (perturbing, "universal"),
         (zoo, "load"),
     ):
@@ -282,15 +278,16 @@ def test_ablate_measures_settings_against_mifgsm(
     assert status == 0
     report = json.loads(out)
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == report
-    assert (report["source"], report["targets"]) == (MODEL, ["resnet_imagenette"])
-    assert [(each["recipe"]["name"], each["eps_255"]) for each in report["entries"]] == [
+    assert (report["model"], report["about"]["targets"]) == (MODEL, ["resnet_imagenette"])
+    entries = report["findings"]["entries"]
+    assert [(each["recipe"]["name"], each["eps_255"]) for each in entries] == [
         ("mifgsm", 8),
         ("tgr", 8),
         ("mifgsm", 4),
         ("tgr", 4),
     ]
-    assert {(each["recipe"]["steps"], each["images"]) for each in report["entries"]} == {(1, 2)}
-    assert report["entries"][0]["gain"][0] == 0
+    assert {(each["recipe"]["steps"], each["images"]) for each in entries} == {(1, 2)}
+    assert entries[0]["gain"]["value"] == 0
     _, table, _ = run(capsys, *words, *quick)
     assert table.startswith("| setting | eps |")
     check_refused(run(capsys, *words, "--steps", "0"))
