@@ -30,6 +30,8 @@ from demo.transfer import labelled
 from demo.transfer.trial import Trial, experiment
 from demo.transfer.trial import drive as drive_trial
 from engine import studio
+from engine.alter.alteration import Stack
+from engine.alter.catalog import parse
 from engine.attack import catalog
 from engine.attack.recipe import Recipe
 from engine.core.errors import BadTask, EngineError
@@ -45,6 +47,7 @@ log = logging.getLogger(__name__)
 
 MOST_MODELS = 16
 MOST_ATTACKS = 16
+MOST_ALTERATIONS = 8
 MOST_TEXT = 300
 MOST_LABELS = 1000
 ANSWER = "answer"
@@ -110,12 +113,17 @@ def declare(desk: Desk, weights: Path | None) -> None:
         label: str = "",
         others: list[str] | None = None,
         seed: int = 0,
+        alter: list[str] | None = None,
+        craft_on: list[str] | None = None,
     ) -> AsyncIterator[dict[str, Any]]:
         """Attack a picture, step by step. Yields {"state": "running", "step", "steps", "loss", ...}
         and last {"state": "finished", "result", "files"}: the versioned summary, and by "png",
         "npz" and "json" the exact adversarial picture, the perturbation and the result. Knobs as in /attacks, a pixel
         distance in [0, 1] or as "8/255"; target and label are class names, empty for an untargeted
-        attack and for what the model itself sees; others are models to show the result to."""
+        attack and for what the model itself sees; others are models to show the result to. alter is what
+        the judged model is altered by, in order, as ["ats", "int8:threshold=4"]; craft_on what the
+        attack sees instead, [] for the model as it is. The result says in words what success means
+        for the attack, as "verdict" and under "goal"."""
 
         def read(stop: threading.Event) -> Read:
             classes = zoo.class_names(zoo.card(_text("model", model), weights))
@@ -127,6 +135,8 @@ def declare(desk: Desk, weights: Path | None) -> None:
                 label=class_index(classes, sees) if sees else None,
                 others=_names("others", others, MOST_MODELS),
                 seed=goal.seed(seed),
+                alter=_stack("alter", alter),
+                craft_on=None if craft_on is None else _stack("craft_on", craft_on),
             )
             for name in request.others:
                 zoo.card(name, weights)
@@ -264,10 +274,8 @@ def _work(attempt: Attempt) -> Saying:
 def _judge(trial: Trial) -> Saying:
     number = itertools.count()
     for step in drive_trial(trial):
-        if isinstance(step, Progress):
-            yield f"progress {next(number)}", _advanced(step)
-        elif isinstance(step, Loading):
-            yield f"progress {next(number)}", _told(step)
+        said = _advanced(step) if isinstance(step, Progress) else _told(step)
+        yield f"progress {next(number)}", said
     yield "end", {"state": trial.why, "result": trial.report()}
 
 
@@ -325,6 +333,12 @@ def _names(name: str, value: Any, most: int) -> tuple[str, ...]:
     return tuple(
         dict.fromkeys(_text(f"Each of {name}", each) for each in _listed(name, value, most))
     )
+
+
+def _stack(name: str, asked: Any) -> Stack:
+    """Alterations as they are spelled; raises BadTask, UnknownName, BadKnob."""
+    spelled = _listed(name, asked, MOST_ALTERATIONS)
+    return tuple(parse(_text(f"Each of {name}", each)) for each in spelled)
 
 
 def _recipe(asked: Any) -> Recipe:

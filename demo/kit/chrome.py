@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from gradio.themes import Base, LocalFont, sizes
@@ -10,8 +9,9 @@ from starlette.middleware import Middleware
 
 from demo.kit import scripts
 from demo.kit.uploads import Uploads
+from engine.core.assets import ASSETS
 
-STYLE = Path(__file__).parents[2] / "assets" / "style"
+STYLE = ASSETS / "style"
 
 
 def theme() -> Base:

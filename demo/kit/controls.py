@@ -35,12 +35,18 @@ def make(main: bool, first: Recipe) -> dict[str, Component]:
         if look["visible"]:
             look["value"] = to_control(each, getattr(first, each.name))
         else:
-            look = _settings(each)
-            look["visible"] = False
-        made[each.name] = _control(each)(
-            **look, interactive=True, elem_id=f"knob-{each.name}", min_width=120
-        )
+            look = {"visible": False}
+        made[each.name] = control(each, f"knob-{each.name}", slides=_slides(each.name), **look)
     return made
+
+
+def control(knob: Knob, elem_id: str, slides: bool | None = None, **look: Any) -> Component:
+    """A knob's control in the current layout, at its default but for what `look` says."""
+    slides = _fits(knob) if slides is None else slides
+    kinds: dict[str, type[Component]] = {"flag": gr.Checkbox, "choice": gr.Dropdown}
+    kind = kinds.get(knob.kind, gr.Slider if slides else gr.Number)
+    settings = {**_settings(knob, slides), **look}
+    return kind(**settings, interactive=True, elem_id=elem_id, min_width=120)
 
 
 def appearance(kind: type[Recipe], name: str) -> Shown:
@@ -51,7 +57,7 @@ def appearance(kind: type[Recipe], name: str) -> Shown:
     each = declared[name]
     if _fixed(each):  # a slider from 1 to 1 is none, but the value is what the sentence says
         return {"visible": False, "value": to_control(each, each.default)}
-    return _settings(each) | {"visible": True}
+    return _settings(each, _slides(name)) | {"visible": True}
 
 
 def switched(before: str, after: str, names: Sequence[str], values: Sequence[Any]) -> list[Shown]:
@@ -94,25 +100,22 @@ def from_control(knob: Knob, value: Any) -> Any:
     return knob.check(value)
 
 
-def _control(knob: Knob) -> type[Component]:
-    if knob.kind == "flag":
-        return gr.Checkbox
-    if knob.kind == "choice":
-        return gr.Dropdown
-    return gr.Slider if _slides(knob.name) else gr.Number
-
-
 @cache
 def _slides(name: str) -> bool:
     """Whether a slider can stand on the defaults of all knobs of that name: a browser moves it to
     the nearest stop, and a default must not be changed by being shown."""
     return all(
-        math.isclose(stops, round(stops), abs_tol=1e-6)
+        _fits(each)
         for kind in RECIPES
         for each in knobs(kind)
         if each.name == name and each.kind in ("integer", "number")
-        for stops in [_stops(each)]
     )
+
+
+def _fits(knob: Knob) -> bool:
+    """Whether the default is a whole number of steps above the knob's low end."""
+    stops = _stops(knob) if knob.kind in ("integer", "number") else 0
+    return math.isclose(stops, round(stops), abs_tol=1e-6)
 
 
 def _stops(knob: Knob) -> float:
@@ -128,7 +131,7 @@ def _fixed(knob: Knob) -> bool:
     return knob.low is not None and knob.low == knob.high
 
 
-def _settings(knob: Knob) -> Shown:
+def _settings(knob: Knob, slides: bool) -> Shown:
     settings: Shown = {
         "label": knob.label + (" (n/255)" if knob.unit == "1/255" else ""),
         "info": knob.help,
@@ -136,7 +139,7 @@ def _settings(knob: Knob) -> Shown:
     }
     if knob.kind == "choice":
         settings["choices"] = list(knob.choices)
-    elif knob.kind != "flag" and not _slides(knob.name):
+    elif knob.kind != "flag" and not slides:
         settings["info"] = f"{knob.help} {knob.show(knob.low)} to {knob.show(knob.high)}."
     elif knob.kind != "flag":
         low, high = to_control(knob, knob.low), to_control(knob, knob.high)

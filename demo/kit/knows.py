@@ -14,8 +14,11 @@ from engine.model import zoo
 FEW = 20
 
 
-def knows(source: str, model: str, weights: Path | None) -> str:
-    """What is said beside the picture: one line, and the model's classes behind it."""
+def knows(source: str, model: str, weights: Path | None, altered: bool = False) -> str:
+    """What is said beside the picture: one line, and the model's classes behind it.
+
+    How sure it is of them was measured on models as they are.
+    """
     try:
         card = zoo.card(model, weights)
         names = zoo.class_names(card)
@@ -23,7 +26,7 @@ def knows(source: str, model: str, weights: Path | None) -> str:
         return ""
     sample = picture.sample(source)
     listed = ", ".join(sorted(names, key=str.casefold)) if len(names) <= FEW else ""
-    if listed and (measured := familiar.of(card)) is not None:
+    if listed and not altered and (measured := familiar.of(card)) is not None:
         listed += (
             f". It says that it is not sure for {measured.flags:.0%} of {measured.known:,} pictures "
             f"of these classes, and for {measured.catches:.0%} of {measured.strangers:,} of others."

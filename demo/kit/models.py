@@ -64,21 +64,27 @@ def _group(card: Card) -> str:
     return PLACES.get(card.source) or PURPOSES[card.task]
 
 
-def others(model: str, weights: Path | None) -> list[tuple[str, str]]:
-    """The models on this machine to which a result on `model` can be shown: they share its classes."""
+def others(model: str, weights: Path | None, altered: bool = False) -> list[tuple[str, str]]:
+    """The models on this machine to which a result on `model` can be shown: they share its classes.
+
+    One that is altered may be compared with itself as it is.
+    """
     try:
         classes = zoo.class_names(zoo.card(model, weights))
     except EngineError:
         return []
     return [
-        (each.title, each.name)
+        (each.title + ", as it is" * (each.name == model), each.name)
         for each in _here(weights)
-        if each.name != model and zoo.class_names(each) == classes
+        if (altered or each.name != model) and zoo.class_names(each) == classes
     ]
 
 
-def card(name: str, weights: Path | None) -> str:
-    """What is known of a model, as one small table; or the sentence why nothing is."""
+def card(name: str, weights: Path | None, altered: bool = False) -> str:
+    """What is known of a model, as one small table; or the sentence why nothing is.
+
+    What was measured was measured on the model as it is, which is said where it is altered.
+    """
     try:
         found = zoo.card(name, weights)
         here = zoo.available(found) == "here"
@@ -87,7 +93,8 @@ def card(name: str, weights: Path | None) -> str:
     size = f"{found.params / 1e6:.1f} M parameters" if found.params else ""
     bytes_ = megabytes(found.bytes) if found.bytes else ""
     facts = [size, bytes_, f"{found.input_size} px", f"{found.classes:,} classes"]
-    lines = [" · ".join(filter(None, facts)), *measured(found)]
+    whose = "As it is: " * altered
+    lines = [" · ".join(filter(None, facts)), *(whose + each for each in measured(found))]
     if not here:
         lines.append("Fetched from the model hub at the first run.")
     told = escape(", ".join(filter(None, (found.family.replace("_", " "), found.license))))

@@ -22,11 +22,12 @@ from typing import Any, Literal
 import numpy as np
 
 from demo.kit import closure
+from engine.core.assets import ASSETS
 from engine.model import zoo
 
 log = logging.getLogger(__name__)
 
-FOLDER = Path(__file__).parents[2] / "assets"
+FOLDER = ASSETS
 WITHIN = 0.02
 """Float32 sums differ between machines, and a step is a sign: where a gradient is next to nothing,
 a pixel may go the other way. The first steps' figures differ by far less."""

@@ -116,13 +116,13 @@ def _inside(lab: Lab) -> tuple[gr.Tab, list[Any]]:
 
 
 def _note(lab: Lab, column: Column, stale: gr.HTML) -> Note:
-    """What is still shown where Run would do something else, and steps that are too small to see."""
+    """What is still shown where Run would do something else, and what to know before Run."""
     first = {name: each.value for name, each in column.asked.items()}
     store, weights = lab.shared.store, lab.shared.weights
 
     def said(place: str, values: Values) -> tuple[str, str]:
         drawn = store.drawn(place) or first
-        return words.stale(drawn, values, weights), words.too_small(values)
+        return words.stale(drawn, values, weights), words.hints(values, weights)
 
     return Note((stale, column.hint), said)
 

@@ -14,11 +14,10 @@ from demo.kit.knows import knows
 from demo.kit.panel import Panel
 from demo.kit.picture import Picture, stranger
 from demo.kit.store import Values
-from engine.alter.bfloat16 import BFloat16, is_fast
+from demo.lab import stack
 from engine.attack.catalog import RECIPES
 from engine.attack.recipe import Recipe
 from engine.core.errors import BadTask
-from engine.core.placement import device
 from engine.data.labels import class_index
 from engine.model import zoo
 from engine.studio import Request
@@ -60,6 +59,9 @@ def make(start: Request | None, weights: Path | None) -> Column:
     imagenet = gr.Button("", visible=False, size="sm", elem_id="imagenet")
     asked: dict[str, Any] = {"model": _model(model, weights)}
     card = gr.HTML(models.card(model, weights), elem_id="model-card")
+    asked["alter"] = stack.chooser()
+    with gr.Row(elem_id="alter-knobs"):
+        asked |= stack.settings(main=True)
     asked |= _goal(attack, models.classes(model, weights))
     before = hidden("before", attack.name)
     with gr.Row(elem_id="budget"):
@@ -71,7 +73,7 @@ def make(start: Request | None, weights: Path | None) -> Column:
     with gr.Accordion("More", open=False, elem_id="more"):
         folded = controls.make(False, attack)
         shown_to = list(start.others) if start else []
-        asked |= _folded(model, shown_to, weights)
+        asked |= stack.settings(main=False) | _folded(model, shown_to, weights)
         wanted = gr.JSON([model, *shown_to], visible="hidden", elem_id="lab-wanted")
         hub = gr.HTML("", elem_id="hub-note")
         reset = gr.Button("Reset", size="sm", elem_id="reset")
@@ -98,7 +100,8 @@ def request(weights: Path | None, values: Values) -> Request:
         seed=goal.seed(values["seed"]),
         others=_shown_to(values["others"]),
         weights=weights,
-        craft_on=(BFloat16(),) if values["bfloat16"] else None,
+        alter=stack.judged(values),
+        craft_on=stack.crafted(values),
         stranger=stranger(brought.source, model, weights),
     )
 
@@ -166,10 +169,5 @@ def _folded(model: str, shown_to: list[str], weights: Path | None) -> dict[str, 
             elem_id="others",
         ),
         "seed": goal.seed_control(),
-        "bfloat16": gr.Checkbox(
-            is_fast(device()),
-            label="Craft in bfloat16",
-            info="Faster where the hardware has it; everything shown is measured in float32.",
-            elem_id="bfloat16",
-        ),
+        "craft_on": stack.crafting(),
     }

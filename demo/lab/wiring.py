@@ -17,35 +17,45 @@ from demo.kit.events import PRIVATE, QUICK, RESET
 from demo.kit.knows import few, knows
 from demo.kit.picture import stranger
 from demo.kit.store import Values
-from demo.lab import words
+from demo.lab import stack, words
 from demo.lab.recipe import KNOB, ONE, Column, knobs
 from engine.attack.catalog import BY_NAME
 from engine.model import hub, zoo
 
 
 def follow_model(column: Column, weights: Path | None) -> None:
-    """Another model has other classes, and can be compared with others."""
+    """Another model has other classes, and can be compared with others; an altered one has knobs."""
 
-    def look(model: str, wanted: list[str] | None, target: Any, label: Any) -> Any:
+    def look(
+        model: str, alter: list[str] | None, wanted: list[str] | None, target: Any, label: Any
+    ) -> Any:
         classes, labels = models.classes(model, weights), goal.labels(model, weights)
-        others = models.others(model, weights)
-        kept = [name for _, name in others if name in (wanted or ())]
+        others = models.others(model, weights, bool(alter))
+        kept = [name for _, name in others if name in (wanted or ()) and name != model]
         return (
-            models.card(model, weights),
+            models.card(model, weights, bool(alter)),
             gr.update(choices=classes, value=target if target in classes else None),
             gr.update(choices=labels, value=label if label in labels else goal.SELF),
             gr.update(choices=others, value=kept),
         )
 
-    def want(now: list[str] | None, wanted: list[str] | None, model: str) -> list[str]:
-        offered = {name for _, name in models.others(model, weights)}
+    def want(
+        now: list[str] | None, wanted: list[str] | None, model: str, alter: list[str] | None
+    ) -> list[str]:
+        offered = {name for _, name in models.others(model, weights, bool(alter))}
         return [*(now or ()), *(name for name in wanted or () if name not in offered)]
 
-    model, target, label, others = (column[name] for name in ("model", "target", "label", "others"))
-    asked, told = [model, column.wanted, target, label], [column.card, target, label, others]
-    model.change(look, asked, told, preprocess=False, **QUICK)
-    chosen = [others, column.wanted, model]
+    def knobs(alter: list[str] | None) -> list[Any]:
+        return [gr.update(**look) for look in stack.looks(alter).values()]
+
+    model, alter = column["model"], column["alter"]
+    target, label, others = (column[name] for name in ("target", "label", "others"))
+    asked = [model, alter, column.wanted, target, label]
+    for each in (model, alter):
+        each.change(look, asked, [column.card, target, label, others], preprocess=False, **QUICK)
+    chosen = [others, column.wanted, model, alter]
     others.input(want, chosen, column.wanted, preprocess=False, **QUICK)
+    alter.input(knobs, alter, [column[name] for name in stack.KNOBS], preprocess=False, **QUICK)
 
 
 def follow_attack(column: Column) -> None:
@@ -78,10 +88,10 @@ def say_goal(column: Column, weights: Path | None) -> list[Any]:
 def acquaint(column: Column, weights: Path | None) -> None:
     """What the model can know of the picture; where that is little, a model that knows more."""
 
-    def tell(source: str, model: str) -> Any:
-        return knows(source, model, weights), gr.update(visible=False)
+    def tell(source: str, model: str, alter: list[str] | None) -> Any:
+        return knows(source, model, weights, bool(alter)), gr.update(visible=False)
 
-    def offer(source: str, model: str) -> Any:
+    def offer(source: str, model: str, alter: list[str] | None) -> Any:
         known = picture.sample(source) and not stranger(source, model, weights)
         found = None if known or not few(model, weights) else _larger(weights)
         return (
@@ -92,11 +102,11 @@ def acquaint(column: Column, weights: Path | None) -> None:
         found = _larger(weights)
         return gr.skip() if found is None else found[0]
 
-    asked = [column["source"], column["model"]]
+    asked = [column["source"], column["model"], column["alter"]]
+    told = [column.knows, column.imagenet]
     for each in asked:
-        each.change(tell, asked, [column.knows, column.imagenet], **QUICK).then(
-            offer, asked, column.imagenet, **QUICK
-        )
+        known = each.change(tell, asked, told, preprocess=False, **QUICK)
+        known.then(offer, asked, column.imagenet, preprocess=False, **QUICK)
     column.imagenet.click(take, None, column["model"], **QUICK)
 
 
@@ -124,7 +134,8 @@ def put_back(values: Values, weights: Path | None) -> dict[str, Any]:
     choices: dict[str, dict[str, Any]] = {
         "target": {"choices": models.classes(model, weights), "visible": values["goal"] == ONE},
         "label": {"choices": goal.labels(model, weights)},
-        "others": {"choices": models.others(model, weights)},
+        "others": {"choices": models.others(model, weights, bool(values["alter"]))},
+        **stack.looks(values["alter"]),
     }
     looks = {name: gr.update(value=values[name], **look) for name, look in choices.items()}
     for name, value in knobs(values).items():

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
 from demo.kit import picture, status
 from demo.kit.store import Values
-from demo.lab import recipe
-from demo.lab.recipe import ONE
+from demo.lab import recipe, stack
+from demo.lab.recipe import KNOB, ONE
 from demo.lab.running import Attempt
+from demo.lab.views import words as outcome
 from engine.attack.catalog import BY_NAME, RECIPES
-from engine.attack.recipe import Momentum
+from engine.attack.recipe import Momentum, Recipe
 from engine.core.errors import EngineError
 from engine.model import zoo
+from engine.model.zoo import Card
+from engine.papers.quant.threshold import PUBLISHED, is_calibrated
 
 VISIBLE = 0.5 / 255  # what a pixel must move by for eight bits to show it
 # The controls that the sentence is made of, in the order of its arguments.
-SAID = ("model", "attack", "goal", "target", "knob-eps", "knob-steps")
+SAID = ("model", "alter", "attack", "goal", "target", "knob-eps", "knob-steps")
 SENTENCE = """
-(model, attack, goal, target, eps, steps) => {
+(model, alter, attack, goal, target, eps, steps) => {
   const titles = TITLES;
   const clean = (text) => String(text ?? '').replace(/[<>&]/g, '');
   const aim = goal === 'ONE' && target ? `read this picture as <b>${clean(target)}</b>`
                                        : 'misread this picture';
-  return `Make <b>${clean(titles[model] ?? model)}</b> ${aim}, changing no pixel by more than `
+  const whole = [model, ...(alter ?? [])].map((name) => clean(titles[name] ?? name)).join(', ');
+  return `Make <b>${whole}</b> ${aim}, changing no pixel by more than `
     + `<b>${clean(eps)}/255</b>, in <b>${clean(steps)}</b> step${steps == 1 ? '' : 's'} of `
     + `<b>${clean(titles[attack])}</b>.`;
 }
@@ -35,7 +40,7 @@ SENTENCE = """
 def sentence(weights: Path | None) -> str:
     """The script that says the goal, from the controls named in SAID."""
     titles = {each.name: each.title for each in zoo.cards(weights)}
-    titles |= {each.name: each.title.partition(":")[0] for each in RECIPES}
+    titles |= stack.TITLES | {each.name: each.title.partition(":")[0] for each in RECIPES}
     return SENTENCE.replace("TITLES", json.dumps(titles)).replace("ONE", ONE)
 
 
@@ -53,7 +58,8 @@ def stale(drawn: Values, now: Values, weights: Path | None) -> str:
 
 def _in_words(values: Values, weights: Path | None) -> tuple[str, ...]:
     """Picture, model, goal and attack, as a visitor would name them."""
-    source, attack, steps = str(values["source"]), str(values["attack"]), values["knob-steps"]
+    source, attack = str(values["source"]), str(values["attack"])
+    eps, steps = (f"{values[KNOB + name] or 0:g}" for name in ("eps", "steps"))
     found = picture.sample(source)
     title = BY_NAME[attack].title.partition(":")[0] if attack in BY_NAME else attack
     try:
@@ -63,18 +69,42 @@ def _in_words(values: Values, weights: Path | None) -> tuple[str, ...]:
     one = values["goal"] == ONE
     return (
         found.title if found else "your picture" if source else "no picture",
-        model,
+        ", ".join(filter(None, (model, _stacked(values)))),
         f"to be seen as {values['target']}" if one else "to be misread",
-        f"{title} at {values['knob-eps']}/255 in {steps} step{'s' * (steps != 1)}",
+        f"{title} at {eps}/255 in {steps} step{'s' * (steps != '1')}",
     )
 
 
-def too_small(values: Values) -> str:
-    """Where a step moves no pixel by as much as eight bits show."""
+def _stacked(values: Values) -> str:
     try:
-        made = recipe.recipe(values)
+        return stack.in_words(stack.judged(values))
+    except EngineError:
+        return "altered"
+
+
+def hints(values: Values, weights: Path | None) -> str:
+    """What to know before Run: a knob that cannot be so, steps and outliers that cannot be seen."""
+    try:
+        made, judged = recipe.recipe(values), stack.judged(values)
+        card = zoo.card(str(values["model"]), weights)
     except EngineError as problem:
         return f"<p>{escape(problem.sentence)}</p>"
+    return _too_small(made) + _too_high([*judged, made], card)
+
+
+def _too_high(asked: Sequence[object], card: Card) -> str:
+    """Where an outlier threshold is above nearly all that a small network has inside."""
+    thresholds = [getattr(each, "threshold", 0.0) for each in asked]
+    if not is_calibrated(card) or max(thresholds) < PUBLISHED:
+        return ""
+    return (
+        f"<p>Next to nothing inside this small model reaches {PUBLISHED:g}: the tab Outliers shows "
+        "where its outliers lie.</p>"
+    )
+
+
+def _too_small(made: Recipe) -> str:
+    """Where a step moves no pixel by as much as eight bits show."""
     if not isinstance(made, Momentum) or made.eps == 0 or made.alpha >= VISIBLE:
         return ""
     seen = -(-VISIBLE // made.alpha)
@@ -86,13 +116,15 @@ def too_small(values: Values) -> str:
 
 def ended(attempt: Attempt) -> str:
     """How a run ended, for the line beside Run."""
-    result, asked = attempt.result, attempt.request.recipe.steps
+    result = attempt.result
     if result is None:
         return status.line("Stopped before it began.", "done")
     if attempt.why == "finished":
         count = f"{result.steps} step{'s' * (result.steps != 1)}"
-        return status.line(f"Finished: {count} with all views in {result.seconds:.1f} s.", "done")
-    at, share = f"step {result.steps} of {asked}", result.steps / asked
+        got = outcome.told(result, result.adversarial)["word"]
+        text = f"Finished: {count} with all views in {result.seconds:.1f} s; {got}."
+        return status.line(text, "done")
+    at, share = f"step {result.steps} of {result.asked}", result.steps / result.asked
     text, hint = {
         "paused": (f"At {at}.", "Step goes on; Run starts anew."),
         "stopped": (f"Stopped at {at}.", "Step goes on from here."),

@@ -72,6 +72,16 @@ def test_attack_streams_and_ends_with_summary_and_exact_files(client: Client) ->
     assert abs(arrays["delta"]).max() == last["result"]["distances"]["linf_255"] <= 4
 
 
+def test_an_attack_judges_a_stack_and_is_crafted_on_another(client: Client) -> None:
+    settings = {"alter": ["ats", "int8:threshold=4"], "craft_on": [], "knobs": {"steps": 1}}
+    told = client.predict(handle_file(CHURCH), attack="pgd", **settings, api_name="/attack")
+    result = told["result"]
+    assert result["model"]["altered"] == settings["alter"]
+    assert result["crafted_on"] == []
+    assert result["goal"]["success_means"]
+    assert result["verdict"]
+
+
 @pytest.mark.parametrize(
     ("words", "settings"),
     [
@@ -82,6 +92,10 @@ def test_attack_streams_and_ends_with_summary_and_exact_files(client: Client) ->
         ("no model called", {"model": "nonsense"}),
         ("no attack called", {"attack": "nonsense"}),
         ("the class the picture already has", {"target": "church"}),
+        ("no alteration called", {"alter": ["nonsense"]}),
+        ("Threshold cannot be", {"alter": ["int8:threshold=-1"]}),
+        ("alter must be a list", {"alter": "ats"}),
+        ("cannot be put on a model that runs in bfloat16", {"alter": ["bfloat16", "int8"]}),
         ("the model hub cannot be reached", {"model": "vit_base_patch16_224"}),
     ],
 )
@@ -141,7 +155,7 @@ def test_evaluate_streams_and_ends_with_the_matrix(client: Client) -> None:
     assert [each["white_box"] for each in results] == [True, False, True, False]
     for each in results:
         assert each["clean_accuracy"]["of"] == 2
-        for rate in ("success", "success_with_clean_errors"):
+        for rate in ("attack_success_rate", "attack_success_rate_with_clean_errors"):
             share = each[rate]
             assert share["low"] <= share["count"] / max(1, share["of"]) <= share["high"]
     changed = [cell for each in running for cell in each["cells"]]
