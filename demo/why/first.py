@@ -63,7 +63,7 @@ def make(told: Told, steps: int | None = None) -> Message:
             told(done, steps * len(VARIANTS))
         if len(inquiry.rounds) == steps:
             inquiry.stop.set()
-    return opened(inquiry, inquiry.found.case) | ended(inquiry) | {"kind": "stored"}
+    return opened(inquiry, inquiry.found.subject) | ended(inquiry) | {"kind": "stored"}
 
 
 def figures(message: Message) -> dict[str, float]:

@@ -13,7 +13,8 @@ from demo.kit.store import sizeof
 from engine.attack.recipes.tgr import TGR
 from engine.model import zoo
 from engine.papers.tgr import compare as why
-from engine.papers.tgr.compare import VARIANTS, Answer, Case, Comparison, Reading
+from engine.papers.tgr.compare import VARIANTS, Answer, Comparison, Reading
+from engine.studio import Subject
 
 PATIENCE_SECONDS = 60.0
 
@@ -42,15 +43,15 @@ class Inquiry(Job):
     model's answers to the clean picture and to each variant's; none where no step was done."""
 
     question: Question
-    case: Case | None = None
+    subject: Subject | None = None
     rounds: list[tuple[Reading, ...]] = field(default_factory=list[tuple[Reading, ...]])
     answers: dict[str, tuple[Answer, ...]] = field(default_factory=dict[str, tuple[Answer, ...]])
 
     @property
     def found(self) -> Comparison:
         """All that was read so far, once the source has seen the picture."""
-        assert self.case is not None
-        return Comparison(self.case, self.question.tgr, tuple(self.rounds), self.answers)
+        assert self.subject is not None
+        return Comparison(self.subject, self.question.tgr, tuple(self.rounds), self.answers)
 
     @property
     def bytes(self) -> int:
@@ -59,7 +60,7 @@ class Inquiry(Job):
 
 def drive(
     inquiry: Inquiry, patience: float = PATIENCE_SECONDS
-) -> Iterator[Loading | Case | Reading]:
+) -> Iterator[Loading | Subject | Reading]:
     """Compare to the end, until it is stopped, or patience ends; an unfinished round is dropped."""
     asked = inquiry.question
     for event in load(asked.models, asked.weights):
@@ -68,10 +69,10 @@ def drive(
             inquiry.why = "stopped"
             return
     source = zoo.load(asked.source, asked.weights)
-    inquiry.case = why.case(source, asked.picture.image, asked.label, asked.seed)
-    yield inquiry.case
+    inquiry.subject = Subject.of(source, asked.picture.image, asked.label, seed=asked.seed)
+    yield inquiry.subject
     limit, current = inquiry.limit(patience), list[Reading]()
-    for reading in why.compare(inquiry.case, asked.tgr):
+    for reading in why.compare(inquiry.subject, asked.tgr):
         if limit.over():
             break
         current.append(reading)
@@ -80,14 +81,14 @@ def drive(
             current.clear()
         yield reading
     if inquiry.rounds:
-        inquiry.answers = _answers(inquiry, inquiry.case)
+        inquiry.answers = _answers(inquiry, inquiry.subject)
     inquiry.why = limit.why(len(inquiry.rounds) == asked.tgr.steps)
 
 
-def _answers(inquiry: Inquiry, case: Case) -> dict[str, tuple[Answer, ...]]:
+def _answers(inquiry: Inquiry, subject: Subject) -> dict[str, tuple[Answer, ...]]:
     asked = inquiry.question
-    pixels = [case.pixels, *(each.pixels for each in inquiry.rounds[-1])]
+    pixels = [subject.pixels, *(each.pixels for each in inquiry.rounds[-1])]
     return {
-        name: why.answers(zoo.load(name, asked.weights), pixels, case.called)
+        name: why.answers(zoo.load(name, asked.weights), pixels, subject.called)
         for name in asked.models
     }

@@ -17,7 +17,7 @@ from engine.model import zoo
 from engine.model.titles import shorts
 from engine.papers.tgr import compare as why
 from engine.papers.tgr import export
-from engine.papers.tgr.compare import VARIANTS, Case
+from engine.papers.tgr.compare import VARIANTS
 from engine.papers.tgr.effects import (
     MEASURES,
     SCALE_FREE,
@@ -29,18 +29,19 @@ from engine.papers.tgr.effects import (
     unevenness,
     zeroed,
 )
+from engine.studio import Subject
 
 
-def opened(inquiry: Inquiry, case: Case) -> dict[str, Any]:
+def opened(inquiry: Inquiry, subject: Subject) -> dict[str, Any]:
     """What does not change while the comparison runs."""
     asked = inquiry.question
-    spec, card = case.source.spec, zoo.card(asked.source, asked.weights)
+    spec, card = subject.victim.spec, zoo.card(asked.source, asked.weights)
     had = why.parts(spec, asked.tgr)
     return {
         "kind": "open",
         "run": inquiry.id,
         "short": shorts({asked.source: card.title})[asked.source],
-        "picture": png(case.pixels),
+        "picture": png(subject.pixels),
         "lacking": [part for part in COMPONENTS if part not in had],
         "convolutional": not any(shape.heads for shape in spec.blocks),
         "depth": spec.depth,
@@ -109,7 +110,7 @@ def _maps(inquiry: Inquiry, variant: int) -> list[list[dict[str, Any] | None]]:
 
     A step's share in one block counts channels, so 255ths tell it; means come as float16.
     """
-    spec = inquiry.found.case.source.spec
+    spec = inquiry.found.subject.victim.spec
     *blocks, whole = zeroed([each[variant] for each in inquiry.rounds], spec.blocks)
     single = [[each and _map(each, torch.uint8) for each in row] for row in blocks]
     return [*single, [each and _map(each, torch.float16) for each in whole]]

@@ -26,8 +26,8 @@ from engine.core.errors import BadKnob, BadTask
 from engine.core.knobs import knobs
 from engine.model import zoo
 from engine.model.zoo import Card
-from engine.papers.tgr.compare import Case
 from engine.papers.tgr.gains import BUDGETS, study
+from engine.studio import Subject
 
 LEAD = (
     "Token gradient regularisation shrinks gradients by factors and zeroes their extreme tokens. "
@@ -180,7 +180,7 @@ def _follow(inquiry: Inquiry) -> Sights:
     for event in drive(inquiry):
         if isinstance(event, Loading):
             yield None, status.loading(event)
-        elif isinstance(event, Case):
+        elif isinstance(event, Subject):
             pace = Pace(SECONDS_BETWEEN_UPDATES)
             yield opened(inquiry, event), status.line(status.RUNNING, "busy", share=0)
         elif len(inquiry.rounds) > rounds and pace.due:

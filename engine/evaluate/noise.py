@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -10,6 +12,10 @@ from engine.core.streams import Streams
 
 def noisy(pixels: Tensor, eps: float, seed: int) -> Tensor:
     """8-bit pictures (b, 3, y, x) plus sign noise of the full budget, in whole 255ths."""
-    signs = torch.randint(0, 2, pixels.shape, generator=Streams(seed).at("noise")) * 2 - 1
     bound = int(eps * 255 + 1e-4)
-    return (pixels.int() + bound * signs).clamp(0, 255).to(torch.uint8)
+    return (pixels.int() + bound * signs(pixels.shape, Streams(seed))).clamp(0, 255).to(torch.uint8)
+
+
+def signs(shape: Sequence[int], streams: Streams) -> Tensor:
+    """-1 or 1 at random."""
+    return torch.randint(0, 2, tuple(shape), generator=streams.at("noise")) * 2 - 1

@@ -47,8 +47,9 @@ def _gaps(scores: Tensor) -> Tensor:
     """Lead of the top score (l, rows); a row with one score leads by nothing."""
     if scores.shape[-1] < 2:
         return torch.zeros_like(scores).flatten(1)
-    top = scores.detach().topk(2, -1).values
-    return (top[..., 0] - top[..., 1]).flatten(1)
+    top, at = scores.detach().max(-1, keepdim=True)
+    second = scores.detach().scatter(-1, at, -torch.inf).amax(-1, keepdim=True)
+    return (top - second).flatten(1)
 
 
 PROBE = Probe(

@@ -18,7 +18,6 @@ from engine.attack.attack import NOTHING, Attack, State, Watch, observe
 from engine.core import placement
 from engine.core.errors import BadStack, MissingSite, UnsupportedModel
 from engine.core.shapes import Images
-from engine.core.streams import Streams
 from engine.data.labels import folded, spellings
 from engine.evaluate.distance import distances
 from engine.evaluate.judge import shown
@@ -61,10 +60,13 @@ class Run:
         if why := self.criterion.lacks(self.victim.spec):
             raise MissingSite(why, "Choose another attack, or another stack to judge on.")
         self.attack: Attack = request.recipe.build(self._crafted_on.spec)
-        self.streams = Streams(request.seed)
-        self.subject = Subject.of(self.victim, request.image, request.label, request.target)
+        self.subject = Subject.of(
+            self.victim, request.image, request.label, request.target, request.seed
+        )
         self.clean_probabilities = self.subject.probabilities
-        self.state: State = self.attack.init(self._crafted_on, self.subject.task, self.streams)
+        self.state: State = self.attack.init(
+            self._crafted_on, self.subject.task, self.subject.streams
+        )
         self.losses: list[float] = []
         self.notes: list[str] = []
         self._probes = [each for each in PROBES if each.lacks(self.victim.spec) is None]
@@ -100,7 +102,7 @@ class Run:
         seen = keep and self._own and (at > 0 or torch.equal(self.state.x, x0))
         watch = self._watch if seen else NOTHING
         self.state, info = self.attack.step(
-            self._crafted_on, self.subject.task, self.state, self.streams, watch
+            self._crafted_on, self.subject.task, self.state, self.subject.streams, watch
         )
         loss, out = float(info.loss[0]), info.out
         self.losses.append(loss)
@@ -172,19 +174,13 @@ class Run:
 
     def _look(self, step: int, x: Images, loss: float | None = None) -> Forward:
         """Keep the judged victim's own pass on x; the loss is of that pass if none is given."""
-        try:
-            info = self.attack.look(
-                self.victim, self.subject.task, self.state, x, self.streams, self._watch
-            )
-        except MissingSite:  # crafted on a victim that has more to follow than the judged one
-            out = observe(self.victim, x, self._watch.values)
-        else:
-            assert info.out is not None  # of a picture that is looked at
-            out, loss = info.out, float(info.loss[0]) if loss is None else loss
-        self._keep(step, x, out, loss)
-        return out
+        task, streams = self.subject.task, self.subject.streams
+        info = self.attack.look(self.victim, task, self.state, x, streams, self._watch)
+        assert info.out is not None  # of a picture that is looked at
+        self._keep(step, x, info.out, float(info.loss[0]) if loss is None else loss)
+        return info.out
 
-    def _keep(self, step: int, x: Images, out: Forward, loss: float | None) -> None:
+    def _keep(self, step: int, x: Images, out: Forward, loss: float) -> None:
         if step == 0:
             compared = (each.compared for each in self._probes)
             sites = self.criterion.sites.union(*compared)
@@ -212,11 +208,8 @@ class Run:
 
     def _noise(self, linf: int) -> Frame:
         """The control: random signs of the size the attack used, seen by the same probes."""
-        x0 = self.subject.images
-        signs = torch.randint(0, 2, x0.shape, generator=self.streams.at("noise")) * 2 - 1
-        x = (x0 + signs.to(x0) * (linf / 255)).clamp(0, 1)
-        with torch.no_grad(), self.victim.session(observe=self._watch.values) as forward:
-            out = forward(x)
+        x = self.subject.noisy(linf)
+        out = observe(self.victim, x, self._watch.values)
         return self._frame(-1, (x[0] * 255).round().to(torch.uint8).cpu(), out, None)
 
     def _read_apart(self, frames: Sequence[Frame]) -> list[Frame]:
@@ -230,8 +223,7 @@ class Run:
                 self.notes.append(why.sentence)
                 continue
             batch = shown(torch.stack([frame.pixels for frame in frames]), victim)
-            with torch.no_grad(), victim.session(observe=probe.sites) as forward:
-                out = forward(batch)
+            out = observe(victim, batch, probe.sites)
             frames = [
                 replace(
                     frame,

@@ -23,7 +23,6 @@ from engine.attack.recipes.quantattack import QuantAttack
 from engine.attack.universal import Universal
 from engine.core.errors import EngineError
 from engine.core.shapes import Images
-from engine.core.streams import Streams
 from engine.data.decode import fit
 from engine.evaluate.bench import most_memory, turns
 from engine.evaluate.energy import joules
@@ -31,11 +30,11 @@ from engine.evaluate.judge import shown
 from engine.evaluate.noise import noisy
 from engine.evaluate.progress import Progress
 from engine.model.sites import Site
-from engine.model.task import Task
 from engine.model.victim import Victim
 from engine.papers.quant.countermeasures import countermeasures
 from engine.papers.quant.machine import Clock, Machine
 from engine.papers.quant.threshold import Threshold
+from engine.studio import Subject
 
 BATCHES = (1, 2, 4, 8)
 ROUNDS, LEAST_ROUNDS, TIMING_SECONDS = 30, 5, 10.0
@@ -214,24 +213,23 @@ def report(
     yield Progress("quantizing", 0, 1)
     int8 = Int8(threshold.value)(victim)
     attack = asked.aimed
-    clean = shown(asked.picture[None], victim)
+    subject = Subject(victim, asked.picture, seed=asked.seed)
+    clean = subject.images
     x, path, steps, total = clean, [(0, _count(int8, clean))], 0, 0
     eps = attack.eps if attack else 0.0
     if isinstance(attack, Universal):
         x, steps, total = attack.apply(clean), 1, 1
     elif attack is not None:
         total = attack.steps
-        with torch.no_grad():
-            task = Task(clean, victim.logits(clean).argmax(1))
         every = max(1, total // POINTS)
-        for state, _ in run(attack.build(victim.spec), victim, task, Streams(asked.seed)):
+        for state, _ in run(attack.build(victim.spec), victim, subject.task, subject.streams):
             x, steps = state.x, state.step
             if steps % every == 0 or steps == total:
                 path.append((steps, _count(int8, to_8bit(x, clean, eps) / 255)))
             yield Working(steps, total, path[-1][1])
             if stopped():
                 break
-    saved = to_8bit(x, clean, eps)[0].cpu()
+    saved = subject.saved(x, eps)
     yield Progress("counting", 0, 1)
     found = _counted(victim, int8, asked, saved)
     found = replace(found, path=tuple(path), steps=steps, asked=total)

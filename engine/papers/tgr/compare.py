@@ -12,30 +12,26 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from engine.attack.attack import Watch
 from engine.attack.chain import Chain
-from engine.attack.constraint import to_8bit
 from engine.attack.extremes import Extremes
 from engine.attack.places import COMPONENTS, Component
 from engine.attack.recipes.mifgsm import MIFGSM
 from engine.attack.recipes.tgr import TGR
 from engine.core.errors import MissingSite
 from engine.core.knobs import knobs
-from engine.core.streams import Streams
-from engine.data.decode import fit
 from engine.data.labels import folded, spellings
 from engine.evaluate.judge import shown
 from engine.evaluate.progress import Progress
 from engine.model import zoo
 from engine.model.sites import Address, Rule
-from engine.model.task import Task, task_for
 from engine.model.victim import BlockShape, Forward, Spec, Victim
 from engine.papers.paper import Exhibit
 from engine.papers.tgr.ablation import RandomTokens
 from engine.probe.gradients import alike, moments
+from engine.studio import Subject
 
 Variant = Literal["baseline", "gamma", "zeroing", "both", "random"]
 Recipes = Mapping[Variant, MIFGSM | TGR]
@@ -52,34 +48,6 @@ def variants(tgr: TGR) -> Recipes:
         "both": tgr,
         "random": RandomTokens(**own),
     }
-
-
-@dataclass(frozen=True)
-class Case:
-    """A source and the picture it is attacked on: 8-bit pixels (3, y, x), and the true class."""
-
-    source: Victim
-    pixels: Tensor
-    label: int
-    seed: int = 0
-
-    @property
-    def called(self) -> str:
-        return self.source.spec.classes[self.label]
-
-    @property
-    def task(self) -> Task:
-        images = shown(self.pixels.unsqueeze(0), self.source)
-        return task_for(self.source, images, torch.tensor([self.label]))
-
-
-def case(source: Victim, image: Image.Image, label: int | None = None, seed: int = 0) -> Case:
-    """The case of a decoded picture; without a label the source's own answer counts as true."""
-    pixels = fit(image, source.spec.input_size)
-    if label is None:
-        with torch.no_grad():
-            label = int(source.logits(shown(pixels.unsqueeze(0), source)).argmax())
-    return Case(source, pixels, label, seed)
 
 
 @dataclass(frozen=True)
@@ -123,7 +91,7 @@ class Comparison:
     to every variant's, by the model's name; none before the end.
     """
 
-    case: Case
+    subject: Subject
     tgr: TGR
     rounds: tuple[tuple[Reading, ...], ...]
     answers: Mapping[str, tuple[Answer, ...]]
@@ -136,12 +104,12 @@ def parts(spec: Spec, tgr: TGR) -> tuple[Component, ...]:
     )
 
 
-def compare(of: Case, tgr: TGR) -> Iterator[Reading]:
+def compare(of: Subject, tgr: TGR) -> Iterator[Reading]:
     """All variants, a step each in turn, so that whoever stops has them equally far.
 
     Raises MissingSite where the source lacks a component that was asked for.
     """
-    spec = of.source.spec
+    spec = of.victim.spec
     had = parts(spec, tgr)
     lacking = [part for part in tgr.parts(spec) if part not in had]
     if lacking:
@@ -149,16 +117,16 @@ def compare(of: Case, tgr: TGR) -> Iterator[Reading]:
             f"{spec.name} has no {_listed(lacking)} gradients to regularise.",
             f"It has {_listed(had)}." if had else "Choose another source.",
         )
-    task, streams = of.task, Streams(of.seed)
+    task, streams = of.task, of.streams
     attacks: dict[Variant, Chain] = {
         name: _watched(recipe.build(spec), tgr, spec) for name, recipe in variants(tgr).items()
     }
-    states = {name: each.init(of.source, task, streams) for name, each in attacks.items()}
+    states = {name: each.init(of.victim, task, streams) for name, each in attacks.items()}
     sites = {at.site for part in had for at in tgr.where(spec, part)}
     watch = Watch(gradients=frozenset(sites))
     for step in range(tgr.steps):
         for name, attack in attacks.items():
-            state, info = attack.step(of.source, task, states[name], streams, watch)
+            state, info = attack.step(of.victim, task, states[name], streams, watch)
             states[name] = state
             assert info.out is not None, "gradient rules alone leave the pass the victim's own"
             kept = {at: share for memory in state.rules for at, share in memory.items()}
@@ -169,7 +137,7 @@ def compare(of: Case, tgr: TGR) -> Iterator[Reading]:
                 float(info.out.logits.detach()[0].softmax(0)[of.label]),
                 *_statistics(info.out, spec, tgr, had),
                 _extremes(kept, spec, tgr, had),
-                to_8bit(state.x, task.images, tgr.eps)[0].cpu(),
+                of.saved(state.x, tgr.eps),
             )
 
 
@@ -177,7 +145,7 @@ def comparison(exhibit: Exhibit, tgr: TGR) -> Iterator[Progress | Comparison]:
     """The whole comparison of a picture, and what every model says to its outcomes."""
     models = tuple(dict.fromkeys((exhibit.model, *exhibit.targets)))
     source = zoo.load(exhibit.model, exhibit.weights)
-    of = case(source, exhibit.image, exhibit.label, exhibit.seed)
+    of = Subject.of(source, exhibit.image, exhibit.label, seed=exhibit.seed)
     readings: list[Reading] = []
     for reading in compare(of, tgr):
         readings.append(reading)

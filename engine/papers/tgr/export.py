@@ -37,12 +37,12 @@ def summary(
     targets: Sequence[Card] = (),
 ) -> dict[str, Any]:
     """The comparison so far as plain data, versioned; `given`: the true class was named."""
-    tgr, case = found.tgr, found.case
+    tgr, subject = found.tgr, found.subject
     cards = {each.name: each for each in (source, *targets)}
     return {
         "schema": SCHEMA,
         "picture": dict(picture),
-        "true_class": {"name": _words(case.called), "given": given},
+        "true_class": {"name": _words(subject.called), "given": given},
         "source": {"name": source.name, **_model(source)},
         "settings": {
             "eps_255": number(tgr.eps * 255),
@@ -50,10 +50,10 @@ def summary(
             "steps_taken": len(found.rounds),
             "k": tgr.k,
             "factors": {part: number(getattr(tgr, part)) for part in COMPONENTS},
-            "components": list(tgr.parts(case.source.spec)),
+            "components": list(tgr.parts(subject.victim.spec)),
             "site": tgr.site,
             "mode": tgr.mode,
-            "seed": case.seed,
+            "seed": subject.seed,
         },
         "read_as": READ_AS,
         "attacks": {
@@ -98,7 +98,7 @@ def _words(name: str) -> str:
 
 def markdown(found: Comparison) -> str:
     """The comparison in a table: how each variant ended, beside MI-FGSM."""
-    source = found.case.source.spec.name
+    source = found.subject.victim.spec.name
     judged, fools = fooled(found.answers, source)
     calm = effects(found.rounds, "dispersion")
     last = found.rounds[-1]

@@ -40,7 +40,7 @@ def finished(source: str) -> tuple[Inquiry, dict[str, Any]]:
     asked = inquiry(source)
     for _ in drive(asked):
         pass
-    return asked, sent(opened(asked, asked.found.case) | ended(asked))
+    return asked, sent(opened(asked, asked.found.subject) | ended(asked))
 
 
 def sent(message: dict[str, Any]) -> dict[str, Any]:
@@ -60,7 +60,7 @@ SOURCES = ["vit_imagenette", "pit_imagenette", "resnet_imagenette"]
 def test_maps_arrive_as_they_were_read(source: str) -> None:
     asked, message = finished(source)
     for i, name in enumerate(VARIANTS):
-        blocks = asked.found.case.source.spec.blocks
+        blocks = asked.found.subject.victim.spec.blocks
         wanted = zeroed([its[i] for its in asked.rounds], blocks)
         for told, row in zip(message["zeroed"][name], wanted, strict=True):
             for found, each in zip(told, row, strict=True):
@@ -112,7 +112,7 @@ def test_while_it_runs_no_maps_are_sent_and_rounds_are_whole() -> None:
     asked = inquiry()
     seen = 0
     for _ in drive(asked):
-        if asked.case is None:
+        if asked.subject is None:
             continue
         seen += 1
         message = sent(live(asked))

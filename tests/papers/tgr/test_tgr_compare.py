@@ -21,6 +21,7 @@ from engine.model.victim import Victim
 from engine.papers.tgr import ablation
 from engine.papers.tgr import compare as why
 from engine.probe import gradients
+from engine.studio import Subject
 
 STEPS = 3
 ORDER = ("baseline", "gamma", "zeroing", "both", "random")
@@ -31,13 +32,13 @@ def source(name: str = "vit") -> Victim:
     return replace(made, module=made.module.float())
 
 
-def case(name: str = "vit") -> why.Case:
+def case(name: str = "vit") -> Subject:
     gen = Streams(3).at("picture")
     pixels = torch.randint(0, 256, (3, tiny.SIZE, tiny.SIZE), generator=gen).to(torch.uint8)
-    return why.Case(source(name), pixels, 2)
+    return Subject(source(name), pixels, 2)
 
 
-def readings(of: why.Case, tgr: TGR) -> dict[str, list[why.Reading]]:
+def readings(of: Subject, tgr: TGR) -> dict[str, list[why.Reading]]:
     found: dict[str, list[why.Reading]] = {name: [] for name in ORDER}
     for each in why.compare(of, tgr):
         found[each.variant].append(each)
@@ -67,7 +68,7 @@ def test_each_variant_ends_where_its_recipe_alone_ends(name: str):
     of, tgr = case(name), TGR(steps=STEPS)
     found = readings(of, tgr)
     for variant, recipe in why.variants(tgr).items():
-        alone = craft(recipe.build(of.source.spec), of.source, of.task, Streams(0))
+        alone = craft(recipe.build(of.victim.spec), of.victim, of.task, Streams(0))
         saved = to_8bit(alone, of.task.images, tgr.eps)[0]
         assert torch.equal(found[variant][-1].pixels, saved), variant
 
@@ -91,13 +92,13 @@ def test_statistics_are_those_of_the_gradients_the_attack_followed(
 ):
     of, tgr = case(), TGR(steps=1)
     for variant, recipe in why.variants(tgr).items():
-        attack = recipe.build(of.source.spec)
+        attack = recipe.build(of.victim.spec)
 
-        state = attack.init(of.source, of.task, Streams(0))
+        state = attack.init(of.victim, of.task, Streams(0))
         _, info = attack.step(
-            of.source, of.task, state, Streams(0), Watch(gradients=gradients.SITES)
+            of.victim, of.task, state, Streams(0), Watch(gradients=gradients.SITES)
         )
-        read = gradients.read(info.out, of.source.spec.blocks)
+        read = gradients.read(info.out, of.victim.spec.blocks)
         one = next(each for each in why.compare(of, tgr) if each.variant == variant)
         for ours, theirs in (
             (one.variance, read.variance),
@@ -122,11 +123,11 @@ def zeroed_by_hand(g: Tensor) -> list[float]:
 def test_extremes_are_the_tokens_the_rule_zeroes_found_by_hand():
     of = case()
     first = next(each for each in why.compare(of, TGR(steps=1)) if each.variant == "baseline")
-    attack = MIFGSM(steps=1).build(of.source.spec)
+    attack = MIFGSM(steps=1).build(of.victim.spec)
 
-    state = attack.init(of.source, of.task, Streams(0))
-    _, info = attack.step(of.source, of.task, state, Streams(0), Watch(gradients=gradients.SITES))
-    for block in range(of.source.spec.depth):
+    state = attack.init(of.victim, of.task, Streams(0))
+    _, info = attack.step(of.victim, of.task, state, Streams(0), Watch(gradients=gradients.SITES))
+    for block in range(of.victim.spec.depth):
         for column, site in ((1, Site.QKV), (2, Site.MLP_OUT)):
             g = info.out.grads[Address(site, block)][0]
             expected = zeroed_by_hand(g)
@@ -152,7 +153,7 @@ def test_components_not_chosen_are_read_and_left_alone():
 @pytest.mark.parametrize("name", tiny.MODULES)
 def test_every_family_is_read_block_by_block(name: str):
     of, tgr = case(name), TGR(steps=1)
-    spec = of.source.spec
+    spec = of.victim.spec
     had = why.parts(spec, tgr)
     for each in why.compare(of, tgr):
         assert each.variance.shape == (spec.depth, 3)
@@ -175,18 +176,18 @@ def test_the_true_class_is_the_sources_own_answer_or_the_one_given():
 
     made = source()
     image = load_sample("church")
-    own = why.case(made, image)
+    own = Subject.of(made, image)
     assert own.label == int(made.logits(own.task.images).argmax())
-    given = why.case(made, image, (own.label + 1) % tiny.CLASSES)
+    given = Subject.of(made, image, (own.label + 1) % tiny.CLASSES)
     assert given.label != own.label
     assert given.called == made.spec.classes[given.label]
 
 
 def test_answers_are_judged_by_name():
     of = case()
-    other = replace(of.source, spec=replace(of.source.spec, classes=of.source.spec.classes[::-1]))
-    here, there = (why.answers(model, [of.pixels], "class 2")[0] for model in (of.source, other))
-    p = of.source.logits(of.task.images)[0].softmax(0)
+    other = replace(of.victim, spec=replace(of.victim.spec, classes=of.victim.spec.classes[::-1]))
+    here, there = (why.answers(model, [of.pixels], "class 2")[0] for model in (of.victim, other))
+    p = of.victim.logits(of.task.images)[0].softmax(0)
     # 1e-6: one picture alone or in a batch, in float32
     assert here.probability == pytest.approx(float(p[2]), abs=1e-6)
     assert there.probability == pytest.approx(float(p[tiny.CLASSES - 3]), abs=1e-6)
