@@ -42,7 +42,7 @@ def verdict(measured: Estimate, bar: float | None) -> Verdict:
 
 
 def figure(measured: Estimate, unit: Unit) -> str:
-    """A value with its interval in the digits of its unit: `+4.4 [+1.0, +8.6] points`."""
+    """A value with its interval in the digits of its unit: `−4.4 [−8.6, −1.0] points`."""
     value, low, high = (_number(v, unit) for v in (measured.value, measured.low, measured.high))
     span = f" [{low}, {high}]" if measured.low < measured.high else ""
     return f"{'×' * (unit == 'ratio')}{value}{span}{_AFTER[unit]}"
@@ -84,9 +84,10 @@ def _number(value: float, unit: Unit) -> str:
     match unit:
         case "points":
             text = f"{value:+.1f}"
-            return text if float(text) else text[1:]
+            return text.replace("-", "−") if float(text) else text[1:]
         case "ratio":
-            return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"
+            digits = 3 if abs(value) < 0.1 else 2 if abs(value) < 10 else 1
+            return f"{value:.{digits}f}" if value else "0"
         case "correlation" | "area":
             return f"{value:.3f}"
         case _:

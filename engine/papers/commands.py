@@ -1,4 +1,4 @@
-"""What papers bring to the command line: `claims`, `compare`, `ablate`, `universal`.
+"""What papers bring to the command line: `claims`, `compare`, `ablate`, `universal`, `results`.
 
 A paper's options are the knobs of its own settings.
 """
@@ -12,12 +12,14 @@ from typing import Any
 from engine import arguments
 from engine.attack.catalog import parse
 from engine.attack.universal import SHIPPED, Universal
+from engine.core.errors import BadTask
 from engine.core.knobs import Knobbed, knobs
 from engine.data.labels import class_index
 from engine.evaluate.claim import markdown
 from engine.evaluate.parallel import place
 from engine.evaluate.study import data
 from engine.model import zoo
+from engine.papers import results as telling
 from engine.papers.catalog import PAPERS
 from engine.papers.paper import Exhibit, Paper, Photographs, study
 from engine.papers.quant import universal as perturbing
@@ -51,6 +53,20 @@ def declare(command: arguments.Commands, papers: tuple[Paper, ...] = PAPERS) -> 
     one_for_all.add_argument("--resume", action="store_true", help="go on from the saved epoch")
     one_for_all.set_defaults(batch=8)
     arguments.turning(one_for_all, perturbing.Settings, "batch", "seed")
+    command(results).add_argument("--check", action="store_true", help="only say what is stale")
+
+
+def results(asked: argparse.Namespace) -> None:
+    """Write docs/results.md and the README's findings anew from what is stored."""
+    if asked.check:
+        found = telling.stale()
+        if found:
+            names = " and ".join(each.name for each in found)
+            raise BadTask(f"{names} not current.", "Run python -m engine results.")
+    else:
+        found = telling.write()
+    names = [each.name for each in found]
+    arguments.show(asked, names, [f"Written: {each}" for each in names] or ["All is current."])
 
 
 def ablate(asked: argparse.Namespace) -> None:

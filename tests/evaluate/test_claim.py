@@ -33,10 +33,12 @@ def test_a_verdict_needs_the_whole_interval(
     ("measured", "unit", "words"),
     [
         (Estimate(4.44, 1.04, 8.55), "points", "+4.4 [+1.0, +8.6] points"),
-        (Estimate(-0.04, -3, 3), "points", "0.0 [-3.0, +3.0] points"),
+        (Estimate(-0.04, -3, 3), "points", "0.0 [−3.0, +3.0] points"),
         (Estimate(0.324, 0.31, 0.34), "ratio", "×0.32 [0.31, 0.34]"),
         (Estimate(27.11, 24.5, 30), "ratio", "×27.1 [24.5, 30.0]"),
         (Estimate(100, 91.06, 100), "%", "100.0 [91.1, 100.0] %"),
+        (Estimate(0.0118, 0.0115, 0.0123), "ratio", "×0.012 [0.011, 0.012]"),
+        (Estimate(0, 0, 0), "ratio", "×0"),
         (Estimate(1, 1, 1), "area", "1.000"),
     ],
 )
