@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from engine.core.errors import UnsupportedModel
@@ -65,7 +66,7 @@ class Mean(nn.Module):
         return torch.stack([member.logits(_resized(x, member)) for member in self.victims]).mean(0)
 
 
-def _resized(x: Images, member: Victim) -> Images:
+def _resized(x: Images, member: Victim) -> Float[Tensor, "b 3 side side"]:
     side = member.spec.input_size
     if x.shape[-1] == side:
         return x

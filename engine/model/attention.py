@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from engine.model.sites import Site
@@ -14,15 +15,19 @@ from engine.model.victim import Tap
 Edit = Callable[[Tensor], Tensor] | None
 
 
-def heads_first(qkv: Tensor, heads: int) -> Tensor:
+def heads_first(qkv: Float[Tensor, "b n c"], heads: int) -> Float[Tensor, "3 b h n d"]:
     """q, k and v of a projection output (b, n, 3d), as one contiguous (3, b, h, n, d / h)."""
     b, n, _ = qkv.shape
     return qkv.reshape(b, n, 3, heads, -1).permute(2, 0, 3, 1, 4).contiguous()
 
 
 def attend(
-    tap: Tap, block: int, qkv: Tensor, scale: float | Tensor, bias: Tensor | None = None
-) -> Tensor:
+    tap: Tap,
+    block: int,
+    qkv: Float[Tensor, "3 b h n d"],
+    scale: float | Tensor,
+    bias: Float[Tensor, "w h n n"] | None = None,
+) -> Float[Tensor, "b n c"]:
     """A v as (b, n, d): A = softmax(S), S = scale q k^T + bias, with taps on S and A (b, h, n, n).
 
     The bias (w, h, n, n) is a constant; where w windows of a picture are folded into the batch,
@@ -40,20 +45,22 @@ def attend(
     return out.transpose(1, 2).flatten(2)
 
 
-def bias_of(mask: Tensor, qkv: Tensor) -> Tensor:
+def bias_of(mask: Bool[Tensor, ...], qkv: Float[Tensor, "3 b h n d"]) -> Float[Tensor, "b h n n"]:
     """0 where a query may look and -inf where not, (b, h, n, n), of a boolean mask that broadcasts."""
     _, b, h, n, _ = qkv.shape
     bias = torch.zeros_like(mask, dtype=qkv.dtype).masked_fill(~mask, float("-inf"))
     return bias.expand(b, h, n, n)
 
 
-def read_values(tap: Tap, block: int, scores: Tensor, v: Tensor) -> Tensor:
+def read_values(
+    tap: Tap, block: int, scores: Float[Tensor, "b h n m"], v: Float[Tensor, "b h m d"]
+) -> Float[Tensor, "b h n d"]:
     """softmax(S) v, with taps on S and the map (b, h, n, m) and v (b, h, m, d / h)."""
     a = tap(Site.SCORES, block, scores).softmax(-1)
     return products(tap(Site.ATTN, block, a), v)
 
 
-def products(x: Tensor, y: Tensor) -> Tensor:
+def products(x: Float[Tensor, "b h n d"], y: Float[Tensor, "b h d m"]) -> Float[Tensor, "b h n m"]:
     """x y for each picture and head: (b, h, n, m) of (b, h, n, d) and (b, h, d, m)."""
     return torch.bmm(x.flatten(0, 1), y.flatten(0, 1)).unflatten(0, x.shape[:2])
 

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from engine.core.errors import MissingSite, RaggedSite, RuleNeverFired
@@ -201,7 +202,7 @@ class Victim:
         """Logits of pixels in [0, 1], through the unmodified model."""
         return self.module((images - self._mean) / self._std)
 
-    def lens(self, stream: Tensor) -> Logits | None:
+    def lens(self, stream: Float[Tensor, "b n d"]) -> Logits | None:
         """A residual stream (b, n, d) read by the model's own final norm and head."""
         return self.family.lens(self.module, stream) if self.family.lens else None
 

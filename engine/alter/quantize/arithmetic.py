@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Float32, Int8, Int32
 from torch import Tensor
 
 LEVELS = 127
@@ -13,7 +14,7 @@ EXACT_K = (2**24 - 1) // LEVELS**2
 """Longest sum of products of two int8 numbers that float32 holds exactly: 1040."""
 
 
-def quantise_rows(a: Tensor, peak: Tensor) -> Tensor:
+def quantise_rows(a: Float32[Tensor, "m k"], peak: Float32[Tensor, "m 1"]) -> Int8[Tensor, "m k"]:
     """round(127 a / peak) as int8, a (m, k) float32, peak (m, 1); a row of peak 0 becomes 0.
 
     bitsandbytes divides by zero there and relies on NaN becoming 0. Overwrites `a`.
@@ -21,7 +22,9 @@ def quantise_rows(a: Tensor, peak: Tensor) -> Tensor:
     return a.mul_(LEVELS / peak.clamp_min(LEAST)).round_().to(torch.int8)
 
 
-def quantise_weight(weight: Tensor) -> tuple[Tensor, Tensor]:
+def quantise_weight(
+    weight: Float[Tensor, "n k"],
+) -> tuple[Int8[Tensor, "n k"], Float32[Tensor, " n"]]:
     """W (n, k) -> int8 (n, k) and the step of each row (n,): W8 = round(127 W / s), step = s / 127.
 
     s is the row's largest magnitude after a cast to float16, as in bitsandbytes (spec A1.1).
@@ -31,7 +34,7 @@ def quantise_weight(weight: Tensor) -> tuple[Tensor, Tensor]:
     return quantise_rows(w, peak), peak[:, 0] / LEVELS
 
 
-def int_product(a: Tensor, b: Tensor) -> Tensor:
+def int_product(a: Int8[Tensor, "m k"], b: Int8[Tensor, "n k"]) -> Int32[Tensor, "m n"]:
     """Exact a b^T of int8 a (m, k) and b (n, k) -> int32 (m, n).
 
     `torch._int_mm` where it is exact and fast, padded with zeros to the shapes that CUDA asks for
@@ -49,7 +52,7 @@ def int_product(a: Tensor, b: Tensor) -> Tensor:
     return sliced_product(a, b)
 
 
-def sliced_product(a: Tensor, b: Tensor) -> Tensor:
+def sliced_product(a: Int8[Tensor, "m k"], b: Int8[Tensor, "n k"]) -> Int32[Tensor, "m n"]:
     """a b^T in exact float32 slices, added up as int32: right on every device."""
     total = torch.zeros(a.shape[0], b.shape[0], dtype=torch.int32, device=a.device)
     for left, right in zip(a.split(EXACT_K, 1), b.split(EXACT_K, 1), strict=True):

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Real
 from torch import Tensor
 
 from engine.core.errors import EngineError
@@ -55,7 +56,7 @@ class Roc:
         return float(torch.trapezoid(self.caught, self.false_alarms))
 
 
-def roc(clean: PerExample, attacked: PerExample) -> Roc:
+def roc(clean: PerExample, attacked: Real[Tensor, " a"]) -> Roc:
     """The detector's curve over all limits at which something changes."""
     clean, attacked = clean.double(), attacked.double()
     steps = torch.cat((clean, attacked)).unique().flip(0)

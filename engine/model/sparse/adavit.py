@@ -9,6 +9,7 @@ from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from engine.core.errors import EngineError
@@ -230,14 +231,14 @@ class AdaViT(Sparsifier):
 
 def masked_block(
     block: HostBlock,
-    x: Tensor,
-    normed: Tensor,
-    m: Tensor,
-    head: Tensor,
-    sublayer: Tensor,
+    x: Float[Tensor, "b n d"],
+    normed: Float[Tensor, "b n d"],
+    m: Float[Tensor, "b n"],
+    head: Float[Tensor, "b h"],
+    sublayer: Float[Tensor, "b 2"],
     tap: Tap,
     number: int,
-) -> Tensor:
+) -> Float[Tensor, "b n d"]:
     """One block under 0/1 decisions (spec 3.3): x (b, n, D), m (b, n), head (b, h), sublayer (b, 2).
 
     `normed` is norm1(x), which the deciders have read already. Decisions act with gradient on

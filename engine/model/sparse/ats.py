@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from engine.core.errors import BadKnob
@@ -53,8 +54,13 @@ class Sampled(NamedTuple):
 
 
 def significance(
-    attention: Tensor, v: Tensor, valid: Tensor, *, prefix: int, score: Score
-) -> Tensor:
+    attention: Float[Tensor, "b h m"],
+    v: Float[Tensor, "b h m d"],
+    valid: Bool[Tensor, "b m"],
+    *,
+    prefix: int,
+    score: Score,
+) -> Float[Tensor, "b m"]:
     """S (b, m): share of each patch in what the class token reads; 0 at prefix and padding, sum 1.
 
     concat    s_j = (sum_h A^h_0j) |concat_h V^h_j|   published code
@@ -72,7 +78,7 @@ def significance(
     return s / s.sum(1, keepdim=True).clamp_min(torch.finfo(s.dtype).tiny)
 
 
-def sample(scores: Tensor, picks: int, sampler: Sampler) -> Tensor:
+def sample(scores: Float[Tensor, "b m"], picks: int, sampler: Sampler) -> Bool[Tensor, "b m"]:
     """The slots that inverse-transform sampling of S (b, m) with R = `picks` levels hits, (b, m) bool.
 
     C = cumsum of S in ascending order, in float64.

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
+from jaxtyping import Bool, Float
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from engine.core.errors import EngineError
+from engine.core.shapes import Images, Logits
 from engine.model.sites import TRANSFORMER, Site
 from engine.model.sparse import host
 from engine.model.sparse.host import HostBlock
@@ -21,7 +23,9 @@ NOBODY = Tap((), (), ())
 """Sees and edits nothing."""
 
 
-def keep(tap: Tap, block: int, kept: Tensor, soft: Tensor) -> Tensor:
+def keep(
+    tap: Tap, block: int, kept: Bool[Tensor, "b n"], soft: Float[Tensor, "b n"]
+) -> Bool[Tensor, "b n"]:
     """The tokens (b, n) bool that a block keeps, as the tap leaves them; `soft` gives the gradient."""
     soft = tap(Site.KEEP, block, soft, "soft")
     return tap(Site.KEEP, block, kept + (soft - soft.detach())) > 0.5
@@ -78,13 +82,13 @@ class SparseViT(nn.Module):
         self.backbone = backbone
         self.sparsifier = sparsifier
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Images) -> Logits:
         """Logits (b, classes), decisions without noise."""
         return self.trace(x)[0]
 
     def trace(
-        self, x: Tensor, *, generator: torch.Generator | None = None, tap: Tap | None = None
-    ) -> tuple[Tensor, Trace]:
+        self, x: Images, *, generator: torch.Generator | None = None, tap: Tap | None = None
+    ) -> tuple[Logits, Trace]:
         """Logits and the trace, both with graph.
 
         A generator asks for the sampled decisions of training (AdaViT's Gumbel noise and its
@@ -96,7 +100,7 @@ class SparseViT(nn.Module):
         tokens, trace = self.sparsifier.run(blocks, tokens, self.layout, generator, tap or NOBODY)
         return host.classify(self.backbone, tokens), trace
 
-    def compact(self, x: Tensor) -> Tensor:
+    def compact(self, x: Images) -> Logits:
         """Logits of one image (1, 3, y, x), the work that the trace says is skipped really skipped.
 
         Equal to `forward` up to rounding; its counted FLOPs are exactly twice `cost.macs` of the

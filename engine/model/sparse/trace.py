@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 
@@ -42,8 +43,8 @@ class Significance:
     prefix and at tokens removed before; `entering` (l', b, n) bool marks all tokens that enter.
     """
 
-    scores: Tensor
-    entering: Tensor
+    scores: Float[Tensor, "s b n"]
+    entering: Bool[Tensor, "s b n"]
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,9 @@ class Halting:
     `rho` (b, n), with graph: blocks executed plus remainder, the ponder cost of a token.
     """
 
-    h: Tensor
-    weights: Tensor
-    rho: Tensor
+    h: Float[Tensor, "l b n"]
+    weights: Float[Tensor, "l b n"]
+    rho: Float[Tensor, "b n"]
 
     @property
     def cumulative(self) -> Tensor:
@@ -70,9 +71,9 @@ class Halting:
 class Choices:
     """One value a decision: `tokens` (l', b, p), `heads` (l', b, h), `sublayers` (l', b, 2) = MSA, FFN."""
 
-    tokens: Tensor
-    heads: Tensor
-    sublayers: Tensor
+    tokens: Float[Tensor, "s b p"]
+    heads: Float[Tensor, "s b h"]
+    sublayers: Float[Tensor, "s b 2"]
 
 
 @dataclass(frozen=True)
@@ -107,12 +108,12 @@ class Trace:
 
     layout: Layout
     sparse: tuple[int, ...]
-    keep: Tensor
-    soft: Tensor
-    n_in: Tensor
-    n_out: Tensor
-    heads: Tensor
-    msa: Tensor
-    ffn: Tensor
+    keep: Bool[Tensor, "l b n"]
+    soft: Float[Tensor, "l b n"]
+    n_in: Int64[Tensor, "l b"]
+    n_out: Int64[Tensor, "l b"]
+    heads: Int64[Tensor, "l b"]
+    msa: Bool[Tensor, "l b"]
+    ffn: Bool[Tensor, "l b"]
     gates: Significance | Halting | Decisions | None = None
     overhead: int = 0

@@ -22,11 +22,12 @@ def deit_small() -> Layout:
 def trace_of(layout: Layout, n_in: list[int], n_out: list[int]) -> Trace:
     """One image; `keep` and `soft` play no part in costs."""
     counts = torch.tensor(n_in)[:, None]
+    unread = torch.ones(*counts.shape, layout.tokens)
     return Trace(
         layout=layout,
         sparse=tuple(range(3, 12)),
-        keep=torch.empty(0),
-        soft=torch.empty(0),
+        keep=unread.bool(),
+        soft=unread,
         n_in=counts,
         n_out=torch.tensor(n_out)[:, None],
         heads=torch.full_like(counts, layout.heads),
