@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import timm
-import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save_file
 
+from engine.__main__ import main
 from engine.alter.bfloat16 import BFloat16
+from engine.alter.catalog import parse_stack
 from engine.attack.catalog import RECIPES, parse, recipe, spell
 from engine.core.errors import EngineError
 from engine.core.knobs import knobs
@@ -39,34 +40,51 @@ def finish(request: Request, taken: int | None = None) -> Result:
     return run.result()
 
 
-def again(words: list[str], folder: Path) -> np.ndarray:
-    """The pixels of the one PNG that a process leaves in `folder`."""
-    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    before = set(folder.glob("*.png"))
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the words are run: beside nothing of this program."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def made(folder: Path) -> np.ndarray:
+    """The pixels of the one PNG that a run left there, which goes."""
+    (found,) = (each for each in folder.glob("*.png") if each.with_suffix(".npz").is_file())
+    pixels = np.asarray(Image.open(found))
+    found.unlink()
+    return pixels
+
+
+def words(request: Request, taken: int | None = None) -> list[str]:
+    python, flag, program, *rest = shlex.split(command(request, taken))
+    assert (python, flag, program) == ("python", "-m", "engine")
+    return rest
+
+
+def check_both(request: Request, folder: Path, taken: int | None = None) -> None:
+    """The command line and the lines of Python make the same pixels."""
+    expected = finish(request, taken).adversarial.pixels.permute(1, 2, 0).numpy()
+    assert main(words(request, taken)) == 0
+    assert np.array_equal(made(folder), expected)
+    exec(compile(code(request, taken), "told", "exec"), {})
+    assert np.array_equal(made(folder), expected)
+
+
+def test_the_command_runs_by_itself(folder: Path) -> None:
+    request = Request(load_sample("golf_ball"), MODEL, recipe("fgsm"), name="golf_ball")
     done = subprocess.run(
-        [sys.executable, *words],
-        cwd=folder,
-        env={**os.environ, **threads, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
+        [sys.executable, "-m", "engine", *words(request)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
         capture_output=True,
         encoding="utf-8",
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    (made,) = set(folder.glob("*.png")) - before
-    pixels = np.asarray(Image.open(made))
-    made.unlink()
-    return pixels
+    expected = finish(request).adversarial.pixels.permute(1, 2, 0).numpy()
+    assert np.array_equal(made(folder), expected)
 
 
-def check_both(request: Request, folder: Path, taken: int | None = None) -> None:
-    expected = finish(request, taken).adversarial.pixels.permute(1, 2, 0).numpy()
-    python, *words = shlex.split(command(request, taken))
-    assert python == "python"
-    assert np.array_equal(again(words, folder), expected)
-    assert np.array_equal(again(["-c", code(request, taken)], folder), expected)
-
-
-def test_a_sample_as_the_page_attacks_it(tmp_path: Path) -> None:
+def test_a_sample_as_the_page_attacks_it(folder: Path) -> None:
     request = Request(
         load_sample("golf_ball"),
         MODEL,
@@ -75,17 +93,31 @@ def test_a_sample_as_the_page_attacks_it(tmp_path: Path) -> None:
         name="golf_ball",
     )
     assert command(request).startswith("python -m engine attack sample:golf_ball --model ")
-    check_both(request, tmp_path)
+    check_both(request, folder)
 
 
-def test_a_picture_of_ones_own_with_everything_turned(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("alter", "craft_on"),
+    [("ats|int8:threshold=4,product=compact", None), ("ats:first=3", ""), ("", "bfloat16")],
+)
+def test_stacks_are_told(alter: str, craft_on: str | None, folder: Path) -> None:
+    request = Request(
+        load_sample("golf_ball"),
+        MODEL,
+        recipe("mifgsm", eps=4 / 255, steps=2),
+        alter=parse_stack(alter),
+        craft_on=None if craft_on is None else parse_stack(craft_on),
+        name="golf_ball",
+    )
+    check_both(request, folder)
+
+
+def test_a_picture_of_ones_own_with_everything_turned(folder: Path) -> None:
     """Knobs that no few digits say, a name that a shell would take apart, and a run stopped early."""
     own = Path("-my cat's & co.png")
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)).save(
-        tmp_path / own
-    )
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)).save(own)
     chosen = recipe("pgd", eps=math.pi / 255, step_size=1 / 3 / 255, steps=5)
-    picture = decode(tmp_path / own)
+    picture = decode(own)
     request = Request(
         picture,
         "vit_imagenette_pgd_at",
@@ -96,10 +128,10 @@ def test_a_picture_of_ones_own_with_everything_turned(tmp_path: Path) -> None:
         craft_on=(BFloat16(),),
         name=own.name,
     )
-    check_both(request, tmp_path, taken=2)
+    check_both(request, folder, taken=2)
 
 
-def test_choices_and_flags_are_told(tmp_path: Path) -> None:
+def test_choices_and_flags_are_told() -> None:
     """Whatever is not a number is quoted in Python and plain on the command line."""
     kind = next(
         (each, knob)
@@ -121,9 +153,12 @@ def test_a_picture_that_only_shares_a_samples_name_is_not_taken_for_it() -> None
     assert "load_sample" not in code(request)
 
 
-def test_a_weights_folder_is_told_by_its_name_where_it_is_needed(tmp_path: Path) -> None:
+def test_a_weights_folder_is_told_by_its_name_where_it_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "private" / "models"
     folder.mkdir(parents=True)
+    monkeypatch.chdir(folder.parent)
     local = "vit_tiny_patch16_224"
     save_file(timm.create_model(local).state_dict(), folder / f"{local}.safetensors")
     golf = load_sample("golf_ball")
@@ -135,8 +170,8 @@ def test_a_weights_folder_is_told_by_its_name_where_it_is_needed(tmp_path: Path)
         assert "weights=Path('models')" in code(request)
         assert "private" not in command(request) + code(request)
     expected = finish(request).adversarial.pixels.permute(1, 2, 0).numpy()
-    _, *words = shlex.split(command(request))
-    assert np.array_equal(again(words, folder.parent), expected)
+    assert main(words(request)) == 0
+    assert np.array_equal(made(folder.parent), expected)
 
 
 @pytest.mark.parametrize("kind", RECIPES, ids=lambda kind: kind.name)

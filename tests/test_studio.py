@@ -13,9 +13,11 @@ import torch
 from PIL import Image
 
 from engine import VERSION, studio
-from engine.attack.attack import craft
+from engine.alter.catalog import parse_stack
+from engine.alter.stack import altered
+from engine.attack.attack import craft, observe
 from engine.attack.catalog import RECIPES, parse, recipe
-from engine.core.errors import BadTask
+from engine.core.errors import BadStack, BadTask, MissingSite
 from engine.core.streams import Streams
 from engine.data.decode import fit
 from engine.data.labels import class_index
@@ -23,7 +25,7 @@ from engine.data.samples import load_sample
 from engine.evaluate import familiar
 from engine.model import zoo
 from engine.model.task import Task
-from engine.probe import attention
+from engine.probe import attention, depth, outliers, tokens
 
 MODEL = "vit_imagenette"
 
@@ -229,6 +231,88 @@ def test_transfers_are_judged_by_the_other_model(picture: Image.Image) -> None:
     (transfer,) = result.transfers
     assert transfer.clean == result.name(result.clean.top)
     assert transfer.adversarial == result.name(result.adversarial.top)
+
+
+STACKS = ["int8:threshold=4", "ats", "ats|int8:threshold=4", "bfloat16"]
+
+
+@pytest.mark.parametrize("words", STACKS)
+def test_all_that_is_shown_is_measured_on_the_stack_that_is_judged(
+    words: str, picture: Image.Image
+) -> None:
+    stack = parse_stack(words)
+    asked = studio.Request(picture, MODEL, recipe("mifgsm", steps=2), alter=stack, craft_on=())
+    result = finish(asked)
+    judged = altered(zoo.load(MODEL), stack)
+    for frame in (result.clean, result.adversarial, result.noise):
+        x = frame.pixels.unsqueeze(0).float() / 255
+        out = observe(judged, x, outliers.SITES)
+        # One picture alone or with a gradient taken: other kernels; int8 and bfloat16 round coarsely.
+        assert torch.allclose(frame.probabilities, out.logits[0].softmax(0), atol=0.02)
+        read = outliers.PROBE.of(frame.readings)
+        assert read is not None
+        fresh = outliers.read(out, judged.spec.blocks)
+        assert read.total(1.0) == pytest.approx(fresh.total(1.0), rel=0.02)
+    if "ats" in words:
+        masks = tokens.PROBE.of(result.adversarial.readings)
+        assert masks is not None
+        x = result.adversarial.pixels.unsqueeze(0).float() / 255
+        fresh = tokens.read(observe(judged, x, tokens.SITES), judged.spec.blocks[0])
+        assert (masks.keep != fresh.keep).float().mean() < 0.01
+
+
+def test_an_attack_is_crafted_on_the_stack_that_it_is_told(picture: Image.Image) -> None:
+    """On the judged one unless another is named, which stands on the bare model."""
+    chosen, ats = recipe("mifgsm", steps=2), parse_stack("ats")
+    bare = zoo.load(MODEL)
+    for alter, craft_on, crafted_on in (
+        (ats, None, altered(bare, ats)),
+        (ats, (), bare),
+        ((), ats, altered(bare, ats)),
+    ):
+        asked = studio.Request(picture, MODEL, chosen, views=False, alter=alter, craft_on=craft_on)
+        result = finish(asked)
+        x = fit(picture, 160).unsqueeze(0).float() / 255
+        label = altered(bare, alter).logits(x).argmax(1)
+        made = craft(chosen.build(crafted_on.spec), crafted_on, Task(x, label), Streams(0))
+        assert torch.equal((made[0] * 255).round().to(torch.uint8), result.adversarial.pixels)
+
+
+def test_files_name_the_stacks(picture: Image.Image, tmp_path: Path) -> None:
+    asked = studio.Request(
+        picture,
+        MODEL,
+        recipe("fgsm"),
+        views=False,
+        name="golf_ball",
+        alter=parse_stack("ats|int8:threshold=4"),
+        craft_on=parse_stack("bfloat16"),
+    )
+    png, _, told = studio.save(finish(asked), tmp_path)
+    assert png.stem == f"golf_ball-{MODEL}-ats-int8_threshold_4-on-bfloat16-fgsm-eps8-seed0"
+    with Image.open(png) as saved:
+        text = dict(saved.text)  # pyright: ignore[reportAttributeAccessIssue]
+    assert parse_stack(text["Altered"]) == asked.alter
+    assert parse_stack(text["Crafted on"]) == asked.craft_on
+    report = json.loads(told.read_text(encoding="utf-8"))
+    assert report["model"]["altered"] == ["ats", "int8:threshold=4"]
+    assert (report["crafted_on"], report["crafted_in"]) == (["bfloat16"], "bfloat16")
+
+
+def test_what_cannot_be_judged_is_said_before_any_step(picture: Image.Image) -> None:
+    with pytest.raises(MissingSite, match="outlier columns"):
+        studio.Run(studio.Request(picture, "resnet_imagenette", recipe("quantattack")))
+    stack = parse_stack("bfloat16|ats")
+    with pytest.raises(BadStack):
+        studio.Run(studio.Request(picture, MODEL, recipe("fgsm"), alter=stack))
+
+
+def test_a_random_start_is_compared_with_the_clean_picture(picture: Image.Image) -> None:
+    result = finish(studio.Request(picture, MODEL, recipe("pgd", steps=2)))
+    apart = [depth.PROBE.of(frame.readings) for frame in result.frames]
+    assert apart[0] is not None
+    assert float(apart[0].cosine.abs().max()) < 1e-6
+    assert all(each is not None and float(each.cosine.max()) > 1e-3 for each in apart[1:])
 
 
 def test_a_picture_of_no_class_it_knows_may_leave_a_model_unsure() -> None:

@@ -64,8 +64,9 @@ class Probe(Generic[Reading]):
     """`read` needs `sites` (values) and `gradients` seen in a pass; it returns a frozen reading.
 
     `compared` are sites that must be kept of the clean pass. A probe with `on` is read in a pass of
-    its own through `on(victim)`, which raises UnsupportedModel where there is none. `summary` is a
-    few numbers for a report. `windows` says that it can be read where a model works in windows.
+    its own through `on(victim)`, which gives `families` their sites and raises UnsupportedModel where
+    it cannot. `summary` is a few numbers for a report. `windows` says that it can be read where a
+    model works in windows.
     """
 
     name: str
@@ -78,12 +79,13 @@ class Probe(Generic[Reading]):
     gradients: frozenset[Site] = frozenset()
     compared: frozenset[Site] = frozenset()
     on: Callable[[Victim], Victim] | None = None
+    families: frozenset[str] = frozenset()
     windows: bool = False
     models: str = "models with these sites"
 
     def lacks(self, spec: Spec) -> str | None:
         """Why this model has nothing to read, to follow its name; None where it has."""
-        there = self.sites | self.gradients <= spec.sites or self.on is not None
+        there = self.sites | self.gradients <= spec.sites or spec.family in self.families
         # Where only a class token asks, gradients of a block's parts are over different tokens.
         uneven = self.gradients and any(shape.queries for shape in spec.blocks)
         if there and not uneven and (self.windows or not _windowed(spec)):

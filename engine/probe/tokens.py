@@ -75,5 +75,6 @@ PROBE = Probe(
     ),
     SITES,
     on=sparse,
+    families=frozenset({"vit", "deit", "vision_transformer"}),
     models="plain ViT and DeiT",
 )

@@ -213,7 +213,11 @@ class Run:
         return self._frame(-1, (x[0] * 255).round().to(torch.uint8).cpu(), out, None)
 
     def _read_apart(self, frames: Sequence[Frame]) -> list[Frame]:
-        """The readings of probes that look at another victim: all frames in one batch."""
+        """The readings of probes that look at another victim: all frames in one batch.
+
+        One by one where the model is int8: what such a pass rounds depends on batch-mates.
+        """
+        together = 1 if self.request.int8 else len(frames)
         for probe in PROBES:
             if probe.on is None:
                 continue
@@ -223,13 +227,15 @@ class Run:
                 self.notes.append(why.sentence)
                 continue
             batch = shown(torch.stack([frame.pixels for frame in frames]), victim)
-            out = observe(victim, batch, probe.sites)
+            seen = [observe(victim, part, probe.sites) for part in batch.split(together)]
+            read = [
+                probe.read(Seen(out, victim, seen[0], index))
+                for out in seen
+                for index in range(len(out.logits))
+            ]
             frames = [
-                replace(
-                    frame,
-                    readings={**frame.readings, probe.name: probe.read(Seen(out, victim, out, i))},
-                )
-                for i, frame in enumerate(frames)
+                replace(frame, readings={**frame.readings, probe.name: one})
+                for frame, one in zip(frames, read, strict=True)
             ]
         return list(frames)
 
