@@ -358,12 +358,51 @@ def test_the_browser_reads_the_attention_measured(drawn: Any, result: studio.Res
         assert torch.allclose(torch.tensor(seen), frame.row(block, 0)[head])
 
 
-def test_every_view_is_drawn_and_states_what_it_found(drawn: Any) -> None:
+def found(result: studio.Result) -> dict[str, list[str]]:
+    """What each view inside the model has to say, worked out from the readings in another way."""
+    frames = (result.clean, result.adversarial, result.noise)
+    blocks = range(len(result.spec.blocks))
+    looks = [
+        torch.stack([of(attention.PROBE, each).row(block, 0) for block in blocks])
+        for each in frames
+    ]
+    turned, noise = (((its - looks[0]).abs().sum(-1) / 2) for its in looks[1:])
+    block, head = divmod(int(turned.argmax()), turned.shape[1])
+    bits = [
+        float(-(p * p.clamp_min(1e-12).log2()).sum()) for p in (its[block, head] for its in looks)
+    ]
+    before, after = (of(gradients.PROBE, each) for each in frames[:2])
+    variance, dispersion = (
+        float((getattr(after, its) / getattr(before, its))[:, 0].log().mean().exp())
+        for its in ("variance", "dispersion")
+    )
+    used = [f"{100 * of(tokens.PROBE, each).utilisation:.0f} %" for each in frames]
+    usual = quant_threshold.usual("vit_imagenette")
+    assert usual is not None
+    count = [of(outliers.PROBE, each).total(usual.value) for each in frames]
+    deep = [float(of(depth.PROBE, each).cosine[-1]) for each in frames[1:]]
+    return {
+        "attention": [
+            f"block {block + 1}, head {head + 1}: {100 * float(turned[block, head]):.0f} %",
+            f"equal size: {100 * float(noise[block, head]):.0f} %",
+            f"from {bits[0]:.1f} to {bits[1]:.1f} bits",
+        ],
+        "gradients": [f"is {variance:.0f} times", f"is {dispersion:.1f} times"],
+        "tokens": [f"{used[0]} of the tokens on the clean", f"{used[1]} after", f"{used[2]} under"],
+        "outliers": [f"{count[0]} clean, {count[1]} after", f"{count[2]} under random noise"],
+        "depth": [f"{deep[0]:.2g} away, noise {deep[1]:.2g}"],
+    }
+
+
+def test_every_view_is_drawn_and_states_what_it_found(drawn: Any, result: studio.Result) -> None:
     states = drawn.evaluate(f"{VIEWS}.map((each) => each.dataset.state)")
     assert states == ["run"] * len(NAMES)
-    for name in INSIDE:
+    expected = found(result)
+    assert set(expected) == set(INSIDE)
+    for name, words in expected.items():
         finding = drawn.locator(f"[data-view={name}] .lab-finding").first.inner_text()
-        assert any(c.isdigit() for c in finding), (name, finding)
+        for each in words:
+            assert each in finding, (name, finding)
     assert "L∞" in drawn.locator("[data-view=verdict]").inner_text()
 
 
