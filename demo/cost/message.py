@@ -16,13 +16,12 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from demo.cost.trial import UNIVERSAL, Question, Trial, attack_of
+from demo.cost.trial import Trial
 from demo.kit.packing import number, pack, png, shown
 from engine.alter.quantize.cost import Cost
 from engine.attack.universal import Universal
 from engine.core.errors import EngineError
 from engine.evaluate.study import kept
-from engine.model import zoo
 from engine.papers.quant import export
 from engine.papers.quant.compare import ATTACKED, CLEAN, Report, Seen, Timing
 from engine.papers.quant.findings import Findings
@@ -50,8 +49,12 @@ def message(trial: Trial, found: Report) -> dict[str, Any]:
             "csv": export.table(exported),
             "png": _saved(found, exported),
         },
-        "model": {"name": asked.model, "title": zoo.card(asked.model, asked.weights).title},
-        "attack": {"name": asked.attack, "title": asked.title, **_universal(asked)},
+        "model": {"name": trial.made.card.name, "title": trial.made.card.title},
+        "attack": {
+            "name": trial.made.attack,
+            "title": asked.title,
+            **_universal(trial.made.recipe),
+        },
         "linf": found.linf,
         "steps": found.steps,
         "asked": found.asked,
@@ -122,9 +125,8 @@ def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:
     return {k: number(v) if isinstance(v, float) else v for k, v in values.items()}
 
 
-def _universal(asked: Question) -> dict[str, Any]:
+def _universal(made: object) -> dict[str, Any]:
     """What a universal perturbation's file says of it."""
-    made = attack_of(asked) if asked.attack == UNIVERSAL else None
     if not isinstance(made, Universal):
         return {}
     return {

@@ -18,7 +18,6 @@ from demo.cost.trial import (
     EPS,
     PATIENCE_SECONDS,
     STEPS,
-    UNIVERSAL,
     Trial,
     attacks,
     chosen,
@@ -35,6 +34,7 @@ from engine.core.errors import EngineError
 from engine.evaluate.progress import Progress
 from engine.model import zoo
 from engine.papers.quant.compare import Report, Working
+from engine.papers.quant.paper import UNIVERSAL
 from engine.papers.quant.threshold import PUBLISHED, SHARE, is_calibrated
 
 LEAD = "An int8 model runs outliers in 16 bits. An attack makes outliers: the answer stays, the bill grows."

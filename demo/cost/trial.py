@@ -10,52 +10,45 @@ from typing import Any
 from demo.kit import picture
 from demo.kit.job import Job
 from demo.kit.loading import Loading, load
-from demo.kit.picture import SAMPLE, Picture
+from demo.kit.picture import Picture
 from demo.kit.store import Values, sizeof
-from engine.attack import universal
-from engine.attack.catalog import recipe
-from engine.attack.recipe import Recipe
-from engine.attack.universal import Universal, shipped
+from engine.attack.universal import shipped
 from engine.core.errors import BadKnob, BadTask
-from engine.data.samples import load_sample
 from engine.evaluate.progress import Progress
 from engine.model import zoo
-from engine.papers.quant.compare import Asked, Report, Working, report
-from engine.papers.quant.export import Made, Source
-from engine.papers.quant.threshold import calibration
+from engine.papers.paper import Exhibit
+from engine.papers.quant import paper
+from engine.papers.quant.compare import Report, Working, report
+from engine.papers.quant.export import Made
+from engine.papers.quant.paper import UNIVERSAL, Settings
 
 PATIENCE_SECONDS = 90.0  # everybody else on this machine waits for it
 EPS, STEPS = 8, 60  # of the default run
-UNIVERSAL = "universal"
 CALIBRATE, ABSOLUTE = "by a share of clean columns", "as a number"
 Choice = dict[str, str]
 """What a run is of, part by part in words."""
-ATTACKS = {
-    "count": ("QuantAttack, our soft count of columns", "quantattack", {"form": "count"}),
-    "code": ("QuantAttack, loss of the published code", "quantattack", {"form": "code"}),
-    "sponge": ("Sponge: large activations everywhere", "sponge", {}),
-    "pgd": ("PGD: aims at the answer, not at the cost", "pgd", {}),
+TITLES = {
+    "count": "QuantAttack, our soft count of columns",
+    "code": "QuantAttack, loss of the published code",
+    "sponge": "Sponge: large activations everywhere",
+    "pgd": "PGD: aims at the answer, not at the cost",
+    UNIVERSAL: "Universal perturbation",
 }
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked; `threshold` 0 stands for calibration to `share`, `choice` says it in words."""
+    """The picture and the model, the run's settings, and the choice in words."""
 
     picture: Picture
-    model: str
-    attack: str
-    eps: int
-    steps: int
-    threshold: float
-    share: float
+    exhibit: Exhibit
+    settings: Settings
     choice: Choice
-    weights: Path | None = None
 
     @property
     def title(self) -> str:
         """The attack in words."""
-        return title_of(self.attack)
+        return TITLES[self.settings.attack]
 
 
 @dataclass(eq=False)
@@ -74,7 +67,7 @@ class Trial(Job):
 
 def attacks(model: str) -> list[tuple[str, str]]:
     """(words, name) of the attacks on offer for a model."""
-    found = [(words, name) for name, (words, _, _) in ATTACKS.items()]
+    found = [(words, name) for name, words in TITLES.items() if name != UNIVERSAL]
     if shipped(model):
         found.append(("Universal perturbation, trained beforehand", UNIVERSAL))
     return found
@@ -83,29 +76,33 @@ def attacks(model: str) -> list[tuple[str, str]]:
 def question(values: Values, weights: Path | None) -> Question:
     """The run as the controls stand; raises EngineError."""
     eps, steps = (_number(name, values[name]) for name in ("eps", "steps"))
-    if eps < 0:
-        raise BadKnob("Eps", eps, "a whole number from 0 (nothing may change) to 32")
-    share, threshold = values["share"], values["threshold"]
-    if values["calibrate"] == CALIBRATE:
-        threshold = 0.0
-        if not isinstance(share, int | float) or not 0 < share <= 20:
-            raise BadKnob("The share of outlier columns", share, "a number above 0, at most 20 (%)")
-    elif not isinstance(threshold, int | float) or not 0.1 <= threshold <= 100:
+    if values["attack"] not in TITLES:
+        raise BadTask("There is no attack.", "Choose one.")
+    share = _share(values["share"]) if by_share(values) else 0.0
+    threshold = 0.0 if by_share(values) else _threshold(values["threshold"])
+    settings = Settings(values["attack"], eps / 255, steps, threshold, share)
+    source = Picture.of(values["source"])
+    exhibit = Exhibit(source.image, source.stem, str(values["model"] or ""), weights=weights)
+    zoo.card(exhibit.model, weights)
+    paper.attack(exhibit.model, settings)
+    return Question(source, exhibit, settings, chosen(values, weights))
+
+
+def by_share(values: Values) -> bool:
+    """Whether the threshold is to be calibrated."""
+    return values["calibrate"] == CALIBRATE
+
+
+def _share(share: Any) -> float:
+    if not isinstance(share, int | float) or not 0 < share <= 20:
+        raise BadKnob("The share of outlier columns", share, "a number above 0, at most 20 (%)")
+    return share / 100
+
+
+def _threshold(threshold: Any) -> float:
+    if not isinstance(threshold, int | float) or not 0.1 <= threshold <= 100:
         raise BadKnob("The threshold", threshold, "a number from 0.1 to 100")
-    made = Question(
-        Picture.of(values["source"]),
-        str(values["model"] or ""),
-        str(values["attack"] or ""),
-        eps,
-        steps,
-        float(threshold),
-        float(share or 0) / 100,
-        chosen(values, weights),
-        weights,
-    )
-    zoo.card(made.model, weights)
-    attack_of(made)
-    return made
+    return float(threshold)
 
 
 def chosen(values: Values, weights: Path | None) -> Choice:
@@ -117,7 +114,7 @@ def chosen(values: Values, weights: Path | None) -> Choice:
         "source": source,
         "model": cards.get(model, model),
     }
-    found["attack"] = title_of(attack)
+    found["attack"] = TITLES.get(attack, attack)
     if attack != UNIVERSAL:
         found |= {
             "eps": f"{_plain(values['eps'])}/255",
@@ -125,37 +122,14 @@ def chosen(values: Values, weights: Path | None) -> Choice:
         }
     found["threshold"] = (
         f"threshold by {_plain(values['share'])} % of clean columns"
-        if values["calibrate"] == CALIBRATE
+        if by_share(values)
         else f"threshold {_plain(values['threshold'])}"
     )
     return found
 
 
-def title_of(attack: str) -> str:
-    """The attack in words."""
-    if attack == UNIVERSAL:
-        return "Universal perturbation"
-    return ATTACKS[attack][0] if attack in ATTACKS else attack
-
-
 def _plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, int | float) else str(value)
-
-
-def attack_of(asked: Question) -> Recipe | Universal | None:
-    """The attack itself, none where no pixel may change; raises UnknownName, BadKnob, BadTask."""
-    if asked.attack == UNIVERSAL:
-        path = shipped(asked.model)
-        if path is None:
-            raise BadTask(
-                "No universal perturbation ships for this model.", "Choose another attack."
-            )
-        return universal.load(path)
-    if asked.attack not in ATTACKS:
-        raise BadTask("There is no attack.", "Choose one.")
-    _, name, knobs = ATTACKS[asked.attack]
-    made = recipe(name, eps=(asked.eps or EPS) / 255, steps=asked.steps, **knobs)
-    return made if asked.eps else None
 
 
 def _number(name: str, value: Any) -> int:
@@ -168,23 +142,12 @@ def drive(
     trial: Trial, patience: float = PATIENCE_SECONDS
 ) -> Iterator[Loading | Progress | Working | Report]:
     """Work to the end, until it is stopped, or until patience ends; the latest report is kept."""
-    asked = trial.question
-    yield from load([asked.model], asked.weights)
-    victim = zoo.load(asked.model, asked.weights)
-    others = [
-        load_sample(each.id)
-        for each in picture.listed()
-        if SAMPLE + each.id != asked.picture.source
-    ]
+    exhibit = trial.question.exhibit
+    yield from load([exhibit.model], exhibit.weights)
     yield Progress("measuring clean columns", 0, 1)
-    known = calibration(victim)
-    threshold = known.fixed(asked.threshold) if asked.threshold else known.set_by(asked.share)
-    run = Asked.of(victim, asked.picture.image, others, attack_of(asked), threshold)
-    source = Source.of(asked.picture.stem, asked.picture.image)
-    card = zoo.card(asked.model, asked.weights)
-    trial.made = Made(source, card, asked.attack, run.aimed, run.seed)
+    victim, asked, trial.made = paper.begin(exhibit, trial.question.settings)
     limit = trial.limit(patience)
-    for event in report(victim, run, limit.over):
+    for event in report(victim, asked, limit.over):
         if isinstance(event, Report):
             trial.report = event
         yield event

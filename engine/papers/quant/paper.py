@@ -14,6 +14,7 @@ from engine.core.knobs import Knobbed, knob
 from engine.data.samples import load_sample, samples
 from engine.evaluate.progress import Progress
 from engine.model import zoo
+from engine.model.victim import Victim
 from engine.papers.paper import Exhibit, OnPhotographs, OnPicture, Paper
 from engine.papers.quant import claims, export
 from engine.papers.quant.compare import ROUNDS, Asked, Report, Working, report
@@ -42,13 +43,13 @@ class Settings(Knobbed):
     )
     eps: float = knob(
         8 / 255,
-        "Largest change of any pixel.",
-        label="Budget eps",
-        low=1 / 255,
+        "Largest change of any pixel; 0 changes nothing: the control.",
+        label="Eps",
+        low=0,
         high=32 / 255,
         unit="1/255",
     )
-    steps: int = knob(60, "Number of gradient steps.", low=1, high=200)
+    steps: int = knob(60, "Number of gradient steps.", low=1, high=300)
     threshold: float = knob(
         0.0,
         "Size from which an input is an outlier; 0 takes what the pages take for the model.",
@@ -72,21 +73,30 @@ class Compared:
     made: Made
 
 
-def compare(exhibit: Exhibit, settings: Settings) -> Iterator[Progress | Compared]:
-    """What an attack on the picture costs the int8 model: columns, multiplications, time."""
+def begin(exhibit: Exhibit, settings: Settings) -> tuple[Victim, Asked, Made]:
+    """The model, the run that is asked for, and what it is made of; raises EngineError.
+
+    The model's clean columns are measured, once while it is loaded.
+    """
     victim = zoo.load(exhibit.model, exhibit.weights)
     card = zoo.card(exhibit.model, exhibit.weights)
-    others = [load_sample(each.id) for each in samples() if each.id != exhibit.name]
-    yield Progress("measuring clean columns", 0, 1)
+    here = [load_sample(each.id) for each in samples() if each.path.is_file()]
+    others = [each for each in here if each.tobytes() != exhibit.image.tobytes()]
     known = calibration(victim)
     threshold = usual(exhibit.model, exhibit.weights) or known.fixed(PUBLISHED)
     if settings.share or settings.threshold:
         by = settings.share
         threshold = known.set_by(by) if by else known.fixed(settings.threshold)
-    asked = Asked.of(victim, exhibit.image, others, _attack(exhibit.model, settings), threshold)
+    asked = Asked.of(victim, exhibit.image, others, attack(exhibit.model, settings), threshold)
     asked = replace(asked, rounds=settings.rounds, seed=exhibit.seed)
     source = Source.of(exhibit.name, exhibit.image)
-    made = Made(source, card, settings.attack, asked.aimed, asked.seed)
+    return victim, asked, Made(source, card, settings.attack, asked.aimed, asked.seed)
+
+
+def compare(exhibit: Exhibit, settings: Settings) -> Iterator[Progress | Compared]:
+    """What an attack on the picture costs the int8 model: columns, multiplications, time."""
+    yield Progress("measuring clean columns", 0, 1)
+    victim, asked, made = begin(exhibit, settings)
     found: Report | None = None
     for event in report(victim, asked):
         if isinstance(event, Report):
@@ -99,13 +109,15 @@ def compare(exhibit: Exhibit, settings: Settings) -> Iterator[Progress | Compare
     yield Compared(found, made)
 
 
-def _attack(model: str, settings: Settings) -> Recipe | Universal:
+def attack(model: str, settings: Settings) -> Recipe | Universal | None:
+    """What is attacked with, none where no pixel may change; raises BadTask, BadKnob."""
     if settings.attack != UNIVERSAL:
         name, knobs = ATTACKS[settings.attack]
-        return recipe(name, eps=settings.eps, steps=settings.steps, **knobs)
+        made = recipe(name, eps=settings.eps or 1 / 255, steps=settings.steps, **knobs)
+        return made if settings.eps else None
     path = shipped(model)
     if path is None:
-        raise BadTask(f"No universal perturbation ships for {model}.", "Choose another attack.")
+        raise BadTask("No universal perturbation ships for this model.", "Choose another attack.")
     return load(path)
 
 

@@ -234,7 +234,7 @@ def test_what_stands_there_says_so_when_it_is_not_what_run_would_do(cost: Visit)
     page.click("#strip [data-sample=church]")
     page.wait_for_selector(f"{NOTE}:has-text('Run will do Church')")
     assert page.get_attribute("#bill", "data-old") == "yes"
-    opacity = page.evaluate("getComputedStyle(document.querySelector('.cost-finding')).opacity")
+    opacity = page.evaluate("getComputedStyle(document.querySelector('[data-part=findings]')).opacity")
     assert float(opacity) < 0.6
     assert name in page.inner_text(FINDING)
     number(cost, "knob-eps", "4")
