@@ -54,7 +54,8 @@ def caution(pictures: int) -> str:
     """What few pictures are good for; nothing where they are many."""
     if pictures >= FEW:
         return ""
-    return f"{pictures} picture{'s' * (pictures != 1)} settle little: mind the intervals"
+    told = "1 picture settles" if pictures == 1 else f"{pictures} pictures settle"
+    return f"{told} little: mind the intervals"
 
 
 def _of_one(rows: Sequence[Row], judged: int) -> list[str]:

@@ -92,6 +92,7 @@ def _controls(here: Sequence[Card]) -> Panel:
             [(short, name) for name, short in shorts(titles).items()],
             value=bundled[:1],
             multiselect=True,
+            allow_custom_value=True,  # "vit|ats", "a+b": whatever the command line takes
             label="Make attacks on",
             elem_id="sources",
         ),

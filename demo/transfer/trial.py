@@ -23,7 +23,16 @@ from engine.attack.recipes.pgd import PGD
 from engine.core.errors import BadTask
 from engine.evaluate.evaluate import Evaluation, summary
 from engine.evaluate.progress import Progress
-from engine.evaluate.transfer import Cell, Experiment, Filled, Matrix, singles, table, transfer
+from engine.evaluate.transfer import (
+    Cell,
+    Experiment,
+    Filled,
+    Matrix,
+    bare,
+    singles,
+    table,
+    transfer,
+)
 from engine.model import zoo
 from engine.model.zoo import Card
 
@@ -45,6 +54,11 @@ class Trial(Job):
     weights: Path | None = None
     found: dict[Key, Cell] = field(default_factory=dict[Key, Cell])
     folder: Folder = field(default_factory=Folder, repr=False)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Every model that it needs, un-altered, once."""
+        return tuple(dict.fromkeys(map(bare, self.experiment.models)))
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -87,8 +101,8 @@ class Trial(Job):
 
     def report(self) -> dict[str, Any]:
         """What was found as plain data, as `python -m engine evaluate --json` gives it."""
-        cards = (card(name, self.weights) for name in self.experiment.models)
-        return summary(Evaluation(self.experiment, tuple(dict.fromkeys(cards)), Matrix(self.cells)))
+        cards = tuple(card(name, self.weights) for name in self.experiment.models)
+        return summary(Evaluation(self.experiment, cards, Matrix(self.cells)))
 
 
 def experiment(
@@ -114,9 +128,8 @@ def experiment(
 
 def card(name: str, weights: Path | None) -> Card:
     """What is known of the model of that name, un-altered; raises UnknownName, also of an alteration."""
-    model, _, stack = name.partition(ON)
-    parse_stack(stack)
-    return zoo.card(model, weights)
+    parse_stack(name.partition(ON)[2])
+    return zoo.card(bare(name), weights)
 
 
 def at_one_budget(names: Sequence[str], eps: Any, steps: Any) -> tuple[Recipe, ...]:
@@ -127,8 +140,7 @@ def at_one_budget(names: Sequence[str], eps: Any, steps: Any) -> tuple[Recipe, .
 def drive(trial: Trial, patience: float = PATIENCE_SECONDS) -> Iterator[Loading | Progress]:
     """Work until the end, until it is stopped, or until patience ends; keep every cell found."""
     asked = trial.experiment
-    bare = dict.fromkeys(name.partition(ON)[0] for name in asked.models)
-    yield from load(bare, trial.weights)
+    yield from load(trial.models, trial.weights)
     limit, finished = trial.limit(patience), False
     events = transfer(asked, partial(zoo.load, weights=trial.weights))
     try:

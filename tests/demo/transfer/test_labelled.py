@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from demo.kit import scratch
+from demo.kit.picture import Upload, uploads
 from demo.kit.scratch import NoRoom
 from demo.transfer import labelled
-from demo.transfer.labelled import Upload
 from engine.core.errors import BadImage, BadTask, EngineError
 from engine.data.decode import decode
 from engine.data.folder import read_folder
@@ -273,7 +273,7 @@ def test_broken_pictures_are_found_when_they_are_brought(tmp_path: Path) -> None
 @pytest.mark.parametrize("data", [5, "church.png", {"path": "x"}, [5], [None], [{"path": 5}]])
 def test_what_is_no_list_of_uploads_is_a_sentence(data: object) -> None:
     with pytest.raises(BadImage):
-        labelled.uploads(data)
+        uploads(data)
 
 
 def test_given_labels_go_with_the_files_in_order(tmp_path: Path) -> None:

@@ -10,12 +10,14 @@ import pytest
 from demo.kit import stored
 from demo.kit.loading import Loading
 from demo.transfer import first, labelled
+from demo.transfer.findings import Mean, Row, caution, findings
 from demo.transfer.labelled import Labelled
-from demo.transfer.message import DONE, findings, frame, message, shorts
-from demo.transfer.trial import ATTACKS, Ended, Trial, at_one_budget, drive, experiment
+from demo.transfer.message import DONE, frame, message
+from demo.transfer.trial import ATTACKS, Trial, at_one_budget, card, drive, experiment
 from engine.attack.catalog import BY_NAME, recipe
-from engine.core.errors import BadKnob, BadTask
+from engine.core.errors import BadKnob, BadTask, UnknownName
 from engine.data.samples import load_sample
+from engine.evaluate.interval import Estimate
 from engine.evaluate.study import kept
 from engine.evaluate.transfer import Cell, Filled
 from engine.papers.tgr.ablation import Parts
@@ -50,17 +52,23 @@ def trial(count: int = 6, **settings: int) -> Trial:
     return Trial(experiment(found, [SOURCE], recipes, [TARGET], **({"seed": 0} | settings)), found)
 
 
-def test_a_trial_loads_fills_and_finishes() -> None:
+@pytest.fixture(scope="module")
+def driven() -> tuple[Trial, list[object]]:
+    """A trial that has come to its end, and what happened in it."""
     asked = trial()
-    events = list(drive(asked))
+    return asked, list(drive(asked))
+
+
+def test_a_trial_loads_fills_and_finishes(driven: tuple[Trial, list[object]]) -> None:
+    asked, events = driven
     assert [type(each) for each in events[:2]] == [Loading, Loading]
-    assert events[-1] == Ended("finished")
+    assert asked.why == "finished"
     filled = [each for each in events if isinstance(each, Filled)]
     assert [len(each.cells[0].right) for each in filled] == [4, 4, 6, 6]
     assert asked.judged == 6
     said = message(asked, DONE)
-    for row, made in zip(said["cells"], asked.experiment.recipes, strict=True):
-        for shown, target in zip(row, asked.experiment.targets, strict=True):
+    for row, made in zip(said["rows"], asked.experiment.recipes, strict=True):
+        for shown, target in zip(row["cells"], asked.experiment.targets, strict=True):
             cell = asked.found[SOURCE, made, target]
             low, high = cell.success.interval
             share = [cell.success.value, low, high, cell.success.count, cell.success.of]
@@ -84,7 +92,8 @@ def test_stopping_and_lateness_keep_what_was_found() -> None:
     assert asked.judged == 0
     assert message(asked, DONE)["findings"] == []
     late = trial()
-    assert list(drive(late, patience=0))[-1] == Ended("late")
+    assert [type(each) for each in drive(late, patience=0)] == [Loading, Loading]
+    assert late.why == "late"
 
 
 def told(right: list[tuple[bool, ...]], survived: list[tuple[bool, ...]]) -> list[str]:
@@ -102,7 +111,9 @@ def test_findings_speak_of_other_models_and_pair_the_attacks() -> None:
     yes, no = (True,) * n, (False,) * n
     half = yes[: n // 2] + no[: n // 2]
     first, second = told([yes, yes], [half, no])
-    assert first.startswith("From ResNet-18-D to 1 other model, mean success: MI-FGSM 50 % [")
+    assert first.startswith(
+        "From ResNet-18-D to 1 other model, mean attack success rate: MI-FGSM 50 % ["
+    )
     assert first.endswith("TGR 100 %.")
     assert second.startswith("TGR against MI-FGSM from ResNet-18-D: +50 [")
     assert "do not tell" not in second
@@ -126,55 +137,68 @@ def test_pictures_are_counted_alike_whoever_had_them_right() -> None:
 
 
 def test_several_sources_are_one_sentence_for_each_attack() -> None:
-    def row(source: str, attack: str, gain: list[float] | None) -> tuple[dict, dict]:
-        mean = {"rate": [0.5, 0.4, 0.6], "gain": gain, "on": gain and "MI-FGSM", "targets": 4}
-        return {"short": source, "attack": attack}, mean
+    def row(source: str, attack: str, *gain: float) -> Row:
+        mean = Mean(Estimate(0.5, 0.4, 0.6), 4, 60, 16 / 255)
+        if gain:
+            mean = replace(mean, on="MI-FGSM", gain=Estimate(*gain), p=0.5)
+        return Row(source, attack, mean)
 
     rows = [
-        row("ViT", "MI-FGSM", None),
-        row("ViT", "TGR", [0.04, 0.0, 0.08]),
-        row("PiT", "MI-FGSM", None),
-        row("PiT", "TGR", [0.1, 0.02, 0.17]),
-        row("DeiT", "TGR", [-0.08, -0.12, -0.01]),
-        row("ResNet", "TGR", [0.11, 0.07, 0.15]),
-        row("Swin", "TGR", None),
+        row("ViT", "MI-FGSM"),
+        row("ViT", "TGR", 0.04, 0.0, 0.08),
+        row("PiT", "MI-FGSM"),
+        row("PiT", "TGR", 0.1, 0.02, 0.17),
+        row("DeiT", "TGR", -0.08, -0.12, -0.01),
+        row("ResNet", "TGR", 0.11, 0.07, 0.15),
     ]
-    made = {"judged": 60, "rows": [r for r, _ in rows], "means": [*(m for _, m in rows[:-1]), None]}
-    assert findings(made) == [
-        "TGR against MI-FGSM, mean success on the 4 other models (points, 60 pictures): "
+    assert findings(rows, 60) == [
+        "TGR against MI-FGSM, mean attack success rate on the 4 other models (points, 60 pictures): "
         "it fools more when made on PiT (+10) and ResNet (+11); "
         "it fools fewer when made on DeiT (−8); "
         "the two are not told apart when made on ViT (+4)."
     ]
 
 
-def test_a_mean_is_the_mean_of_the_cells_it_stands_beside() -> None:
-    asked = trial(8)
-    for _ in drive(asked):
-        pass
-    said = message(asked, DONE)
-    for row, mean in zip(said["cells"], said["means"], strict=True):
+def test_few_pictures_are_said_to_settle_little() -> None:
+    assert caution(1) == "1 picture settles little: mind the intervals"
+    assert caution(31) == "31 pictures settle little: mind the intervals"
+    assert caution(32) == ""
+
+
+def test_a_mean_is_the_mean_of_the_cells_it_stands_beside(
+    driven: tuple[Trial, list[object]],
+) -> None:
+    asked, _ = driven
+    for row in message(asked, DONE)["rows"]:
         others = [
-            cell for cell, at in zip(row, said["columns"], strict=True) if at["name"] != SOURCE
+            cell
+            for cell, target in zip(row["cells"], asked.experiment.targets, strict=True)
+            if target not in row["members"]
         ]
-        assert mean["targets"] == len(others)
-        assert mean["rate"][0] == pytest.approx(
-            sum(cell["success"][0] for cell in others) / len(others), abs=1e-5
-        )
+        assert row["others"] == len(others)
+        assert row["judged"] == 6
+        for key, found in row["plain"].items():
+            plain = sum(cell[key][0] for cell in others) / len(others)
+            assert found == pytest.approx(plain, abs=1e-5)  # cells are sent with 5 digits
+        assert row["mean"]["rate"][0] == pytest.approx(row["plain"]["success"], abs=1e-5)
+        gain = row["mean"]["gain"]
+        assert row["mean"]["apart"] == bool(gain and (gain[1] > 0 or gain[2] < 0))
 
 
-def test_titles_are_short_where_they_still_tell_models_apart() -> None:
-    assert shorts({"a": "PiT, a pooling ViT", "b": "ViT with a stem"}) == {"a": "PiT", "b": "ViT"}
-    both = {"a": "ViT with a stem", "b": "ViT, trained against PGD"}
-    assert shorts(both) == both
-    assert shorts({"a": "DeiT-Tiny (weights folder, 1000 classes)"}) == {"a": "DeiT-Tiny"}
+def test_while_a_cell_is_missing_a_row_has_no_mean() -> None:
+    asked = trial(2)
+    source, attack = asked.experiment.sources[0], asked.experiment.recipes[0]
+    asked.found[source, attack, SOURCE] = Cell(source, attack, SOURCE, (True,), (False,))
+    assert [row["plain"] for row in message(asked)["rows"]] == [
+        {"success": None, "papers": None}
+    ] * 2
 
 
 def test_the_frame_shows_rows_and_columns_before_any_run() -> None:
     made = frame(trial().experiment, None)
     assert [each["short"] for each in made["columns"]] == ["ResNet-18-D", "PiT"]
     assert [each["attack"] for each in made["rows"]] == ["FGSM", "MI-FGSM"]
-    assert made["cells"] == [[None, None], [None, None]]
+    assert [each["cells"] for each in made["rows"]] == [[None, None], [None, None]]
 
 
 def test_an_ensemble_is_one_row_and_its_members_are_white_boxes() -> None:
@@ -189,23 +213,39 @@ def test_an_ensemble_is_one_row_and_its_members_are_white_boxes() -> None:
     assert list(row["members"]) == list(names)
 
 
+def test_a_result_is_shown_to_an_altered_model_by_its_name() -> None:
+    few = Labelled(labelled.samples().pictures[:2], 2, bundled=True)
+    target = "vit_imagenette|ats"
+    asked = Trial(experiment(few, [SOURCE], (recipe("fgsm", eps=8 / 255),), [target], 0), few)
+    loaded = [each.title for each in drive(asked) if isinstance(each, Loading)]
+    assert loaded == [card(name, None).title for name in (SOURCE, "vit_imagenette")]
+    said = message(asked, DONE)
+    assert said["columns"][1]["title"] == f"{card('vit_imagenette', None).title} | ats"
+    assert said["rows"][0]["cells"][1]["n"] == 2
+    assert [each["name"] for each in asked.report()["models"]] == [SOURCE, target]
+    for wrong in ("vit_imagenette|nothing", "nothing|ats"):
+        with pytest.raises(UnknownName):
+            card(wrong, None)
+
+
 def test_the_map_that_stands_there_first_is_an_experiment_on_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every bundled classifier against every other; gone as soon as a model's weights change."""
+    """Every model against every other; gone as soon as a model's weights change."""
     monkeypatch.setattr(stored, "FOLDER", tmp_path)
+    monkeypatch.setattr(first, "names", lambda: (SOURCE, TARGET))
     monkeypatch.setattr(first, "STEPS", 1)
+    monkeypatch.setattr(first, "STEPS_AGAIN", 1)
     (tmp_path / "val" / "golf_ball").mkdir(parents=True)
     load_sample("golf_ball").save(tmp_path / "val" / "golf_ball" / "1.png")
-    assert first.main([str(tmp_path / "val"), "--name", "a folder of one"]) == 0
-    made = stored.read(first.FILE, first.made_of())
+    first.result(first.Photographs(tmp_path / "val", 100, "a folder of one")).renew(stored.silent)
+    made = stored.read(first.RESULT.file, first.made_of())
     assert made is not None
-    assert made["state"] == DONE
+    assert made["kind"] == DONE
     assert made["of"] == "Measured earlier: 1 photograph of a folder of one, 1 class"
     assert len(made["rows"]) == 2 * len(made["columns"]) == 2 * len(first.names())
-    assert all(cell["n"] == 1 for row in made["cells"] for cell in row)
-    assert stored.read(first.FILE, "of other weights") is None
-    assert first.main([str(tmp_path / "nowhere")]) == 2
+    assert all(cell["n"] == 1 for row in made["rows"] for cell in row["cells"])
+    assert stored.read(first.RESULT.file, "of other weights") is None
 
 
 def test_a_study_and_the_map_are_measured_on_the_same_and_agree() -> None:
@@ -216,8 +256,8 @@ def test_a_study_and_the_map_are_measured_on_the_same_and_agree() -> None:
     assert study is not None
     assert {study.model, *study.about["targets"]} == set(first.names())
     (row,) = (
-        mean
-        for each, mean in zip(shown["rows"], shown["means"], strict=True)
+        each["mean"]
+        for each in shown["rows"]
         if each["source"] == study.model and each["attack"] == "TGR"
     )
     entry = study.findings.find(first.EPS)
@@ -227,8 +267,3 @@ def test_a_study_and_the_map_are_measured_on_the_same_and_agree() -> None:
     # 0.01: one picture more on two of four targets, where a batch is summed in another order
     for own, told in ((entry.gain, row["gain"]), (entry.rate, row["rate"])):
         assert [own.value, own.low, own.high] == pytest.approx(told, abs=0.01)
-
-
-def test_the_map_that_ships_is_of_these_weights() -> None:
-    """If not: `python -m demo.transfer.first FOLDER`."""
-    assert first.stored() is not None
