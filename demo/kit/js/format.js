@@ -22,7 +22,8 @@ export function short(value) {
   return String(Number(value.toPrecision(size >= 100 ? 3 : 2))).replace("-", "−");
 }
 
-export const superscript = (n) => String(n).replace(/[-0-9]/g, (c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[c]));
+export const superscript = (n) =>
+  String(n).replace(/[-0-9]/g, (c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[c]));
 
 export const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 

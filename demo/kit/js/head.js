@@ -18,5 +18,7 @@
     });
   });
   import(at("kit/js/mend.js"));
-  window.lab = Promise.all([import(at(`${name}/${name}.js`)), ...sheets]).then(([module]) => module);
+  window.lab = Promise.all([import(at(`${name}/${name}.js`)), ...sheets]).then(
+    ([module]) => module,
+  );
 }

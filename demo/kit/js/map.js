@@ -24,7 +24,19 @@ export function mapFigure(role, title, picking) {
 // frame. `picked`: the patch to frame, or -1. `label`: the canvas in words.
 export function drawMap(
   figure,
-  { title, label, picture, shape, values, max, scale = sequential, unit = short, keep, marks, picked },
+  {
+    title,
+    label,
+    picture,
+    shape,
+    values,
+    max,
+    scale = sequential,
+    unit = short,
+    keep,
+    marks,
+    picked,
+  },
 ) {
   const canvas = figure.querySelector("canvas");
   const size = canvas.parentElement.clientWidth;

@@ -13,7 +13,8 @@ document.addEventListener(
 
 // A menu opens scrolled to its end: show where the choice stands.
 document.addEventListener("focusin", (event) => {
-  if (!event.target.matches?.("input[role=listbox], input[role=combobox], .wrap-inner input")) return;
+  if (!event.target.matches?.("input[role=listbox], input[role=combobox], .wrap-inner input"))
+    return;
   const place = () => {
     const list = document.querySelector("ul[role=listbox]");
     if (!list) return;

@@ -63,7 +63,9 @@ export function timeline({
     );
   }
   if (now !== null)
-    out.push(`<line class="lab-needle" x1="${x(now)}" x2="${x(now)}" y1="${top - 6}" y2="${base}"/>`);
+    out.push(
+      `<line class="lab-needle" x1="${x(now)}" x2="${x(now)}" y1="${top - 6}" y2="${base}"/>`,
+    );
   for (const { points, role, dash = "", marker = "dot", marks = () => true } of lines) {
     const placed = points.map(([s, v]) => [x(s).toFixed(1), y(v ?? low).toFixed(1), s]);
     if (placed.length > 1)

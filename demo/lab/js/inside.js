@@ -77,5 +77,4 @@ const BLOCKS = { block: () => store.sel.block, choose: (block) => store.select({
 
 export const chartFrame = (label, look) => blockFrame(label, BLOCKS, look);
 
-export const frameValue = (frame, run, text) =>
-  valueOf(frame, run.depthOf, store.sel.block, text);
+export const frameValue = (frame, run, text) => valueOf(frame, run.depthOf, store.sel.block, text);

@@ -55,7 +55,11 @@ export const outliers = insideView({
     view.range.setAttribute("aria-valuetext", `threshold ${shown}`);
     view.words.textContent = thresholdWords(data, at);
     const [clean, now, noise] = [0, sel.step, run.noise].map((frame) => data.frames[frame]);
-    const counts = { clean: layersAt(data, clean, at), now: layersAt(data, now, at), noise: layersAt(data, noise, at) };
+    const counts = {
+      clean: layersAt(data, clean, at),
+      now: layersAt(data, now, at),
+      noise: layersAt(data, noise, at),
+    };
     const most = Math.max(1, ...data.frames.flatMap((frame) => [...layersAt(data, frame, at)]));
     setHtml(
       view.key,
@@ -195,8 +199,9 @@ function layersAt({ layers }, frame, at) {
 // The largest input of each token, by layer.
 function tokensOf({ lengths }, frame) {
   let from = 0;
-  return (frame.byToken ??= ((values) =>
-    lengths.map((n) => values.subarray(from, (from += n))))(unpack(frame.tokens)));
+  return (frame.byToken ??= ((values) => lengths.map((n) => values.subarray(from, (from += n))))(
+    unpack(frame.tokens),
+  ));
 }
 
 function thresholdWords({ largest: most, origin, default: usual }, at) {

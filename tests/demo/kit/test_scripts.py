@@ -1,9 +1,10 @@
-"""Scripts and styles: served once, at addresses that name their content; linted; every import holds."""
+"""Scripts and styles: served once, at addresses that name their content; linted, formatted; every import holds."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -54,15 +55,23 @@ def test_the_address_changes_with_any_byte(monkeypatch: pytest.MonkeyPatch) -> N
     assert scripts.folder.__wrapped__() == before
 
 
+def tool(name: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    found = shutil.which(name, path=sysconfig.get_path("scripts"))
+    assert found, f"pip install -e '.[test]' brings {name}"
+    return subprocess.run([found, *words], cwd=ROOT, capture_output=True, text=True)
+
+
 def lint(*paths: Path) -> subprocess.CompletedProcess[str]:
-    found = shutil.which("oxlint")
-    assert found, "pip install -e '.[test]' brings oxlint"
-    config = ("-c", str(ROOT / ".oxlintrc.json"))
-    return subprocess.run([found, *config, *paths], cwd=ROOT, capture_output=True, text=True)
+    return tool("oxlint", "-c", ROOT / ".oxlintrc.json", *paths)
 
 
 def test_the_linter_finds_nothing() -> None:
     found = lint(ROOT / "demo")
+    assert found.returncode == 0, found.stdout
+
+
+def test_the_formatter_would_change_nothing() -> None:
+    found = tool("oxfmt", "-c", ROOT / ".oxfmtrc.json", "--check", ROOT / "demo")
     assert found.returncode == 0, found.stdout
 
 
