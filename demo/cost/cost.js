@@ -36,7 +36,8 @@ export function board(element, props, watch) {
   const root = element.querySelector("section");
   const bill = element.closest("#bill");
   const buttons = Object.entries(FILES).map(
-    ([kind, [name]]) => `<button type="button" class="lab-reset" data-file="${kind}">${name}</button>`,
+    ([kind, [name]]) =>
+      `<button type="button" class="lab-reset" data-file="${kind}">${name}</button>`,
   );
   root.innerHTML =
     `<p class="lab-empty">${EMPTY}</p><div class="cost-board"><p class="cost-note" role="status" hidden></p>` +
@@ -44,7 +45,9 @@ export function board(element, props, watch) {
     `<div class="cost-files" role="group" aria-label="Downloads">${buttons.join("")}</div>` +
     `<div class="cost-threshold" data-part="threshold"></div>` +
     `<div data-part="tokens"></div><div data-part="layers"></div><div data-part="heat"></div></div>`;
-  root.querySelector(".cost-files").addEventListener("click", ({ target }) => save(target.dataset.file));
+  root
+    .querySelector(".cost-files")
+    .addEventListener("click", ({ target }) => save(target.dataset.file));
   for (const part of root.querySelectorAll("div[data-part]")) mount(part.dataset.part, part);
   const tell = () => note(root.querySelector(".cost-note"), bill);
   const receive = () => {

@@ -100,7 +100,10 @@ const CANVAS = {
   },
   text(context, m) {
     context.font = `${m.weight} ${m.size}px ${FAMILY}`;
-    Object.assign(context, { fillStyle: m.fill, textAlign: m.anchor === "middle" ? "center" : "left" });
+    Object.assign(context, {
+      fillStyle: m.fill,
+      textAlign: m.anchor === "middle" ? "center" : "left",
+    });
     context.fillText(m.words, m.x, m.y);
   },
 };

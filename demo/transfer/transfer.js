@@ -84,7 +84,12 @@ function plan(it, width, narrow, paint) {
     });
     if (means && row.others) {
       const place = { x: x(columns - 1), y, w: one, h: HIGH };
-      cells.push({ ...place, row: r, column: it.columns.length, marks: meanMarks(place, row, paint) });
+      cells.push({
+        ...place,
+        row: r,
+        column: it.columns.length,
+        marks: meanMarks(place, row, paint),
+      });
     }
     y += HIGH + GAP;
   });
@@ -221,7 +226,12 @@ function draw() {
   const files = document.getElementById("downloads");
   if (files) files.dataset.of = it === store.earlier ? "earlier" : "own";
   find("input").checked = sel.papers;
-  setHtml(find(".transfer-findings"), saying(it).map((each) => `<p>${escape(each)}</p>`).join(""));
+  setHtml(
+    find(".transfer-findings"),
+    saying(it)
+      .map((each) => `<p>${escape(each)}</p>`)
+      .join(""),
+  );
   find(".transfer-note").textContent = note(it);
   const focused = document.activeElement?.closest(".transfer-cell");
   setHtml(holder, grid(it, plan(it, width, slim, isDark() ? DARK : LIGHT)));
@@ -311,7 +321,8 @@ function meanDetail(it, found) {
   const estimate = (name, [value, low, high], unit) =>
     item(name, `${(100 * value).toFixed(1)}${unit}`, low < high ? percents(low, high) : "");
   const gain = found.gain
-    ? estimate(`gain on ${escape(found.on)}`, found.gain, " points") + item("McNemar p", short(found.p))
+    ? estimate(`gain on ${escape(found.on)}`, found.gain, " points") +
+      item("McNemar p", short(found.p))
     : "";
   return (
     `<dl>${estimate("attack success rate", found.rate, " %")}${gain}` +
@@ -389,9 +400,9 @@ function build(element) {
     `<div class="transfer-map"></div><p class="transfer-note lab-method"></p><div class="transfer-detail"></div>`;
   const back = button("", () => store.look(!store.aside), "lab-quiet transfer-back");
   root.querySelector(".lab-above").append(back);
-  root.querySelector("input").addEventListener("change", ({ target }) =>
-    select({ papers: target.checked }),
-  );
+  root
+    .querySelector("input")
+    .addEventListener("change", ({ target }) => select({ papers: target.checked }));
   const map = root.querySelector(".transfer-map");
   map.addEventListener("pointerover", read);
   map.addEventListener("focusin", read);

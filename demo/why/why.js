@@ -182,12 +182,19 @@ function column(title, component) {
   const missing = part("p", "why-lacks");
   const holds = part("div");
   const choose = (block, how) =>
-    select({ component, block: how === "Home" || (how === "click" && block === sel.block) ? ALL : block });
-  const charts = ["variance", "free"].map((row) => {
-    const chart = blockFrame(title, { block: () => sel.block, choose }, {
-      height: HEIGHT,
-      extra: (key) => key === "Escape" && (select({ component, block: ALL }), true),
+    select({
+      component,
+      block: how === "Home" || (how === "click" && block === sel.block) ? ALL : block,
     });
+  const charts = ["variance", "free"].map((row) => {
+    const chart = blockFrame(
+      title,
+      { block: () => sel.block, choose },
+      {
+        height: HEIGHT,
+        extra: (key) => key === "Escape" && (select({ component, block: ALL }), true),
+      },
+    );
     chart.dataset.row = row;
     chart.setAttribute("aria-valuemin", 0);
     return chart;
@@ -216,7 +223,8 @@ function draw() {
   for (const name of ["white", "variant", "free"]) parts[name].set(sel[name]);
   parts.every.setAttribute("aria-pressed", sel.block === ALL);
   parts.steps.setAttribute("aria-pressed", sel.step === ALL);
-  parts.which.textContent = sel.block === ALL ? plural(it.depth, "block") : `block ${sel.block + 1}`;
+  parts.which.textContent =
+    sel.block === ALL ? plural(it.depth, "block") : `block ${sel.block + 1}`;
   setHtml(parts.key, legend(VARIANTS.map((v) => [v.role, v.title, v.dash, v.marker])));
   drawTime(it);
   drawAnswers(it);
@@ -256,7 +264,9 @@ function drawTime(it) {
     const saved = white && source ? [source.answers[v.name].probability] : [];
     return { ...v, points: [...values, ...saved].map((value, step) => [step, value]) };
   });
-  const high = white ? 1 : Math.max(1e-6, ...lines.flatMap((v) => v.points.map(([, value]) => value)));
+  const high = white
+    ? 1
+    : Math.max(1e-6, ...lines.flatMap((v) => v.points.map(([, value]) => value)));
   setHtml(
     track,
     timeline({
@@ -496,7 +506,15 @@ function csv(it) {
         read[measure][step].forEach((values, block) =>
           values.forEach((value, c) => {
             if (!lacks(it, c))
-              rows.push([name, step, block + 1, COMPONENTS[c].toLowerCase(), source, measure, value]);
+              rows.push([
+                name,
+                step,
+                block + 1,
+                COMPONENTS[c].toLowerCase(),
+                source,
+                measure,
+                value,
+              ]);
           }),
         );
     }

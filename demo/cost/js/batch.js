@@ -27,7 +27,9 @@ export function batch(root) {
     }));
     chart.setAttribute(
       "aria-label",
-      found.map((b) => `batch of ${b.size}: ${b.clean} columns clean, ${b.hit} with one attacked`).join("; "),
+      found
+        .map((b) => `batch of ${b.size}: ${b.clean} columns clean, ${b.hit} with one attacked`)
+        .join("; "),
     );
     setHtml(chart, drawn(found, clamp(root.clientWidth, 240, 560)));
   };

@@ -19,8 +19,11 @@ export function heat(root) {
         `<figure class="cost-heat" data-role="${role}"><figcaption><b class="lab-${role}"></b></figcaption><canvas role="img"></canvas></figure>`,
     ).join("") +
     `</div><div class="lab-scale"></div>`;
-  const { element, set } = choices("Order of columns", Object.entries(ORDERS), store.sel.order, (order) =>
-    store.select({ order }),
+  const { element, set } = choices(
+    "Order of columns",
+    Object.entries(ORDERS),
+    store.sel.order,
+    (order) => store.select({ order }),
   );
   root.querySelector(".lab-tools").append(element);
   for (const canvas of root.querySelectorAll("canvas"))
@@ -43,14 +46,19 @@ function pick(canvas, event) {
 }
 
 // One octave is half of the scale; the colour jumps at the threshold, so that its edge is a count.
-const warmth = (value) => (value > 0 ? clamp(Math.log2(value / store.sel.threshold) / 2, -1, 1) : -1);
+const warmth = (value) =>
+  value > 0 ? clamp(Math.log2(value / store.sel.threshold) / 2, -1, 1) : -1;
 const edged = (v) => diverging(v < 0 ? 0.9 * v - 0.1 : 0.45 + 0.55 * v);
 
 function draw(figure, run, role) {
   const { layers, bins, sweep } = run;
-  figure.querySelector("b").textContent = `${NAMES[role]}: ${thousands(sweep.totals[role][now()])} columns`;
+  figure.querySelector("b").textContent =
+    `${NAMES[role]}: ${thousands(sweep.totals[role][now()])} columns`;
   const canvas = figure.querySelector("canvas");
-  canvas.setAttribute("aria-label", `${NAMES[role]}: size of each layer’s columns against the threshold`);
+  canvas.setAttribute(
+    "aria-label",
+    `${NAMES[role]}: size of each layer’s columns against the threshold`,
+  );
   const width = figure.clientWidth;
   if (!width) return;
   const tall = clamp(Math.round(300 / layers.length), 5, 10);
@@ -66,7 +74,11 @@ function draw(figure, run, role) {
       context.fillRect(x(i), TOP + layer * tall, x(i + 1) - x(i) + 0.6, tall - (tall > 6 ? 1 : 0));
     }),
   );
-  axes(context, run, { width, tall, x: (share) => x(count * (1 - Math.log(share) / Math.log(bins.least))) });
+  axes(context, run, {
+    width,
+    tall,
+    x: (share) => x(count * (1 - Math.log(share) / Math.log(bins.least))),
+  });
   if (store.sel.layer < 0) return;
   context.lineWidth = 1.5;
   context.strokeStyle = context.fillStyle;
@@ -87,8 +99,13 @@ function axes(context, { layers, blocks }, { width, tall, x }) {
   });
   context.textAlign = "center";
   const foot = TOP + tall * layers.length;
-  for (const share of TICKS) context.fillText(`${100 * share} %`, x(share) - (share === 1 ? 6 : 0), foot + 9);
-  context.fillText(`share of a layer’s columns, ${AXIS[store.sel.order]}`, (width + LEFT) / 2, foot + 25);
+  for (const share of TICKS)
+    context.fillText(`${100 * share} %`, x(share) - (share === 1 ? 6 : 0), foot + 9);
+  context.fillText(
+    `share of a layer’s columns, ${AXIS[store.sel.order]}`,
+    (width + LEFT) / 2,
+    foot + 25,
+  );
   context.save();
   context.translate(8, foot / 2);
   context.rotate(-Math.PI / 2);

@@ -21,7 +21,9 @@ export function layers(root) {
       box.dataset.slots = slots.join();
       box.replaceChildren(...slots.map(frame));
     }
-    const counts = Object.fromEntries(ROLES.map((role) => [role, rowOf(run.sweep.columns[role], now())]));
+    const counts = Object.fromEntries(
+      ROLES.map((role) => [role, rowOf(run.sweep.columns[role], now())]),
+    );
     const high = Math.max(1, ...ROLES.flatMap((role) => counts[role]));
     slots.forEach((slot, i) => draw(box.children[i], run, slot, counts, high));
   };
@@ -41,7 +43,11 @@ function frame(slot) {
   };
   const leave = (key) => key === "Escape" && (store.select({ layer: -1 }), true);
   const label = `Outlier columns in ${slotName(slot)}`;
-  const made = blockFrame(label, { block: () => blockOf(slot), choose }, { className: "cost-pick", extra: leave });
+  const made = blockFrame(
+    label,
+    { block: () => blockOf(slot), choose },
+    { className: "cost-pick", extra: leave },
+  );
   made.dataset.slot = slot;
   return made;
 }

@@ -14,7 +14,9 @@ const line = ([name, cell, note]) =>
 
 export function price(root) {
   return (run) => {
-    const head = ["clean", "noise", "attacked"].map((name) => `<th scope="col">${name}</th>`).join("");
+    const head = ["clean", "noise", "attacked"]
+      .map((name) => `<th scope="col">${name}</th>`)
+      .join("");
     const unmetered = run.energy && !run.metered;
     setHtml(
       root,
@@ -30,18 +32,46 @@ function rows({ sweep, seen, threshold, memory, energy, metered, meter }) {
   const at = now();
   const own = `at the run’s ${naming(threshold.value)}`;
   const found = [
-    ["Outlier columns, int8 model", (r) => thousands(sweep.totals[r][at]), `at ${naming(store.sel.threshold)}`],
-    ["Outlier columns, float model", (r) => thousands(seen[r].float_columns), `${own}; what the Lab counts`],
-    ["The same as Hugging Face counts", (r) => thousands(sweep.hf[r][at]), "q, k and v are three layers there"],
-    ["Share of multiplications outside int8", (r) => percent(sweep.shares[r][at], 2), "weighted by what a column multiplies"],
-    ["Multiplications in int8", (r) => mega(seen[r].cost.int8), `${own}; bitsandbytes: over all columns`],
-    ["the same, compact", (r) => mega(seen[r].compact.int8), "as the paper idealises: outliers left out"],
+    [
+      "Outlier columns, int8 model",
+      (r) => thousands(sweep.totals[r][at]),
+      `at ${naming(store.sel.threshold)}`,
+    ],
+    [
+      "Outlier columns, float model",
+      (r) => thousands(seen[r].float_columns),
+      `${own}; what the Lab counts`,
+    ],
+    [
+      "The same as Hugging Face counts",
+      (r) => thousands(sweep.hf[r][at]),
+      "q, k and v are three layers there",
+    ],
+    [
+      "Share of multiplications outside int8",
+      (r) => percent(sweep.shares[r][at], 2),
+      "weighted by what a column multiplies",
+    ],
+    [
+      "Multiplications in int8",
+      (r) => mega(seen[r].cost.int8),
+      `${own}; bitsandbytes: over all columns`,
+    ],
+    [
+      "the same, compact",
+      (r) => mega(seen[r].compact.int8),
+      "as the paper idealises: outliers left out",
+    ],
     ["Multiplications outside int8", (r) => mega(seen[r].cost.high), own],
     ["Bytes gathered for them", (r) => kilo(seen[r].cost.moved), "computed, not measured"],
   ];
   if (memory) found.push(["Peak GPU memory", (r) => kilo(memory[r]), "measured"]);
   if (energy && metered)
-    found.push(["Energy of a pass", (r) => `${short(energy[r] * 1e3)} mJ`, `measured by ${escape(meter)}, idle power included`]);
+    found.push([
+      "Energy of a pass",
+      (r) => `${short(energy[r] * 1e3)} mJ`,
+      `measured by ${escape(meter)}, idle power included`,
+    ]);
   if (energy && !metered)
     found.push([
       "Energy, modelled",

@@ -10,7 +10,10 @@ export const NAMES = { clean: "clean", adversarial: "attacked", noise: "noise of
 const SLOTS = { qkv: "qkv", proj: "attention output", fc1: "MLP first", fc2: "MLP second" };
 
 const nearest = (list, value) =>
-  list.reduce((best, each, i) => (Math.abs(each - value) < Math.abs(list[best] - value) ? i : best), 0);
+  list.reduce(
+    (best, each, i) => (Math.abs(each - value) < Math.abs(list[best] - value) ? i : best),
+    0,
+  );
 
 // A run's first report is looked at as it was run; later ones leave the selection alone.
 let looked = null;

@@ -26,7 +26,9 @@ export function tokens(root) {
 function draw(root, run) {
   const { layer, threshold } = store.sel;
   const known = ROLES.every((role) => run.sweep.reach[role]) && run.grid;
-  const values = Object.fromEntries(ROLES.map((role) => [role, known ? valuesOf(run, role) : null]));
+  const values = Object.fromEntries(
+    ROLES.map((role) => [role, known ? valuesOf(run, role) : null]),
+  );
   const least = layer < 0 ? 1 : threshold;
   const most = known ? Math.max(least, ...ROLES.flatMap((role) => values[role])) : 1;
   setHtml(root.querySelector("h2"), title(run, known));

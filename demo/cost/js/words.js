@@ -32,7 +32,9 @@ export function threshold(root) {
 
 function found({ sweep, total, kept, seen }) {
   const at = now();
-  const [clean, hit, noise] = ["clean", "adversarial", "noise"].map((role) => sweep.totals[role][at]);
+  const [clean, hit, noise] = ["clean", "adversarial", "noise"].map(
+    (role) => sweep.totals[role][at],
+  );
   const ratio = sweep.ratio[at] === null ? "" : ` (${times(sweep.ratio[at])})`;
   const before = escape(seen.clean.answer);
   const answer = kept
@@ -45,7 +47,9 @@ function found({ sweep, total, kept, seen }) {
 }
 
 function share({ sweep, asked, steps, linf, attack, model }) {
-  const [clean, hit] = ["clean", "adversarial"].map((role) => percent(sweep.shares[role][now()], 1));
+  const [clean, hit] = ["clean", "adversarial"].map((role) =>
+    percent(sweep.shares[role][now()], 1),
+  );
   if (!asked)
     return `Nothing may change at a budget of 0: the control. That is ${clean} of all multiplications in high precision, with or without.`;
   const how =
