@@ -34,7 +34,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
     return status, out, err
 
 
-@pytest.mark.parametrize("listing", ["models", "attacks", "probes"])
+@pytest.mark.parametrize("listing", ["models", "attacks", "alterations", "probes"])
 def test_listings_speak_json(listing: str, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run(capsys, listing, "--json")
     rows = json.loads(out)
@@ -114,6 +114,11 @@ def test_bad_pictures_are_one_sentence(
         ("--model", MODEL, "--attack", "pgd", "--seed", str(10**30)),
         ("--model", MODEL, "--attack", "pgd", "--seed", "³"),
         ("--model", MODEL, "--attack", "pgd", "--stop-after", "-1"),
+        ("--model", MODEL, "--attack", "pgd", "--alter", "nothing"),
+        ("--model", MODEL, "--attack", "pgd", "--alter", "int8:threshold=no"),
+        ("--model", MODEL, "--attack", "pgd", "--alter", "bfloat16", "--alter", "ats"),
+        ("--model", MODEL, "--attack", "pgd", "--craft-on", "ats:first"),
+        ("--model", "resnet_imagenette", "--attack", "quantattack"),
         ("--model", MODEL, "--attack", "pgd", "--nonsense"),
         ("--model", MODEL),
     ],
