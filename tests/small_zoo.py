@@ -1,11 +1,10 @@
-"""Tiny random victims and pictures, the same in every process. Run as a script: one process's share."""
+"""Tiny random victims and pictures, the same in every process, and one process's share of the work."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -115,10 +114,11 @@ def plain(cells: tuple[Cell, ...]) -> list[list[Any]]:
     ]
 
 
-if __name__ == "__main__":
+def work(out: Path, keep: Path | None, killed_after: int, world: dict[str, str]) -> None:
+    """One process's share, as torchrun would start it; killed after so many events, if any."""
     torch.set_num_threads(1)
-    out, keep, killed_after = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-    for count, event in enumerate(transfer(experiment(), load, Path(keep) if keep else None)):
+    os.environ.update(world)
+    for count, event in enumerate(transfer(experiment(), load, keep)):
         if killed_after and count == killed_after:
             os.kill(os.getpid(), signal.SIGKILL)
         if isinstance(event, Matrix):

@@ -22,7 +22,6 @@ from tqdm import tqdm
 from engine.attack.recipe import Recipe
 from engine.attack.recipes.mifgsm import MIFGSM
 from engine.attack.recipes.tgr import TGR
-from engine.data.decode import decode, fit
 from engine.evaluate.evaluate import folder_pictures
 from engine.evaluate.interval import Estimate, bootstrap
 from engine.evaluate.judge import shown
@@ -33,6 +32,7 @@ from engine.evaluate.transfer import (
     Matrix,
     Picture,
     class_indices,
+    pixels,
     settings,
     transfer,
 )
@@ -75,8 +75,8 @@ def clean(pictures: Sequence[Picture], name: str) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
         shares = torch.cat(
             [
-                victim.logits(shown(fit(decode(each.image), victim.spec.input_size)[None], victim))
-                for each in pictures
+                victim.logits(shown(each, victim))
+                for each in pixels(pictures, victim.spec.input_size).split(1)
             ]
         ).softmax(-1)
     return shares, shares.argmax(1) == class_indices(pictures, victim)

@@ -206,8 +206,12 @@ def transfer(
     prints = {name: store.fingerprint(v) for name, v in victims.items()} if keep else {}
     labels = {name: class_indices(experiment.pictures, v) for name, v in victims.items()}
     starts = experiment.starts[here.rank :: here.size]
-    steps = sum(recipe.steps for recipe in experiment.recipes)
-    total = len(starts) * len(experiment.sources) * steps
+    steps = {
+        (source, recipe): recipe.build(crafters[source].spec).steps
+        for source in experiment.sources
+        for recipe in experiment.recipes
+    }
+    total = len(starts) * sum(steps.values())
     done = 0
     found: list[Outcome] = []
     for start in starts:
@@ -224,7 +228,7 @@ def transfer(
                     answers = batch.answers(source, recipe, made)
                     if keep:
                         store.keep(keep, name, answers)
-                done += recipe.steps
+                done += steps[source, recipe]
                 found.append(batch.outcome(source, recipe, answers))
                 same = [each for each in found if each[1:3] == (source, recipe)]
                 yield Filled(STEPS, done, total, _cells(same))
@@ -251,7 +255,8 @@ class _Batch:
         self.experiment, self.start = experiment, start
         self.victims, self.crafters = victims, crafters
         self.labels = {name: every[part] for name, every in labels.items()}
-        self._pictures = [decode(picture.image) for picture in experiment.pictures[part]]
+        opened = ((decode(each.image), each.label) for each in experiment.pictures[part])
+        self._pictures = [Picture(*each) for each in opened]
         self._pixels: dict[int, Tensor] = {}
         self._clean: dict[int, dict[str, Tensor]] = {}
 
@@ -259,7 +264,7 @@ class _Batch:
         """uint8 (b, 3, y, x) at the source's input size."""
         size = self.victims[source].spec.input_size
         if size not in self._pixels:
-            self._pixels[size] = torch.stack([fit(each, size) for each in self._pictures])
+            self._pixels[size] = pixels(self._pictures, size)
         return self._pixels[size]
 
     def clean(self, source: str) -> dict[str, Tensor]:
@@ -340,6 +345,11 @@ class _Batch:
             "recipe": settings(recipe),
             "targets": {name: prints[name] for name in self.experiment.targets},
         }
+
+
+def pixels(pictures: Sequence[Picture], size: int) -> Tensor:
+    """The pictures fitted to a model's input: uint8 (n, 3, y, x)."""
+    return torch.stack([fit(decode(picture.image), size) for picture in pictures])
 
 
 def class_indices(pictures: Sequence[Picture], victim: Victim) -> Tensor:

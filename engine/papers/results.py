@@ -52,17 +52,23 @@ def texts(root: Path = ROOT) -> dict[Path, str]:
 
 def stale(root: Path = ROOT) -> tuple[Path, ...]:
     """The files that do not say what is stored."""
-    found = texts(root).items()
-    return tuple(p for p, t in found if not p.is_file() or p.read_text(encoding="utf-8") != t)
+    return tuple(_changed(root))
 
 
 def write(root: Path = ROOT) -> tuple[Path, ...]:
     """Write what is not current; gives its paths."""
-    changed = {path: text for path, text in texts(root).items() if path in stale(root)}
+    changed = _changed(root)
     for path, text in changed.items():
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return tuple(changed)
+
+
+def _changed(root: Path) -> dict[Path, str]:
+    def says(path: Path) -> str:
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+    return {path: text for path, text in texts(root).items() if says(path) != text}
 
 
 def sections() -> Iterator[str]:

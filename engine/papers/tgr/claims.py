@@ -28,7 +28,6 @@ from engine.attack.recipes.vmi import VMI
 from engine.core.errors import BadTask
 from engine.core.knobs import Knobbed, knob
 from engine.core.streams import Streams
-from engine.data.decode import decode, fit
 from engine.evaluate.claim import Row, verdict
 from engine.evaluate.evaluate import folder_pictures
 from engine.evaluate.interval import Estimate, bootstrap
@@ -40,6 +39,7 @@ from engine.evaluate.transfer import (
     Matrix,
     Picture,
     class_indices,
+    pixels,
     transfer,
 )
 from engine.model import zoo
@@ -259,8 +259,7 @@ def calmness(
     MI-FGSM's are taken per picture, step, block and component, wherever both gradients are not
     all zero, and averaged as logarithms.
     """
-    images = torch.stack([fit(decode(p.image), victim.spec.input_size) for p in pictures])
-    task = task_for(victim, shown(images, victim), class_indices(pictures, victim))
+    task = _task(victim, pictures)
     read = {
         name: scale_free(victim, study[name], task, seed=seed, batch=batch)
         for name in ("mifgsm", "zeroing", "tgr")
@@ -311,9 +310,7 @@ def scale_free(victim: Victim, chosen: Recipe, task: Task, *, seed: int, batch: 
 
 def gradients_spent(chosen: Recipe, victim: Victim, picture: Picture) -> int:
     """Forward and backward passes that the attack spends on a picture, counted as it runs."""
-    pixels = fit(decode(picture.image), victim.spec.input_size).unsqueeze(0)
-    task = task_for(victim, shown(pixels, victim), class_indices([picture], victim))
-    count = 0
+    task, count = _task(victim, [picture]), 0
 
     def counted(x: Tensor) -> Tensor:
         nonlocal count
@@ -323,6 +320,11 @@ def gradients_spent(chosen: Recipe, victim: Victim, picture: Picture) -> int:
     with victim.lock, on_input(victim.module, counted):
         craft(chosen.build(victim.spec), victim, task, Streams(0))
     return count
+
+
+def _task(victim: Victim, pictures: Sequence[Picture]) -> Task:
+    images = shown(pixels(pictures, victim.spec.input_size), victim)
+    return task_for(victim, images, class_indices(pictures, victim))
 
 
 def attends(module: nn.Module) -> bool:
