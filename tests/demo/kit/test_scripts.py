@@ -104,6 +104,22 @@ def test_every_import_of_every_module_resolves(browser: Any) -> None:
     assert not failed
 
 
+DRIVEN = """
+async () => {
+  const { select, selection, on } = await lab;
+  const part = Object.keys(selection())[0];
+  const heard = [];
+  const end = on("select", (all) => heard.push(all[part]));
+  select({ [part]: "there" });
+  select({ [part]: "there" });  // nothing has moved
+  end();
+  select({ [part]: "not heard" });
+  try { on("selected", () => {}); } catch { heard.push("a misspelt event is refused"); }
+  return heard;
+}
+"""
+
+
 @pytest.mark.parametrize(
     ("name", "root"),
     [
@@ -112,16 +128,16 @@ def test_every_import_of_every_module_resolves(browser: Any) -> None:
         ("why", "https://lab.test/a/"),
     ],
 )
-def test_a_page_loads_what_it_needs_from_below_its_root_and_nothing_else(
+def test_a_page_loads_what_it_needs_alone_and_is_driven_and_watched(
     browser: Any, name: str, root: str
 ) -> None:
     page = browser.new_page()
     route = "" if name == "lab" else name
     came = alone(page, root, route)
     page.goto(f"{root.rstrip('/')}/")
-    exported = page.evaluate("lab.then((page) => ({...page}))")
+    heard = page.evaluate(DRIVEN)
     page.close()
-    assert {"select", "selection", "on"} <= exported.keys()
+    assert heard == ["there", "a misspelt event is refused"]
     below = f"{root.rstrip('/')}/{scripts.folder()}/"
     files = [each.removeprefix(below) for each in came[1:]]
     assert len(files) == len(set(files))

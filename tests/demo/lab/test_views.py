@@ -419,6 +419,43 @@ def test_one_selection_moves_every_view(drawn: Any) -> None:
     drawn.wait_for_function("document.querySelector('.lab-query').innerText.includes('no server')")
 
 
+def test_a_change_of_the_theme_redraws_what_is_painted(drawn: Any) -> None:
+    """Gradio says by a class of the body what the system, or the visitor, has chosen."""
+    painted = "document.querySelector('.lab-matrix canvas').toDataURL()"
+    drawn.add_style_tag(content=".dark { --body-text-color: #e6e8eb }")
+    light = drawn.evaluate(painted)
+    for dark in (True, False):
+        drawn.evaluate("(dark) => document.body.classList.toggle('dark', dark)", dark)
+        settle(drawn)
+        settle(drawn)
+        assert (drawn.evaluate(painted) != light) == dark
+
+
+def test_every_part_of_the_selection_moves_a_view(drawn: Any) -> None:
+    first = drawn.evaluate("page.selection()")
+    other = {
+        "step": 0,
+        "block": (first["block"] + 1) % 8,
+        "head": "mean",
+        "patch": 5,
+        "layer": 0,
+        "component": 2,
+        "measure": "kurtosis",
+        "threshold": 1e9,
+        "compare": "side",
+        "overview": "difference",
+    }
+    told = "[...document.querySelectorAll('.lab-view')].map((each) => each.outerHTML).join()"
+    for part, value in other.items():
+        before = drawn.evaluate(told)
+        drawn.evaluate("(change) => page.select(change)", {part: value})
+        settle(drawn)
+        assert drawn.evaluate(told) != before, part
+    assert drawn.evaluate("page.selection().threshold") == pytest.approx(
+        max(drawn.evaluate("store.run.outliers.thresholds"))
+    )
+
+
 def test_keys_move_step_patch_block_and_divider(drawn: Any) -> None:
     def at(what: str) -> Any:
         return drawn.evaluate(what)
