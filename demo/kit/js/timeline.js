@@ -45,8 +45,8 @@ export function timeline({
   const every = steps.length > 24 ? Math.ceil(steps.length / 12) : steps.length > 12 ? 2 : 1;
   steps.forEach((s, i) => {
     out.push(`<line class="lab-notch" x1="${x(s)}" x2="${x(s)}" y1="${base}" y2="${base + 5}"/>`);
-    const room = now === null || Math.abs(x(s) - x(now)) > 16;
-    if (s === now || ((i % every === 0 || s === last) && room))
+    const clear = (other) => other === null || s === other || Math.abs(x(s) - x(other)) > 20;
+    if (s === now || ((i % every === 0 || s === last) && clear(now) && clear(last)))
       out.push(
         text(x(s), base + 19, s, "middle", s === now ? "lab-tick lab-tick-now" : "lab-tick"),
       );
