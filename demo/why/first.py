@@ -1,4 +1,4 @@
-"""The comparison that stands on the page before anyone presses Run: its default question, answered
+"""The comparison that stands on the page before anyone presses Run: its default exhibit, compared
 by the engine with the bundled models."""
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ from demo.kit import picture
 from demo.kit import stored as files
 from demo.kit.picture import Picture
 from demo.kit.stored import Message, Stored, Told
-from demo.why.inquiry import Inquiry, Question, drive
+from demo.why.inquiry import Inquiry, drive
 from demo.why.message import ended, opened
 from engine.attack.recipes.tgr import TGR
 from engine.core.errors import EngineError
 from engine.model import zoo
+from engine.papers.paper import Exhibit
 from engine.papers.tgr.compare import VARIANTS, Reading
 from engine.papers.tgr.effects import MEASURES
 
 ID = "first"
 
 
-def question(weights: Path | None = None) -> Question | None:
+def exhibit(weights: Path | None = None) -> Exhibit | None:
     """The first sample, attacked on the first model, shown to the other bundled classifiers."""
     here = [
         each.name
@@ -30,40 +31,42 @@ def question(weights: Path | None = None) -> Question | None:
     ]
     if not picture.first() or not here:
         return None
-    return Question(Picture.of(picture.first()), here[0], tuple(here[1:]), TGR(), weights=weights)
+    first = Picture.of(picture.first())
+    return Exhibit(first.image, first.name, here[0], tuple(here[1:]), weights=weights)
 
 
 def stored(weights: Path | None = None) -> Message | None:
     """What was computed earlier, if it was with the very models that are here."""
-    asked = question(weights)
+    asked = exhibit(weights)
     return None if asked is None else files.read(RESULT.file, made_of(asked))
 
 
-def made_of(asked: Question | None = None) -> str:
+def made_of(asked: Exhibit | None = None) -> str:
     """A hash of the models' weights, the picture and the settings."""
-    asked = asked or _asked()
+    asked, tgr = asked or _asked(), TGR()
     return files.hashed(
         asked.models,
         [picture.listed()[0].path],
         asked.weights,
-        eps=asked.tgr.eps,
-        steps=asked.tgr.steps,
+        eps=tgr.eps,
+        steps=tgr.steps,
         seed=asked.seed,
     )
 
 
 def make(told: Told, steps: int | None = None) -> Message:
-    """The answer to the default question, or to its first steps, as the page is told of it."""
-    inquiry = Inquiry(_asked(), id=ID)
-    steps = steps or inquiry.question.tgr.steps
+    """The default comparison, or its first steps, as the page is told of it."""
+    inquiry = Inquiry(_asked(), TGR(), id=ID)
+    steps = steps or inquiry.tgr.steps
     done = 0
     for event in drive(inquiry, patience=math.inf):
         if isinstance(event, Reading):
             done += 1
             told(done, steps * len(VARIANTS))
-        if len(inquiry.rounds) == steps:
+        if inquiry.rounds == steps:
             inquiry.stop.set()
-    return opened(inquiry, inquiry.found.subject) | ended(inquiry) | {"kind": "stored"}
+    assert inquiry.found is not None
+    return opened(inquiry, inquiry.found) | ended(inquiry, inquiry.found) | {"kind": "stored"}
 
 
 def figures(message: Message) -> dict[str, float]:
@@ -77,8 +80,8 @@ def figures(message: Message) -> dict[str, float]:
     )
 
 
-def _asked() -> Question:
-    asked = question()
+def _asked() -> Exhibit:
+    asked = exhibit()
     if asked is None:
         raise EngineError("There is no model or no sample on this machine.")
     return asked

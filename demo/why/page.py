@@ -18,7 +18,7 @@ from demo.kit.picture import Picture
 from demo.kit.scripts import on_load
 from demo.kit.store import Values
 from demo.why import charts, first
-from demo.why.inquiry import Inquiry, Question, drive
+from demo.why.inquiry import Inquiry, drive
 from demo.why.message import ended, live, opened
 from engine.attack.places import COMPONENTS
 from engine.attack.recipes.tgr import TGR
@@ -26,8 +26,9 @@ from engine.core.errors import BadKnob, BadTask
 from engine.core.knobs import knobs
 from engine.model import zoo
 from engine.model.zoo import Card
+from engine.papers.paper import Exhibit
+from engine.papers.tgr.compare import Comparison
 from engine.papers.tgr.gains import BUDGETS, study
-from engine.studio import Subject
 
 LEAD = (
     "Token gradient regularisation shrinks gradients by factors and zeroes their extreme tokens. "
@@ -157,16 +158,17 @@ def _make(weights: Path | None, place: str, values: Values) -> Inquiry:
     own = {name: controls.from_control(KNOBS[name], values[name]) for name in ASKED}
     if own["steps"] > MOST_STEPS:
         raise BadKnob("Steps", own["steps"], f"a whole number from 1 to {MOST_STEPS}")
-    question = Question(
-        picture=picture,
-        source=card.name,
-        targets=tuple(str(each) for each in values["targets"] or () if each != card.name),
-        tgr=TGR(components="all" if len(chosen) == len(COMPONENTS) else "+".join(chosen), **own),
-        label=goal.label(values["label"], card.name, weights),
-        seed=seed,
-        weights=weights,
+    exhibit = Exhibit(
+        picture.image,
+        Path(picture.name).stem,
+        card.name,
+        tuple(str(each) for each in values["targets"] or ()),
+        goal.label(values["label"], card.name, weights),
+        seed,
+        weights,
     )
-    return Inquiry(question, place=place)
+    tgr = TGR(components="all" if len(chosen) == len(COMPONENTS) else "+".join(chosen), **own)
+    return Inquiry(exhibit, tgr, place=place)
 
 
 def stages(inquiry: Inquiry) -> Iterator[Doing]:
@@ -176,23 +178,25 @@ def stages(inquiry: Inquiry) -> Iterator[Doing]:
 
 def _follow(inquiry: Inquiry) -> Sights:
     """What happens in a comparison, thinned to what an eye can follow."""
-    steps, pace, rounds = inquiry.question.tgr.steps, Pace(), 0
+    steps, pace, rounds = inquiry.tgr.steps, Pace(), 0
     for event in drive(inquiry):
         if isinstance(event, Loading):
             yield None, status.loading(event)
-        elif isinstance(event, Subject):
+        elif isinstance(event, Comparison):
             pace = Pace(SECONDS_BETWEEN_UPDATES)
             yield opened(inquiry, event), status.line(status.RUNNING, "busy", share=0)
-        elif len(inquiry.rounds) > rounds and pace.due:
-            rounds = len(inquiry.rounds)
+        elif inquiry.found is not None and inquiry.rounds > rounds and pace.due:
+            rounds = inquiry.rounds
             left = pace.left(rounds, steps)
-            yield live(inquiry), status.stepped(rounds, steps, left, of="all five")
-    yield ended(inquiry) if inquiry.answers else RESTORE, _told(inquiry)
+            said = status.stepped(rounds, steps, left, of="all five")
+            yield live(inquiry, inquiry.found), said
+    found = inquiry.found
+    yield ended(inquiry, found) if found and found.answers else RESTORE, _told(inquiry)
 
 
 def _told(inquiry: Inquiry) -> str:
     """How it ended, in one line."""
-    done, steps = len(inquiry.rounds), inquiry.question.tgr.steps
+    done, steps = inquiry.rounds, inquiry.tgr.steps
     if not done:
         return status.line("Stopped before the first step was done.", "done")
     if inquiry.why == "finished":

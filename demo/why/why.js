@@ -239,7 +239,7 @@ function draw() {
 function heading(it) {
   const { picture, settings } = it.report;
   return (
-    `<b>${it === store.earlier ? "Computed earlier" : "Your run"}: “${escape(picture.name.replaceAll("_", " "))}”, attacked on ${escape(it.short)}.</b> ` +
+    `<b>${it === store.earlier ? "Computed earlier" : "Your run"}: “${escape(picture.name.replaceAll("_", " "))}”, attacked on ${escape(it.shorts[it.report.source.name])}.</b> ` +
     `<em>One picture, eps ${settings.eps_255}/255, ${plural(settings.steps, "step")}, seed ${settings.seed}</em>`
   );
 }

@@ -60,6 +60,11 @@ class Exhibit:
     weights: Path | None = None
 
     @property
+    def models(self) -> tuple[str, ...]:
+        """Every model that it needs once, the one attacked first."""
+        return tuple(dict.fromkeys((self.model, *self.targets)))
+
+    @property
     def identity(self) -> dict[str, Any]:
         """What tells the picture from all others: SHA-256 is of its 8-bit RGB rows."""
         plain = self.image.convert("RGB")

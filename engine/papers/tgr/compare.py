@@ -143,18 +143,31 @@ def compare(of: Subject, tgr: TGR) -> Iterator[Reading]:
 
 def comparison(exhibit: Exhibit, tgr: TGR) -> Iterator[Progress | Comparison]:
     """The whole comparison of a picture, and what every model says to its outcomes."""
-    models = tuple(dict.fromkeys((exhibit.model, *exhibit.targets)))
-    source = zoo.load(exhibit.model, exhibit.weights)
-    of = Subject.of(source, exhibit.image, exhibit.label, seed=exhibit.seed)
+    begun = begin(exhibit, tgr)
     readings: list[Reading] = []
-    for reading in compare(of, tgr):
+    for reading in compare(begun.subject, tgr):
         readings.append(reading)
         yield Progress("steps of each variant", reading.step + 1, tgr.steps)
     each = len(VARIANTS)
     rounds = tuple(tuple(readings[i : i + each]) for i in range(0, len(readings), each))
-    pixels = [of.pixels, *(its.pixels for its in rounds[-1])]
-    said = {name: answers(zoo.load(name, exhibit.weights), pixels, of.called) for name in models}
-    yield Comparison(of, tgr, rounds, said)
+    yield answered(replace(begun, rounds=rounds), exhibit)
+
+
+def begin(exhibit: Exhibit, tgr: TGR) -> Comparison:
+    """The comparison before its first step."""
+    source = zoo.load(exhibit.model, exhibit.weights)
+    of = Subject.of(source, exhibit.image, exhibit.label, seed=exhibit.seed)
+    return Comparison(of, tgr, (), {})
+
+
+def answered(found: Comparison, exhibit: Exhibit) -> Comparison:
+    """The comparison with what every model says to the clean picture and to the last of each variant."""
+    of = found.subject
+    pixels = [of.pixels, *(its.pixels for its in found.rounds[-1])]
+    said = {
+        name: answers(zoo.load(name, exhibit.weights), pixels, of.called) for name in exhibit.models
+    }
+    return replace(found, answers=said)
 
 
 def answers(model: Victim, pixels: Sequence[Tensor], called: str) -> tuple[Answer, ...]:

@@ -11,8 +11,8 @@ from engine.papers.tgr import claims, compare, export
 
 
 def summary(exhibit: Exhibit, found: compare.Comparison) -> dict[str, Any]:
-    """A comparison as plain data, as the page saves it."""
-    source, *targets = (zoo.card(name, exhibit.weights) for name in found.answers)
+    """A comparison so far as plain data, as the page saves it."""
+    source, *targets = (zoo.card(name, exhibit.weights) for name in exhibit.models)
     return export.summary(found, exhibit.identity, exhibit.label is not None, source, targets)
 
 

@@ -13,34 +13,36 @@ import numpy as np
 import pytest
 import torch
 
-from demo.kit.picture import Picture
 from demo.why import charts
-from demo.why.inquiry import Inquiry, Question, drive
+from demo.why.inquiry import Inquiry, drive
 from demo.why.message import ended, live, opened
 from demo.why.page import stages
 from engine.attack.recipe import Recipe
 from engine.attack.recipes.tgr import TGR
+from engine.data.samples import load_sample
 from engine.evaluate import transfer
 from engine.evaluate.interval import Estimate
 from engine.evaluate.study import Study, data
 from engine.model import zoo
-from engine.papers.tgr import ablation, gains
-from engine.papers.tgr.compare import VARIANTS
+from engine.papers.paper import Exhibit
+from engine.papers.tgr import ablation, gains, paper
+from engine.papers.tgr.compare import VARIANTS, Comparison, comparison
 from engine.papers.tgr.effects import MEASURES, effects, unevenness, zeroed
 
 
 def inquiry(source: str = "vit_imagenette", steps: int = 2) -> Inquiry:
-    picture = Picture.of("sample:golf_ball")
-    return Inquiry(Question(picture, source, ("deit_imagenette",), TGR(steps=steps)))
+    exhibit = Exhibit(load_sample("golf_ball"), "golf_ball", source, ("deit_imagenette",))
+    return Inquiry(exhibit, TGR(steps=steps))
 
 
 @cache
-def finished(source: str) -> tuple[Inquiry, dict[str, Any]]:
-    """An inquiry that has come to its end, and all that the page is told of it, after JSON."""
+def finished(source: str) -> tuple[Comparison, dict[str, Any]]:
+    """What an inquiry has found at its end, and all that the page is told of it, after JSON."""
     asked = inquiry(source)
     for _ in drive(asked):
         pass
-    return asked, sent(opened(asked, asked.found.subject) | ended(asked))
+    assert asked.found is not None
+    return asked.found, sent(opened(asked, asked.found) | ended(asked, asked.found))
 
 
 def sent(message: dict[str, Any]) -> dict[str, Any]:
@@ -58,10 +60,10 @@ SOURCES = ["vit_imagenette", "pit_imagenette", "resnet_imagenette"]
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_maps_arrive_as_they_were_read(source: str) -> None:
-    asked, message = finished(source)
+    kept, message = finished(source)
     for i, name in enumerate(VARIANTS):
-        blocks = asked.found.subject.victim.spec.blocks
-        wanted = zeroed([its[i] for its in asked.rounds], blocks)
+        blocks = kept.subject.victim.spec.blocks
+        wanted = zeroed([its[i] for its in kept.rounds], blocks)
         for told, row in zip(message["zeroed"][name], wanted, strict=True):
             for found, each in zip(told, row, strict=True):
                 assert (found is None) == (each is None)
@@ -79,9 +81,9 @@ def test_maps_arrive_as_they_were_read(source: str) -> None:
 
 @pytest.mark.parametrize("source", SOURCES[:1])
 def test_the_verdicts_are_those_of_the_engine(source: str) -> None:
-    asked, message = finished(source)
+    kept, message = finished(source)
     for measure in MEASURES:
-        for name, found in effects(asked.rounds, measure).items():
+        for name, found in effects(kept.rounds, measure).items():
             told = message["effects"][measure][name]
             for row, wanted in zip(told["ratio"], found.ratio.tolist(), strict=True):
                 assert row == pytest.approx(wanted, rel=1e-3)  # four significant figures
@@ -94,11 +96,15 @@ def test_the_verdicts_are_those_of_the_engine(source: str) -> None:
 
 
 def test_what_is_shown_is_the_report_that_is_saved() -> None:
-    asked, message = finished("vit_imagenette")
+    kept, message = finished("vit_imagenette")
     report = message["report"]
-    assert report["settings"]["steps_taken"] == len(asked.rounds) == 2
+    exhibit = inquiry().exhibit
+    *_, alone = comparison(exhibit, TGR(steps=2))  # as the command line makes it
+    assert isinstance(alone, Comparison)
+    assert report == sent(paper.summary(exhibit, alone))
+    assert report["settings"]["steps_taken"] == len(kept.rounds) == 2
     for name, told in report["attacks"].items():
-        losses = [its[VARIANTS.index(name)].loss for its in asked.rounds]
+        losses = [its[VARIANTS.index(name)].loss for its in kept.rounds]
         assert told["loss"] == pytest.approx(losses, rel=1e-3)
     assert [each["white_box"] for each in report["transfer"]] == [True, False]
     (target,) = report["transfer"][1:]
@@ -112,10 +118,10 @@ def test_while_it_runs_no_maps_are_sent_and_rounds_are_whole() -> None:
     asked = inquiry()
     seen = 0
     for _ in drive(asked):
-        if asked.subject is None:
+        if asked.found is None:
             continue
         seen += 1
-        message = sent(live(asked))
+        message = sent(live(asked, asked.found))
         assert "zeroed" not in message
         done = message["report"]["settings"]["steps_taken"]
         assert {len(each["loss"]) for each in message["report"]["attacks"].values()} == {done}
@@ -125,11 +131,11 @@ def test_while_it_runs_no_maps_are_sent_and_rounds_are_whole() -> None:
 def test_stopped_it_tells_of_the_rounds_that_were_done() -> None:
     asked = inquiry(steps=30)
     for _ in drive(asked):
-        if len(asked.rounds) == 2:
+        if asked.rounds == 2:
             asked.stop.set()
-    assert asked.why == "stopped"
-    assert len(asked.rounds) == 2
-    assert set(asked.answers) == {"vit_imagenette", "deit_imagenette"}
+    assert (asked.why, asked.rounds) == ("stopped", 2)
+    assert asked.found is not None
+    assert set(asked.found.answers) == {"vit_imagenette", "deit_imagenette"}
 
 
 def halt(asked: Inquiry) -> None:
@@ -142,7 +148,8 @@ def test_without_a_step_nothing_is_told(before: Callable[[Inquiry], None], why: 
     before(asked)
     for _ in drive(asked, patience=0):
         pass
-    assert (asked.why, asked.answers, asked.rounds) == (why, {}, [])
+    assert (asked.why, asked.rounds) == (why, 0)
+    assert asked.found is None or not asked.found.answers
 
 
 def test_a_page_is_told_to_restore_where_nothing_came_of_it() -> None:
