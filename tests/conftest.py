@@ -1,6 +1,7 @@
 """One thread per test process: two workers on two cores do not wait for each other's barriers.
 
 And one served page and one browser for all browser tests; nothing but this machine may be asked.
+What the engine is called with and gives back is checked against the shapes it declares.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ import pytest
 import torch
 from visitor import CHROMIUM, FLAGS, Visit
 
+from tests import shapes
+
+shapes.watch()
 torch.set_num_threads(1)
 
 

@@ -114,7 +114,7 @@ def test_gaps_count_the_two_regimes_of_underflow() -> None:
     values[0, 0, :, 0] = torch.tensor((1.0, 17.0, 104.0, 200.0))
     from engine.model.sites import Address
 
-    out = Forward(torch.empty(0), torch.empty(0), {Address(Site.SCORES, 0): values}, {})
+    out = Forward(torch.zeros(1, 3, 1, 1), torch.zeros(1, 1), {Address(Site.SCORES, 0): values}, {})
     gaps = scores.read(out)
     assert gaps.cancels.tolist() == [0.75]
     assert gaps.underflows.tolist() == [0.5]
