@@ -25,7 +25,7 @@ def told(result: Result, frame: Frame) -> dict[str, Any]:
         state = "half" if frame.reached else "no"
         word = "answer moved" if frame.reached else "answer not moved"
     # Where success is another answer, the answers stand beside the badge already.
-    clause = shown(verdict.text) if frame.figures and frame is not result.clean else ""
+    clause = _typeset(verdict.text) if frame.figures and frame is not result.clean else ""
     return {"state": state, "word": word, "text": clause, "reached": frame.reached}
 
 
@@ -69,7 +69,7 @@ def control(result: Result) -> str:
     clean, noise = result.clean, result.noise
     answer = f"{shown(result.name(noise.top))} {float(noise.probabilities[noise.top]):.2f}"
     if noise.figures:
-        return f"Random noise of equal size: {answer}, {shown(result.verdict(noise).text)}."
+        return f"Random noise of equal size: {answer}, {_typeset(result.verdict(noise).text)}."
     if noise.top == clean.top:
         return f"Random noise of equal size: still {answer}."
     return f"Random noise of equal size: {answer} – the model errs under noise as well."
@@ -99,6 +99,10 @@ def threshold(int8: Int8 | None, set_by: Threshold | None) -> str:
         f"Set for this model, as on the Cost page: {_percent(set_by.share, 1)} of the columns of "
         f"{set_by.pictures} clean sample pictures reach {set_by.value:.2f}. {few} the published 6.0"
     )
+
+
+def _typeset(text: str) -> str:
+    return shown(text).replace("->", "→").replace(" x ", " × ")
 
 
 def _short(value: float) -> str:

@@ -32,10 +32,10 @@ def fooled() -> studio.Result:
 
 def test_an_attack_for_another_answer_is_told_by_the_answer(fooled: studio.Result) -> None:
     told = [words.told(fooled, frame) for frame in fooled.frames]
-    assert [each["word"] for each in told] == ["clean", "not yet", "fooled", "fooled"] or all(
-        each["reached"] == (frame.top != fooled.label)
-        for each, frame in zip(told, fooled.frames, strict=True)
-    )
+    for each, frame in zip(told, fooled.frames, strict=True):
+        assert each["reached"] == (frame.top != fooled.label)
+    assert told[0]["word"] == "clean"
+    assert {each["word"] for each in told[1:-1]} <= {"not yet", "fooled"}
     assert told[-1] == {"state": "yes", "word": "fooled", "text": "", "reached": True}
     assert words.first(fooled) == next(
         index for index, frame in enumerate(fooled.frames) if frame.top != fooled.label
@@ -78,7 +78,7 @@ def test_a_costly_picture_is_told_by_its_cost() -> None:
     assert result.success
     told = words.told(result, result.adversarial)
     assert told["word"] == "costlier, answer kept"
-    assert f"{counts[0]} -> {counts[1]}" in told["text"]
+    assert f"{counts[0]} → {counts[1]}" in told["text"]
     assert result.verdict().text in studio.verdict(result)
 
 
