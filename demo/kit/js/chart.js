@@ -30,7 +30,7 @@ export function axis(kind, low, high, top, bottom, { exact, whole }) {
 }
 const decade = (e) =>
   e >= -2 && e <= 3 ? String(Number((10 ** e).toPrecision(1))) : `10${superscript(e)}`;
-export function niceStep(raw, steps = [1, 2, 2.5, 5, 10]) {
+function niceStep(raw, steps = [1, 2, 2.5, 5, 10]) {
   const base = 10 ** Math.floor(Math.log10(raw || 1));
   return steps.find((m) => m * base >= raw - 1e-12) * base;
 }

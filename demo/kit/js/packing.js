@@ -17,12 +17,6 @@ function half(bits) {
     : sign * 2 ** -14 * (fraction / 1024);
 }
 
-// The nearest float16: what LLM.int8 compares is one, so is its threshold.
-export function toHalf(value) {
-  const unit = 2 ** (Math.floor(Math.log2(value)) - 10);
-  return Math.round(value / unit) * unit;
-}
-
 export function bytesOf(base64) {
   const text = atob(base64);
   const bytes = new Uint8Array(text.length);
