@@ -12,11 +12,13 @@ import torch
 from engine.__main__ import main
 from engine.attack.recipes.tgr import TGR
 from engine.data.samples import load_sample, samples
+from engine.evaluate.judge import shown
 from engine.model import zoo
 from engine.papers.quant import paper
 from engine.papers.quant.compare import ATTACKED
 from engine.papers.quant.threshold import usual
 from engine.papers.tgr import compare as why
+from engine.studio import Subject
 
 MODEL = "vit_imagenette"
 
@@ -30,13 +32,13 @@ def test_tgr_compares_the_variants_that_the_page_runs(
     table = capsys.readouterr().out
     found = json.loads(out.read_text(encoding="utf-8"))
     source = zoo.load(MODEL)
-    of = why.case(source, load_sample("golf_ball"))
+    of = Subject.of(source, load_sample("golf_ball"))
     readings = list(why.compare(of, TGR(steps=2)))
     for name in why.VARIANTS:
         own = [each for each in readings if each.variant == name]
         assert found["attacks"][name]["loss"] == pytest.approx([r.loss for r in own], rel=1e-3)
         with torch.no_grad():
-            x = why.shown(own[-1].pixels[None], source)
+            x = shown(own[-1].pixels[None], source)
             said = source.spec.classes[int(source.logits(x).argmax())]
         told = next(each for each in found["transfer"] if each["white_box"])
         assert told["answers"][name]["answer"] == said.replace("_", " ")
