@@ -88,7 +88,7 @@ def test_a_sample_as_the_page_attacks_it(folder: Path) -> None:
     request = Request(
         load_sample("golf_ball"),
         MODEL,
-        recipe("mifgsm", eps=4 / 255),
+        recipe("mifgsm", eps=4 / 255, steps=3),
         others=("resnet_imagenette",),
         name="golf_ball",
     )
