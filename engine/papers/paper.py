@@ -103,14 +103,26 @@ class OnPicture:
 
 
 @dataclass(frozen=True)
+class Told:
+    """What the results say beside a paper's rows: how these came about, further sections, and what
+    the README keeps of it (sentences, or a table)."""
+
+    about: str = ""
+    more: Callable[[], str] = str
+    findings: Callable[[], Iterable[str]] = tuple
+
+
+@dataclass(frozen=True)
 class Paper:
     """A system: `name` is its word on the command line and in the names of its studies."""
 
     name: str
+    short: str
     title: str
     reference: str
     claims: OnPhotographs
     compare: OnPicture
+    told: Told = Told()
 
 
 def study(

@@ -17,6 +17,7 @@ from engine.evaluate.claim import Row, verdict
 from engine.evaluate.interval import Estimate, bootstrap
 from engine.evaluate.progress import Progress
 from engine.evaluate.study import read
+from engine.papers import results, told
 from engine.papers.catalog import PAPERS
 from engine.papers.commands import declare
 from engine.papers.paper import Exhibit, OnPhotographs, OnPicture, Paper, Photographs
@@ -63,6 +64,7 @@ def summary(exhibit: Exhibit, found: tuple[int, int]) -> dict[str, Any]:
 
 BRIGHT = Paper(
     "bright",
+    "Bright",
     "Bright: how bright photographs are",
     "Nobody, 2026",
     OnPhotographs(Settings, claims, Brightest),
@@ -129,6 +131,17 @@ def test_its_options_are_its_own_settings(capsys: pytest.CaptureFixture[str]) ->
         run(*OVER, "--share", "0.1")
     with pytest.raises(UnknownName):
         run("claims", "bright", "pictures", "--model", "nobodys_model")
+
+
+def test_its_study_is_told_among_the_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(*OVER, "--limit", "9", "--out", str(tmp_path / "bright_vit_imagenette.json"))
+    monkeypatch.setattr(told, "STUDIES", tmp_path)
+    monkeypatch.setattr(results, "PAPERS", (BRIGHT,))
+    page = "\n".join(results.sections())
+    assert "## Bright's claims" in page
+    assert "| B1 | brightness | above 0.5 | 0.800 [0.700, 0.900] **holds** |" in page
 
 
 def test_papers_of_the_catalog_are_told_apart() -> None:

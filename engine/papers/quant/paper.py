@@ -15,8 +15,8 @@ from engine.data.samples import load_sample, samples
 from engine.evaluate.progress import Progress
 from engine.model import zoo
 from engine.model.victim import Victim
-from engine.papers.paper import Exhibit, OnPhotographs, OnPicture, Paper
-from engine.papers.quant import claims, export
+from engine.papers.paper import Exhibit, OnPhotographs, OnPicture, Paper, Told
+from engine.papers.quant import claims, export, results
 from engine.papers.quant.compare import ROUNDS, Asked, Report, Working, report
 from engine.papers.quant.export import Made, Source
 from engine.papers.quant.findings import Findings
@@ -129,8 +129,10 @@ def summary(exhibit: Exhibit, found: Compared) -> dict[str, Any]:
 
 QUANT = Paper(
     "quant",
+    "QuantAttack",
     "QuantAttack: pictures that make a dynamically quantized model slow",
     "Baras et al., WACV 2025",
     OnPhotographs(claims.Settings, claims.claims, Findings),
     OnPicture(Settings, compare, summary, lambda found: export.markdown(found.report)),
+    Told(results.ABOUT, results.defences, results.findings),
 )

@@ -6,8 +6,8 @@ from typing import Any
 
 from engine.attack.recipes.tgr import TGR as Recipe
 from engine.model import zoo
-from engine.papers.paper import Exhibit, OnPhotographs, OnPicture, Paper
-from engine.papers.tgr import claims, compare, export
+from engine.papers.paper import Exhibit, OnPhotographs, OnPicture, Paper, Told
+from engine.papers.tgr import claims, compare, export, results
 
 
 def summary(exhibit: Exhibit, found: compare.Comparison) -> dict[str, Any]:
@@ -18,8 +18,10 @@ def summary(exhibit: Exhibit, found: compare.Comparison) -> dict[str, Any]:
 
 TGR = Paper(
     "tgr",
+    "TGR",
     "Token gradient regularization: attacks on ViTs that travel",
     "Zhang et al., CVPR 2023",
     OnPhotographs(claims.Settings, claims.claims, targets=True, resumes=True),
     OnPicture(Recipe, compare.comparison, summary, export.markdown, answers=True),
+    Told(results.ABOUT, results.parts, results.findings),
 )
