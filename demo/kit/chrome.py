@@ -98,7 +98,7 @@ def theme() -> Base:
 
 def launch_settings() -> dict[str, Any]:
     """What `launch` gets, the same from app.py and from the tests; plain where the style is missing."""
-    look, icon = STYLE / "lab.css", STYLE / "icon.svg"
+    look, icon = STYLE / "frame.css", STYLE / "icon.svg"
     return {
         "theme": theme(),
         "css": look.read_text(encoding="utf-8") if look.is_file() else "",

@@ -92,8 +92,10 @@ def acquaint(column: Column, weights: Path | None) -> None:
         return knows(source, model, weights, bool(alter)), gr.update(visible=False)
 
     def offer(source: str, model: str, alter: list[str] | None) -> Any:
-        known = picture.sample(source) and not stranger(source, model, weights)
-        found = None if known or not few(model, weights) else _larger(weights)
+        wanted = few(model, weights) and (
+            picture.sample(source) is None or bool(stranger(source, model, weights))
+        )
+        found = _larger(weights) if wanted else None
         return (
             gr.update(visible=False) if found is None else gr.update(value=found[1], visible=True)
         )

@@ -29,8 +29,8 @@ SENTENCE = """
   const clean = (text) => String(text ?? '').replace(/[<>&]/g, '');
   const aim = goal === 'ONE' && target ? `read this picture as <b>${clean(target)}</b>`
                                        : 'misread this picture';
-  const whole = [model, ...(alter ?? [])].map((name) => clean(titles[name] ?? name)).join(', ');
-  return `Make <b>${whole}</b> ${aim}, changing no pixel by more than `
+  const named = (name) => `<b>${clean(titles[name] ?? name)}</b>`;
+  return `Make ${[model, ...(alter ?? [])].map(named).join(', ')} ${aim}, changing no pixel by more than `
     + `<b>${clean(eps)}/255</b>, in <b>${clean(steps)}</b> step${steps == 1 ? '' : 's'} of `
     + `<b>${clean(titles[attack])}</b>.`;
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
 
@@ -20,40 +21,50 @@ RULES = {"label-content-name-mismatch": {"enabled": True}}
 GRAVE = ("serious", "critical")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("path", PAGES)
-@pytest.mark.parametrize("width", [1280, 390])
-def test_axe_finds_nothing_serious(
-    browser: Any, served: str, path: str, theme: str, width: int
-) -> None:
-    visit = Visit(browser, served, width, 844, theme, path, PAGES[path])
-    page = visit.page
-    page.wait_for_selector("#run")
+SIZES = (1280, 390)
+THEMES = ("light", "dark")
+
+
+@pytest.fixture(params=PAGES)
+def opened(browser: Any, served: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    path = request.param
+    found = Visit(browser, served, SIZES[0], 844, THEMES[0], path, PAGES[path])
+    found.page.wait_for_selector("#run")
+    yield found
+    found.close()
+
+
+def test_axe_finds_nothing_serious_and_no_tab_is_lost_on_the_way_to_run(opened: Visit) -> None:
+    page = opened.page
     page.evaluate(AXE)
+    grave: list[str] = []
+    for width in SIZES:
+        for theme in THEMES:
+            opened.resize(width, 844)
+            opened.dress(theme)
+            grave += [f"{theme} at {width}: {each}" for each in _grave(page)]
+    assert not grave, "\n".join(grave)
+    opened.resize(1280, 720)
+    _tabs_to_run(page)
+
+
+def _grave(page: Any) -> list[str]:
     found = page.evaluate("rules => axe.run(document, {rules})", RULES)
     assert len(found["passes"]) > 10  # it did look
-    grave = [
+    return [
         f"{each['id']} ({len(each['nodes'])}): {each['nodes'][0]['html'][:160]}"
         for each in found["violations"]
         if each["impact"] in GRAVE
     ]
-    visit.close()
-    assert not grave, "\n".join(grave)
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_no_tab_is_lost_on_the_way_to_run(browser: Any, served: str, path: str) -> None:
-    visit = Visit(browser, served, 1280, 720, "light", path, PAGES[path])
-    page = visit.page
+def _tabs_to_run(page: Any) -> None:
     at = "document.activeElement.id || document.activeElement.tagName"
-    met = []
-    for _ in range(80):
+    met: list[str] = []
+    while len(met) < 80 and met[-1:] != ["run"]:
         page.keyboard.press("Tab")
-        page.wait_for_timeout(60)  # a list that opens has opened
+        page.wait_for_timeout(30)  # a list that opens has opened
         met.append(page.evaluate(at))
-        if met[-1] == "run":
-            break
-    visit.close()
     assert met[-1] == "run"
     assert "BODY" not in met, met
 

@@ -35,19 +35,15 @@ def headline(page: Any) -> str:
     return page.locator("#lab-headline .lab-verdict").inner_text()
 
 
-@pytest.mark.parametrize(
-    ("attack", "knobs"),
-    [
+def test_an_attack_comes_with_its_own_knobs(visit: Visit) -> None:
+    page = visit.page
+    for attack, knobs in (
         ("QuantAttack", {"steps": "300", "class_weight": "50"}),
         ("Sponge", {"class_weight": "0"}),
-    ],
-)
-def test_an_attack_comes_with_its_own_knobs(visit: Visit, attack: str, knobs: dict) -> None:
-    page = visit.page
-    choose(page, "QuantAttack")
-    choose(page, attack)
-    page.wait_for_timeout(500)  # a second, late event must change nothing either
-    assert {name: knob(page, name) for name in knobs} == knobs
+    ):
+        choose(page, attack)
+        page.wait_for_timeout(500)  # a second, late event must change nothing either
+        assert {name: knob(page, name) for name in knobs} == knobs
 
 
 def test_the_menu_of_attacks_opens_where_the_choice_stands(visit: Visit) -> None:
@@ -181,20 +177,23 @@ def test_the_verdict_follows_the_scrubber(visit: Visit) -> None:
     page.wait_for_selector("#lab-headline .lab-pill-yes")
 
 
-@pytest.mark.parametrize(
-    "visit",
-    [(1280, 720, "light"), (1366, 768, "light"), (1280, 800, "light"), (1024, 768, "light")],
-    indirect=True,
-    ids=lambda size: f"{size[0]}x{size[1]}",
-)
 def test_picture_button_and_verdict_are_on_the_first_screen(visit: Visit) -> None:
     page = visit.page
-    height = page.viewport_size["height"]
-    for what in ("#run", "#lab-headline .lab-headline", "#lab-pair canvas", "#attack", "#knob-eps"):
-        box = page.locator(what).first.bounding_box()
-        assert box is not None, what
-        assert box["y"] + box["height"] <= height, what
-    assert page.evaluate("scrollY") == 0
+    for width, height in ((1280, 720), (1366, 768), (1280, 800), (1024, 768)):
+        visit.resize(width, height)
+        page.wait_for_timeout(300)
+        for what in (
+            "#run",
+            "#lab-headline .lab-headline",
+            "#lab-pair canvas",
+            "#alter",
+            "#attack",
+            "#knob-eps",
+        ):
+            box = page.locator(what).first.bounding_box()
+            assert box is not None, what
+            assert box["y"] + box["height"] <= height, (what, width, height)
+        assert page.evaluate("scrollY") == 0
 
 
 @SMALL
@@ -209,6 +208,50 @@ def test_run_stays_in_sight_with_many_knobs(visit: Visit) -> None:
         [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2],
     )
     assert over
+
+
+def alter(page: Any, *names: str) -> None:
+    """Choose alterations with the mouse, in this order."""
+    page.click("#alter input")
+    for name in names:
+        page.get_by_role("option", name=name, exact=True).click()
+        page.wait_for_selector(f"#alter :text-is('{name}')")
+    page.keyboard.press("Escape")
+
+
+def test_a_stack_is_attacked_and_an_impossible_one_is_a_sentence(visit: Visit) -> None:
+    page = visit.page
+    alter(page, "ATS")
+    page.wait_for_selector("#sentence b:text-is('ATS')")
+    page.wait_for_selector("#stale :text('ATS')")
+    page.wait_for_selector("#model-card :text('As it is: ')")
+    type_into(page, "steps", "3")
+    page.click("#run")
+    assert "fooled" in visit.status("Finished: 3 steps")
+    page.click("#alter [aria-label^='Remove'], #alter .token-remove")
+    alter(page, "LLM.int8")
+    page.fill("#alter-int8-threshold input[type=number]", "3")
+    page.press("#alter-int8-threshold input[type=number]", "Tab")
+    choose(page, "QuantAttack")
+    for name, value in (("eps", "16"), ("steps", "10"), ("threshold", "3")):
+        type_into(page, name, value)
+    page.wait_for_selector("#stale :text('LLM.int8 (threshold 3)')")
+    page.click("#run")
+    assert "costlier, answer kept" in visit.status("Finished: 10 steps")
+    page.wait_for_selector("#lab-headline :text('outlier columns at 3')")
+    said = headline(page)
+    assert said.startswith("costlier, answer kept")
+    page.click("#reproduce > button")
+    page.wait_for_selector("#reproduce-command :text('int8:threshold=3')")
+    page.reload()
+    visit.status("Finished: 10 steps")
+    page.wait_for_selector("#alter :text-is('LLM.int8')")
+    assert page.input_value("#alter-int8-threshold input[type=number]") == "3"
+    page.click("#alter [aria-label^='Remove'], #alter .token-remove")
+    alter(page, "bfloat16", "LLM.int8")
+    page.click("#run")
+    visit.status("LLM.int8 cannot be put on a model that runs in bfloat16.")
+    assert page.locator("#lab-headline .lab-verdict").text_content().split() == said.split()
 
 
 @PHONE

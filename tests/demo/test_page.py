@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 import troublesome as files
 from PIL import Image
 from visitor import Visit
@@ -122,19 +121,15 @@ def test_bad_settings_are_refused_and_the_result_stays(visit: Visit) -> None:
     assert "golf ball" in page.inner_text("#lab-verdict")
 
 
-@pytest.mark.parametrize(
-    "visit",
-    [(1440, 900, "dark"), (390, 844, "light"), (390, 844, "dark")],
-    indirect=True,
-    ids=lambda value: "-".join(map(str, value)),
-)
 def test_no_horizontal_overflow(visit: Visit) -> None:
     page = visit.page
     page.click("#more > button")
-    assert visit.overflow() <= 0
-    for tab in (*TABS, "Data"):
-        page.get_by_role("tab", name=tab, exact=True).click()
-        assert visit.overflow() <= 0, tab
+    for width, height, theme in ((1440, 900, "dark"), (390, 844, "light"), (390, 844, "dark")):
+        visit.resize(width, height)
+        visit.dress(theme)
+        for tab in (*TABS, "Data"):
+            page.get_by_role("tab", name=tab, exact=True).click()
+            assert visit.overflow() <= 0, (tab, width, theme)
 
 
 def test_keyboard_alone_runs(visit: Visit) -> None:

@@ -41,7 +41,10 @@ def alone(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 class Visit:
-    """A visitor's page and all that went wrong in it."""
+    """A visitor's page and all that went wrong in it.
+
+    Visitors share the browser's cache, as one who comes back does; a visit is a tab of its own.
+    """
 
     def __init__(
         self,
@@ -53,9 +56,10 @@ class Visit:
         path: str = "/",
         ready: str = FIRST_RUN,
     ) -> None:
-        self.context = browser.new_context(viewport={"width": width, "height": height})
-        self.page = self.context.new_page()
+        context = browser.contexts[0] if browser.contexts else browser.new_context()
+        self.page = context.new_page()
         self.url = url
+        self.resize(width, height)
         self.faults: list[str] = []
         self.page.on("request", lambda r: self._asked(r.url, url))
         self.page.on("pageerror", lambda error: self.faults.append(f"page: {error.stack or error}"))
@@ -63,6 +67,18 @@ class Visit:
         self.page.set_default_timeout(60_000)
         self.page.goto(f"{url}{path}?__theme={theme}")
         self.page.wait_for_selector(ready)
+
+    def resize(self, width: int, height: int) -> None:
+        self.page.set_viewport_size({"width": width, "height": height})
+
+    def dress(self, theme: str) -> None:
+        """Go over to the light or the dark mode, as gradio's settings do, until colours have."""
+        self.page.evaluate(
+            "async (dark) => { document.body.classList.toggle('dark', dark);"
+            " await new Promise(requestAnimationFrame); await new Promise(requestAnimationFrame);"
+            " await Promise.allSettled(document.getAnimations().map((each) => each.finished)); }",
+            theme == "dark",
+        )
 
     def _asked(self, what: str, home: str) -> None:
         if not what.startswith((home, "data:", "blob:")):
@@ -94,5 +110,5 @@ class Visit:
         return self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
 
     def close(self) -> None:
-        self.context.close()
+        self.page.close()
         assert not self.faults, self.faults
