@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from engine.probe.depth import Depth
@@ -20,12 +21,12 @@ READ = 0.5
 OFFERED = 61
 
 
-def entropy(rows: Tensor) -> Tensor:
+def entropy(rows: Float[Tensor, "*r n"]) -> Float[Tensor, "*r"]:
     """Entropy in bits of rows (..., n) that sum to 1."""
     return -torch.special.xlogy(rows, rows).sum(-1) / torch.log(rows.new_tensor(2.0))
 
 
-def moved(a: Tensor, b: Tensor) -> Tensor:
+def moved(a: Float[Tensor, "*r n"], b: Float[Tensor, "*r n"]) -> Float[Tensor, "*r"]:
     """The share of a row's weight that lies elsewhere in another: sum |a - b| / 2 over (..., n)."""
     return (a - b).abs().sum(-1) / 2
 
@@ -68,11 +69,11 @@ class Against:
     that is most apart, by |log|. Where no block can be compared, NaN and -1.
     """
 
-    typical: Tensor
-    far: Tensor
+    typical: Float[Tensor, " 3"]
+    far: Int[Tensor, " 3"]
 
 
-def against(clean: Tensor, now: Tensor) -> Against:
+def against(clean: Float[Tensor, "l 3"], now: Float[Tensor, "l 3"]) -> Against:
     """Of a measure per block and component (l, 3) on two pictures."""
     ratio = now.double() / clean.double()
     apart = torch.where(_positive(ratio), ratio.log().abs(), -1.0)
@@ -118,7 +119,7 @@ def widest(clean: ScoreGaps, now: ScoreGaps) -> Widest:
     )
 
 
-def offered(reads: Sequence[OutlierColumns], default: float, share: float) -> Tensor:
+def offered(reads: Sequence[OutlierColumns], default: float, share: float) -> Float[Tensor, " t"]:
     """Thresholds that a visitor can choose (t,), float16, rising in equal ratios.
 
     From where this share of the first reading's columns reaches them (or the default, if that is
@@ -131,7 +132,9 @@ def offered(reads: Sequence[OutlierColumns], default: float, share: float) -> Te
     return torch.cat([even, even.new_tensor([default])]).half().float().unique()
 
 
-def counts(columns: Sequence[Tensor], thresholds: Tensor) -> Tensor:
+def counts(
+    columns: Sequence[Float[Tensor, " _"]], thresholds: Float[Tensor, " t"]
+) -> Int[Tensor, "t layers"]:
     """Outlier columns per threshold and layer (t, layers), of each layer's largest inputs (k,)."""
     sorted_up = [peak.sort().values for peak in columns]
     return torch.stack([len(up) - torch.searchsorted(up, thresholds) for up in sorted_up], 1)
@@ -160,7 +163,7 @@ def parting(now: Depth, noise: Depth) -> Parting:
     return Parting(block, float(ratio[block]), float(ratio[-1]))
 
 
-def read_from(lens: Tensor, limit: float = READ) -> list[int | None]:
+def read_from(lens: Float[Tensor, "l k"], limit: float = READ) -> list[int | None]:
     """Per class the first block from which on it keeps at least `limit` of `lens` (l, k), if any."""
     below = lens < limit
     depth = len(lens)
@@ -168,6 +171,6 @@ def read_from(lens: Tensor, limit: float = READ) -> list[int | None]:
     return [None if at == depth else at for at in last]
 
 
-def changed(clean: TokenMasks, now: TokenMasks) -> Tensor:
+def changed(clean: TokenMasks, now: TokenMasks) -> Int[Tensor, " l"]:
     """Tokens whose fate differs, per sparsified block (l,)."""
     return (clean.keep != now.keep).sum(1)

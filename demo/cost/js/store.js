@@ -2,18 +2,12 @@
 // offered, and a layer, or -1 for all of them.
 
 import { createStore } from "../../kit/js/store.js";
-import { clamp } from "../../kit/js/numbers.js";
+import { clamp, nearest } from "../../kit/js/numbers.js";
 import { Picture, unpack } from "../../kit/js/packing.js";
 
 export const ROLES = ["clean", "adversarial", "noise"];
 export const NAMES = { clean: "clean", adversarial: "attacked", noise: "noise of equal size" };
 const SLOTS = { qkv: "qkv", proj: "attention output", fc1: "MLP first", fc2: "MLP second" };
-
-const nearest = (list, value) =>
-  list.reduce(
-    (best, each, i) => (Math.abs(each - value) < Math.abs(list[best] - value) ? i : best),
-    0,
-  );
 
 // A run's first report is looked at as it was run; later ones leave the selection alone.
 let looked = null;
