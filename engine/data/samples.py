@@ -50,7 +50,8 @@ def load_sample(id: str) -> Image.Image:
 
 
 def _rendered() -> tuple[Sample, ...]:
-    listed = json.loads((_RENDERED / "gallery.json").read_text(encoding="utf-8"))
+    gallery = _RENDERED / "gallery.json"
+    listed = json.loads(gallery.read_text(encoding="utf-8")) if gallery.is_file() else []
     return tuple(
         Sample(
             id=each["id"],
