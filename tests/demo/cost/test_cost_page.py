@@ -16,6 +16,7 @@ from visitor import Visit
 CHURCH = Path("assets/samples/church.png").read_bytes()
 FINDING = "#bill .cost-finding"
 NOTE = "#bill .cost-note"
+SHOWN = f"Number(document.querySelector('{FINDING} .lab-clean').innerText)"
 SMALL = pytest.mark.parametrize("cost", [(1280, 720, "light")], indirect=True)
 PHONE = pytest.mark.parametrize("cost", [(390, 844, "light")], indirect=True)
 
@@ -79,8 +80,9 @@ def test_a_run_draws_every_view_and_the_threshold_moves_them(cost: Visit) -> Non
     page.wait_for_function("document.querySelector('.cost-threshold').innerText.includes('Moved')")
     assert columns(cost)[1] < attacked
     page.keyboard.press("Home")
-    assert columns(cost)[0] > clean
+    page.wait_for_function(f"{SHOWN} > {clean}")
     page.click(".cost-threshold button")
+    page.wait_for_function(f"{SHOWN} === {clean}")
     assert columns(cost) == (clean, attacked, noise)
     looked = page.evaluate(
         "lab.then((p) => { p.select({ threshold: 6, layer: 1 }); return p.selection(); })"
@@ -234,7 +236,9 @@ def test_what_stands_there_says_so_when_it_is_not_what_run_would_do(cost: Visit)
     page.click("#strip [data-sample=church]")
     page.wait_for_selector(f"{NOTE}:has-text('Run will do Church')")
     assert page.get_attribute("#bill", "data-old") == "yes"
-    opacity = page.evaluate("getComputedStyle(document.querySelector('[data-part=findings]')).opacity")
+    opacity = page.evaluate(
+        "getComputedStyle(document.querySelector('[data-part=findings]')).opacity"
+    )
     assert float(opacity) < 0.6
     assert name in page.inner_text(FINDING)
     number(cost, "knob-eps", "4")
