@@ -180,7 +180,8 @@ class Chain:
             victim.session(
                 rules=self.arm(len(x), (), gen) if rules is None else rules,
                 observe={*self.sites, *watch.values},
-                gradients={*self.objective.sites, *watch.gradients},  # keeps their graph
+                gradients=watch.gradients,
+                graph=self.objective.sites,
             ) as forward,
         ):
             leaf = x.detach().requires_grad_()

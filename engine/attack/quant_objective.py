@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from engine.attack.largest import largest
 from engine.attack.moment import Moment
 from engine.core.shapes import PerExample
 from engine.model.sites import Site
@@ -44,15 +45,16 @@ class RaiseOutliers:
         del at
         inputs = [x for place, x in out.seen.items() if place.site is Site.LINEAR_IN]
         top = 1 if self.form == "count" else self.top
-        values = [largest(x, len(out.images), top) / self.threshold for x in inputs]
+        floor = 0.3 * self.threshold if self.form == "code" else None
+        values = largest(inputs, len(out.images), top, floor)
+        t, unit = self.threshold, self.threshold**2
         if self.form == "count":
-            return torch.stack([v.sub(1).mul(10).sigmoid().sum((1, 2)) for v in values]).sum(0)
-        unit = self.threshold**2
+            return sum_of((v / t).sub(1).mul(10).sigmoid().sum((1, 2)) for v in values)
         if self.form == "paper":
-            return -unit * torch.stack([_miss(v, -1, 1) for v in values]).mean(0)
+            return -unit * torch.stack([_miss(v / t, -1, 1) for v in values]).mean(0)
         widths = {v.shape[-1] for v in values}
         groups = [torch.cat([v for v in values if v.shape[-1] == w], 1) for w in sorted(widths)]
-        return -unit * torch.stack([_miss(v, 1 / 3, 7 / 6) for v in groups]).sum(0)
+        return -unit * sum_of(_miss(v / t, 1 / 3, 7 / 6) for v in groups)
 
 
 @dataclass(frozen=True)
@@ -72,14 +74,8 @@ class OutlierColumns:
     def __call__(self, out: Forward) -> PerExample:
         limit = out.logits.new_tensor(self.threshold).half()
         inputs = (x.detach() for place, x in out.seen.items() if place.site is Site.LINEAR_IN)
-        peaks = (largest(x, len(out.images), 1).half() for x in inputs)
-        return sum_of((peak >= limit).sum((1, 2)) for peak in peaks).to(out.logits)
-
-
-def largest(x: Tensor, b: int, top: int) -> Tensor:
-    """The `top` largest |x| of each column over each picture's tokens: (b ..., n, k) -> (b, top, k)."""
-    size = x.reshape(b, -1, x.shape[-1]).abs()
-    return size.amax(1, keepdim=True) if top == 1 else size.topk(min(top, size.shape[1]), 1).values
+        peaks = (x.reshape(len(out.images), -1, x.shape[-1]).abs().amax(1).half() for x in inputs)
+        return sum_of((peak >= limit).sum(1) for peak in peaks).to(out.logits)
 
 
 def _miss(v: Tensor, low: float, high: float) -> PerExample:

@@ -52,8 +52,14 @@ class SoftenExtremes(Remembering):
         return edited
 
     def _variance(self, g: Tensor) -> Tensor:
-        """Var over all entries of each picture's gradient (b,), its windows together."""
-        return g.reshape(self.pictures, -1).var(1)
+        """Var over all entries of each picture's gradient (b,), its windows together.
+
+        From sums, because torch's own takes up to forty times as long along an axis.
+        """
+        flat = g.reshape(self.pictures, -1)
+        n, total = flat.shape[1], flat.sum(1)
+        squares = torch.linalg.vector_norm(flat, dim=1).square()
+        return (squares - total.square() / n).clamp_min(0) / (n - 1)
 
     def _factor(self, g: Tensor) -> Tensor:
         """f, one per picture (b,)."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+from engine.alter.bfloat16 import BFloat16
 from engine.attack.attack import craft
 from engine.attack.catalog import recipe
 from engine.attack.recipe import Recipe
@@ -23,7 +24,10 @@ from engine.core.streams import Streams
 from engine.model.task import task_for
 from engine.model.victim import Victim
 
-ATTACKS = ("pgd", "mifgsm", "tgr")
+ATTACKS = ("pgd", "mifgsm", "tgr", "att", "quantattack", "sponge")
+COARSE = "mifgsm on bfloat16"
+REQUESTS = ("pgd", "mifgsm", "tgr")
+"""Attacks whose whole requests are timed too; the others differ from these in their steps only."""
 FLOOR = "forward + input gradient of the bare model"
 
 
@@ -61,12 +65,13 @@ def bench(
         images, labels = _batch(victim, size)
         jobs = {"": floor(victim, images, labels)}
         jobs |= {name: one_step(victim, recipe(name), images, labels) for name in ATTACKS}
+        jobs[COARSE] = one_step(BFloat16()(victim), recipe("mifgsm"), images, labels)
         seconds = interleaved(jobs, rounds, victim.device)
-        for name in ATTACKS:
+        for name in (*ATTACKS, COARSE):
             yield _row(f"{name} step", FLOOR, size, seconds[name], seconds[""], victim)
     if request is not None:
         images, labels = _batch(victim, 1)
-        for name in ATTACKS:
+        for name in REQUESTS:
             chosen = recipe(name, steps=10)
             jobs = {
                 "": bare(victim, chosen, images, labels),

@@ -103,11 +103,16 @@ class Tap:
     """What a family calls at each site while a session is open."""
 
     def __init__(
-        self, rules: Sequence[Rule], observe: Collection[Site], gradients: Collection[Site]
+        self,
+        rules: Sequence[Rule],
+        observe: Collection[Site],
+        gradients: Collection[Site],
+        graph: Collection[Site] = (),
     ) -> None:
         self.rules = tuple(rules)
-        self.observe = frozenset(observe)
+        self.observe = frozenset({*observe, *graph})
         self.gradients = frozenset(gradients)
+        self.graph = frozenset({*gradients, *graph})
         self.need = self.observe | self.gradients | {s for rule in rules for s in rule.sites}
         self.seen: dict[Address, Tensor] = {}
         self.grads: dict[Address, Tensor] = {}
@@ -121,7 +126,7 @@ class Tap:
         for rule in self._acting.get(site, ()):
             x = rule.edit(x, at)
         if site in self.observe:
-            self.seen[at] = x.detach() if site not in self.gradients else x
+            self.seen[at] = x if site in self.graph else x.detach()
         edit = self.backward(site, block, slot)
         if edit is not None and x.requires_grad:
             x.register_hook(edit)
@@ -213,14 +218,16 @@ class Victim:
         rules: Sequence[Rule] = (),
         observe: Collection[Site] = (),
         gradients: Collection[Site] = (),
+        graph: Collection[Site] = (),
     ) -> Generator[Forwarder]:
         """Open the sites that are asked for; a session that asks for none costs nothing.
 
-        `observe` fills `Forward.seen`; `gradients` fills `Forward.grads` during a backward pass
+        `observe` fills `Forward.seen`, `graph` does so with values that a loss can go back through
+        (and keeps no gradient, which takes time); `gradients` fills `Forward.grads` during a backward pass
         that must happen inside the `with`. Hooks and lock go when it ends. Raises MissingSite,
         and RuleNeverFired where a forward pass went by a rule without reaching it.
         """
-        tap = Tap(rules, observe, gradients)
+        tap = Tap(rules, observe, gradients, graph)
         missing = tap.need - self.spec.sites
         if missing:
             have = ", ".join(sorted(self.spec.sites)) or "none"

@@ -7,7 +7,7 @@ from small_zoo import load, victim, vit
 from torch.nn import functional as F
 
 from engine.attack.recipe import Recipe
-from engine.evaluate.bench import ATTACKS, Row, bench, floor, interleaved
+from engine.evaluate.bench import ATTACKS, COARSE, REQUESTS, Row, bench, floor, interleaved
 
 
 def test_the_floor_is_the_bare_gradient() -> None:
@@ -34,8 +34,8 @@ def test_every_row_is_there_and_threads_stay() -> None:
     single = victim("single", vit(), 32, dtype=torch.float32)
     rows = list(bench(single, asked.append, batches=(1, 2), rounds=1))
     steps = [(row.what, row.batch) for row in rows if row.what.endswith("step")]
-    assert steps == [(f"{name} step", size) for size in (1, 2) for name in ATTACKS]
-    assert [each.name for each in asked] == [name for name in ATTACKS for _ in range(4)]
+    assert steps == [(f"{name} step", size) for size in (1, 2) for name in (*ATTACKS, COARSE)]
+    assert [each.name for each in asked] == [name for name in REQUESTS for _ in range(4)]
     assert {each.steps for each in asked} == {10}
     assert all(row.seconds > 0 and row.floor > 0 for row in rows)
     assert torch.get_num_threads() == threads
