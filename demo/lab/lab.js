@@ -11,6 +11,7 @@ import { receive, store } from "./js/store.js";
 import { tokens } from "./js/tokens.js";
 import { headline, verdict } from "./js/verdict.js";
 
+export { receive };
 export const { select, selection, on } = store;
 
 // A view is `{build(root, view), draw(run, sel), drawLive(live, run)}`; the last is for a run under
@@ -27,11 +28,6 @@ const VIEWS = {
   tokens,
   verdict,
 };
-
-export function carry(props, watch) {
-  receive(props.value);
-  watch("value", () => receive(props.value));
-}
 
 export function mount(name, element, server) {
   const root = element.querySelector(".lab-view");

@@ -12,7 +12,7 @@ from typing import Any
 
 import gradio as gr
 
-from demo.kit.scripts import on_load
+from demo.kit.scripts import on_load, on_values
 
 
 def carrier(value: dict[str, Any] | None = None) -> gr.HTML:
@@ -21,7 +21,7 @@ def carrier(value: dict[str, Any] | None = None) -> gr.HTML:
         value,
         html_template="<i hidden></i>",
         css_template="",
-        js_on_load=on_load("carry(props, watch)"),
+        js_on_load=on_values("receive"),
         apply_default_css=False,
         visible="hidden",
         elem_id="lab-carrier",
