@@ -11,7 +11,7 @@ from demo.kit import stored as files
 from demo.kit.picture import Picture
 from demo.kit.stored import Message, Stored, Told
 from demo.why.inquiry import Inquiry, drive
-from demo.why.message import ended, opened
+from demo.why.message import ended
 from engine.attack.recipes.tgr import TGR
 from engine.core.errors import EngineError
 from engine.model import zoo
@@ -66,7 +66,7 @@ def make(told: Told, steps: int | None = None) -> Message:
         if inquiry.rounds == steps:
             inquiry.stop.set()
     assert inquiry.found is not None
-    return opened(inquiry, inquiry.found) | ended(inquiry, inquiry.found) | {"kind": "stored"}
+    return ended(inquiry, inquiry.found) | {"kind": "stored"}
 
 
 def figures(message: Message) -> dict[str, float]:

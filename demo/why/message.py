@@ -28,53 +28,40 @@ from engine.papers.tgr.effects import (
 
 
 def opened(inquiry: Inquiry, found: Comparison) -> dict[str, Any]:
-    """What does not change while the comparison runs."""
-    spec, had = found.subject.victim.spec, parts(found.subject.victim.spec, inquiry.tgr)
+    """The comparison begins, with the picture, which does not change."""
+    return live(inquiry, found) | {"kind": "open", "picture": png(found.subject.pixels)}
+
+
+def live(inquiry: Inquiry, found: Comparison) -> dict[str, Any]:
+    """The report so far, as the command line writes it, and what it says: see `effects`. No maps."""
+    exhibit, spec = inquiry.exhibit, found.subject.victim.spec
+    had = parts(spec, inquiry.tgr)
+    titles = {name: zoo.card(name, exhibit.weights).title for name in exhibit.models}
+    said = {each: effects(found.rounds, each) for each in MEASURES} if found.rounds else {}
     return {
-        "kind": "open",
+        "kind": "live",
         "run": inquiry.id,
-        "shorts": _shorts(inquiry),
-        "picture": png(found.subject.pixels),
+        "shorts": shorts(titles),
         "lacking": [part for part in COMPONENTS if part not in had],
         "convolutional": not any(shape.heads for shape in spec.blocks),
         "depth": spec.depth,
         "so": SO,
-        **_read(inquiry, found),
-    }
-
-
-def live(inquiry: Inquiry, found: Comparison) -> dict[str, Any]:
-    """The readings so far without their maps."""
-    return {"kind": "live", "run": inquiry.id, **_read(inquiry, found)}
-
-
-def ended(inquiry: Inquiry, found: Comparison) -> dict[str, Any]:
-    """All readings with maps, and what the models say to the saved pictures."""
-    judged, counts = fooled(found.answers, inquiry.exhibit.model)
-    return {
-        "kind": "ended",
-        "run": inquiry.id,
-        **_read(inquiry, found),
-        "zeroed": {name: _maps(found, i) for i, name in enumerate(VARIANTS)},
-        "judged": judged,
-        "fooled": dict(zip(VARIANTS, counts, strict=True)),
-    }
-
-
-def _shorts(inquiry: Inquiry) -> dict[str, str]:
-    exhibit = inquiry.exhibit
-    return shorts({name: zoo.card(name, exhibit.weights).title for name in exhibit.models})
-
-
-def _read(inquiry: Inquiry, found: Comparison) -> dict[str, Any]:
-    """The report so far, as the command line writes it, and what it says: see `effects`."""
-    said = {each: effects(found.rounds, each) for each in MEASURES} if found.rounds else {}
-    return {
-        "report": paper.summary(inquiry.exhibit, found),
+        "report": paper.summary(exhibit, found),
         "effects": {
             measure: {name: _effect(each, measure in SCALE_FREE) for name, each in its.items()}
             for measure, its in said.items()
         },
+    }
+
+
+def ended(inquiry: Inquiry, found: Comparison) -> dict[str, Any]:
+    """All there is: with the maps, and with what the models say to the saved pictures."""
+    judged, counts = fooled(found.answers, inquiry.exhibit.model)
+    return opened(inquiry, found) | {
+        "kind": "ended",
+        "zeroed": {name: _maps(found, i) for i, name in enumerate(VARIANTS)},
+        "judged": judged,
+        "fooled": dict(zip(VARIANTS, counts, strict=True)),
     }
 
 

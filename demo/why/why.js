@@ -51,21 +51,21 @@ const label = (it) => it.report.true_class.name;
 let root = null;
 let parts = {};
 
-// Messages: open -> live -> ... -> ended, or restore when nothing came of it.
+// Messages: open -> live -> ... -> ended, or restore when nothing came of it. Whoever comes back while
+// a run goes on may miss the first: each says all but the picture, and the last that, too.
 function receive(value) {
   const message = plain(value);
-  const { live } = store;
   if (!message) return;
-  if (message.kind === "open") store.begin(drawable(message));
-  else if (message.kind === "restore") store.fail();
-  else if (live?.run === message.run && message.kind === "live") store.step(message);
-  else if (live?.run === message.run) {
-    store.end(Object.assign(live, message));
-    arrive(root);
-  }
+  if (message.kind === "restore") return store.fail();
+  if (message.run === store.live?.run) store.step(drawable(message));
+  else store.begin(drawable(message));
+  if (message.kind !== "ended") return;
+  store.end(store.live);
+  arrive(root);
 }
 
 function drawable(message) {
+  if (!message.picture) return message;
   const clean = new Picture(message.picture);
   clean.ready.then(() => store.redraw());
   return { ...message, clean };
@@ -531,8 +531,7 @@ function csv(it) {
 export function see(element, props, watch) {
   build(element);
   store.view("why", root, draw);
-  const earlier = plain(props.earlier);
-  if (earlier) store.keep(drawable(earlier));
+  if (props.earlier) store.keep(drawable(plain(props.earlier)));
   receive(props.value);
   watch("value", () => receive(props.value));
 }

@@ -57,6 +57,9 @@ def test_a_finished_comparison_stands_there_and_another_runs(why: Visit) -> None
     page.wait_for_selector(".why-time :text('golf ball')")
     page.click("text=Show your run")
     page.wait_for_selector(".why-time :text('church')")
+    page.reload()  # who comes back finds it, with its maps
+    page.wait_for_selector(f"{RUN} .lab-of:has-text('Your run: “church”')")
+    page.wait_for_selector(".why-map :text('share of heads')")
     assert page.get_attribute(".why-answers a", "href") == "transfer"
     for column in range(3):
         box = page.locator(f".why-column[data-component='{column}']")

@@ -15,7 +15,7 @@ import torch
 
 from demo.why import charts
 from demo.why.inquiry import Inquiry, drive
-from demo.why.message import ended, live, opened
+from demo.why.message import ended, live
 from demo.why.page import stages
 from engine.attack.recipe import Recipe
 from engine.attack.recipes.tgr import TGR
@@ -42,7 +42,7 @@ def finished(source: str) -> tuple[Comparison, dict[str, Any]]:
     for _ in drive(asked):
         pass
     assert asked.found is not None
-    return asked.found, sent(opened(asked, asked.found) | ended(asked, asked.found))
+    return asked.found, sent(ended(asked, asked.found))
 
 
 def sent(message: dict[str, Any]) -> dict[str, Any]:
