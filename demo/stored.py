@@ -2,7 +2,7 @@
 
 A result of other weights, pictures or settings is stale. Where only code has changed, a cheap part
 is computed again: the result is current if that gives the same. What is stale is computed anew,
-the quick ones first; `--check` only says so. `tests/demo/test_stored.py` asks the same.
+the quick ones first; `--check` only says so. `tests/demo/kit/test_stored.py` asks the same.
 """
 
 from __future__ import annotations
