@@ -17,10 +17,11 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from demo.cost.trial import Trial
-from demo.kit.packing import number, pack, png, shown
+from demo.kit.packing import pack, png, shown
 from engine.alter.quantize.cost import Cost
 from engine.attack.universal import Universal
 from engine.core.errors import EngineError
+from engine.core.figures import number
 from engine.evaluate.study import kept
 from engine.papers.quant import export
 from engine.papers.quant.compare import ATTACKED, CLEAN, Report, Seen, Timing

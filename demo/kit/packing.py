@@ -48,18 +48,6 @@ def pack_rows(rows: Tensor) -> dict[str, Any]:
     return {"values": pack(values), "scales": pack(scale.float())}
 
 
-def number(value: float) -> float | None:
-    """Four significant figures, or None where JSON has no such number."""
-    return float(f"{value:.4g}") if value == value and abs(value) != float("inf") else None
-
-
-def table(values: Tensor) -> list[Any]:
-    """A tensor of any rank as nested lists of `number`s."""
-    if values.ndim == 1:
-        return [number(v) for v in values.tolist()]
-    return [table(row) for row in values]
-
-
 def shown(name: str) -> str:
     """A class name in words."""
     return name.replace("_", " ")

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from demo.kit.packing import number, pack, pack_rows, png, png_change, shown, table
+from demo.kit.packing import pack, pack_rows, png, png_change, shown
 from demo.lab.views import words
+from engine.core.figures import number, table
 from engine.model import zoo
 from engine.model.victim import BlockShape
 from engine.papers.quant import threshold as quant_threshold

@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from demo.kit.packing import number, png, shown
+from demo.kit.packing import png, shown
+from engine.core.figures import number
 from engine.studio import Run, Stepped
 
 RESTORE: dict[str, Any] = {"kind": "restore"}

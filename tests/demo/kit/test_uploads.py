@@ -21,10 +21,11 @@ def taking(folder: Path) -> Any:
     count = itertools.count()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        body, more = b"", True
+        body, more = bytearray(), True
         while more:
             message = await receive()
-            body, more = body + message["body"], message["more_body"]
+            body += message["body"]
+            more = message["more_body"]
         path = folder / str(next(count)) / "file"
         path.parent.mkdir()
         path.write_bytes(body)

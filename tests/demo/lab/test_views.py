@@ -20,10 +20,11 @@ from scripted import HOME, alone
 from torch import Tensor
 
 from demo.kit import scripts
-from demo.kit.packing import number, pack, pack_rows, png, png_change
+from demo.kit.packing import pack, pack_rows, png, png_change
 from demo.lab import views
 from engine import studio
 from engine.attack.catalog import recipe
+from engine.core.figures import number
 from engine.core.streams import Streams
 from engine.data.samples import load_sample
 from engine.model import zoo
