@@ -36,7 +36,8 @@ HEAD = (
 
 def texts(root: Path = ROOT) -> dict[Path, str]:
     """What the two files should say, by their paths."""
-    readme = (root / README).read_text(encoding="utf-8")
+    path = root / README
+    readme = path.read_text(encoding="utf-8") if path.is_file() else ""
     before, found, rest = readme.partition(BEGIN)
     _, ended, after = rest.partition(END)
     if not found or not ended:

@@ -13,6 +13,7 @@ from functools import partial
 from itertools import pairwise
 
 import torch
+from jaxtyping import Int64
 from torch import Tensor
 
 from engine.alter.quantize.cost import cost
@@ -186,7 +187,7 @@ class Evidence:
     victim: Victim
     int8: Victim
     known: Tensor
-    known_labels: Labels
+    known_labels: Int64[Tensor, " k"]
     labels: Labels
     sets: Mapping[str, Tensor]
     loads: Mapping[str, Workload]
