@@ -22,14 +22,23 @@ def largest(inputs: Sequence[Tensor], b: int, top: int, floor: float | None = No
     gradient.
     """
     flat = [x if x.ndim == 3 and len(x) == b else x.reshape(b, -1, x.shape[-1]) for x in inputs]
-    if floor is None:
-        return [_Largest.apply(top, None, x)[:, 0] for x in flat]  # pyright: ignore
     values: dict[int, Tensor] = {}
-    for shape in dict.fromkeys(x.shape for x in flat):
-        alike = [index for index, x in enumerate(flat) if x.shape == shape]
+    groups: dict[object, list[int]] = {}
+    for index, x in enumerate(flat):
+        if x.dtype.itemsize < 4:
+            values[index] = _with_ties(x, top)
+        else:
+            groups.setdefault((x.shape, x.dtype) if floor is not None else index, []).append(index)
+    for alike in groups.values():
         found: Tensor = _Largest.apply(top, floor, *(flat[index] for index in alike))  # pyright: ignore
         values |= zip(alike, found.unbind(1), strict=True)
     return [values[index] for index in range(len(flat))]
+
+
+def _with_ties(x: Tensor, top: int) -> Tensor:
+    """In 16 bits many values are equal, and which of them have the gradient is topk's to say."""
+    size = x.abs()
+    return size.amax(1, keepdim=True) if top == 1 else size.topk(min(top, x.shape[1]), 1).values
 
 
 class _Largest(torch.autograd.Function):

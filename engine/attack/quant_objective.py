@@ -46,15 +46,15 @@ class RaiseOutliers:
         inputs = [x for place, x in out.seen.items() if place.site is Site.LINEAR_IN]
         top = 1 if self.form == "count" else self.top
         floor = 0.3 * self.threshold if self.form == "code" else None
-        values = largest(inputs, len(out.images), top, floor)
-        t, unit = self.threshold, self.threshold**2
+        values = [v / self.threshold for v in largest(inputs, len(out.images), top, floor)]
+        unit = self.threshold**2
         if self.form == "count":
-            return sum_of((v / t).sub(1).mul(10).sigmoid().sum((1, 2)) for v in values)
+            return sum_of(v.sub(1).mul(10).sigmoid().sum((1, 2)) for v in values)
         if self.form == "paper":
-            return -unit * torch.stack([_miss(v / t, -1, 1) for v in values]).mean(0)
+            return -unit * torch.stack([_miss(v, -1, 1) for v in values]).mean(0)
         widths = {v.shape[-1] for v in values}
         groups = [torch.cat([v for v in values if v.shape[-1] == w], 1) for w in sorted(widths)]
-        return -unit * sum_of(_miss(v / t, 1 / 3, 7 / 6) for v in groups)
+        return -unit * sum_of(_miss(v, 1 / 3, 7 / 6) for v in groups)
 
 
 @dataclass(frozen=True)
