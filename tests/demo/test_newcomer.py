@@ -11,6 +11,9 @@ import pytest
 from PIL import Image
 from visitor import FIRST_RUN, Visit
 
+from engine.alter.bfloat16 import is_fast
+from engine.core.placement import device
+
 SMALL = pytest.mark.parametrize("visit", [(1280, 720, "light")], indirect=True)
 PHONE = pytest.mark.parametrize("visit", [(390, 844, "light")], indirect=True)
 
@@ -324,7 +327,8 @@ def test_files_say_what_they_are_and_how_to_make_them_again(visit: Visit, tmp_pa
             page.click(f"#save-{kind}")
         names[kind] = caught.value.suggested_filename
         caught.value.save_as(tmp_path / kind)
-    assert names["png"] == "church-vit_imagenette-mifgsm-eps8-seed0.png"
+    crafted = "-on-bfloat16" * is_fast(device())  # where it is faster, that is the default
+    assert names["png"] == f"church-vit_imagenette{crafted}-mifgsm-eps8-seed0.png"
     assert Image.open(tmp_path / "png").info
     report = json.loads((tmp_path / "json").read_text(encoding="utf-8"))
     assert len(json.dumps(report)) > 100
