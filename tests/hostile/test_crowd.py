@@ -32,7 +32,7 @@ def image(door: httpx.Client) -> dict[str, Any]:
 
 REST = {
     "predict": ["vit_imagenette", 5],
-    "attack": ["vit_imagenette", "tgr", {}, "", "", [], 0],
+    "attack": ["vit_imagenette", "tgr", {}, "", "", [], 0, None, None],
     "evaluate": [None, None, None, None, 0],
 }
 
