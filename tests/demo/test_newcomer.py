@@ -78,6 +78,7 @@ def test_models_to_show_the_result_to_come_back(visit: Visit) -> None:
     def shown() -> int:
         return page.locator(chosen).count()
 
+    page.wait_for_selector(chosen)
     before = shown()
     assert before >= 3
     for model in ("PiT, a pooling ViT", "DeiT with a distillation token", "ResNet-18-D, narrow"):

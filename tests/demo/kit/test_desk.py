@@ -77,6 +77,9 @@ def test_a_lane_holds_as_many_as_it_is_wide_and_no_other_lane_up(desk: Desk) -> 
     wide = [desk.submit(work(f"v{i}", act, "two")) for i in range(4)]
     quick = desk.submit(work("q", says("done")))
     finish(quick)  # though both places of the other lane are taken
+    until = time.monotonic() + PATIENCE
+    while len(inside) < 2 and time.monotonic() < until:
+        time.sleep(0.01)
     gate.set()
     finish(*wide)
     assert max(most) == 2

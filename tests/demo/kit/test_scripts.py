@@ -58,7 +58,7 @@ def test_the_address_changes_with_any_byte(monkeypatch: pytest.MonkeyPatch) -> N
 def tool(name: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
     found = shutil.which(name, path=sysconfig.get_path("scripts"))
     assert found, f"pip install -e '.[test]' brings {name}"
-    return subprocess.run([found, *words], cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run([found, *words], cwd=ROOT, capture_output=True, encoding="utf-8")
 
 
 def lint(*paths: Path) -> subprocess.CompletedProcess[str]:
@@ -76,9 +76,10 @@ def test_the_formatter_would_change_nothing() -> None:
 
 
 def test_the_linter_would_find_it(tmp_path: Path) -> None:
-    (tmp_path / "whole.js").write_text("export const whole = 1;\n")
+    (tmp_path / "whole.js").write_text("export const whole = 1;\n", encoding="utf-8")
     (tmp_path / "broken.js").write_text(
-        'import { half, whole } from "./whole.js";\nexport const sum = () => half + other;\n'
+        'import { half, whole } from "./whole.js";\nexport const sum = () => half + other;\n',
+        encoding="utf-8",
     )
     found = lint(tmp_path)
     assert found.returncode
