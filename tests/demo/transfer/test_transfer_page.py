@@ -224,9 +224,8 @@ def test_the_map_says_where_tgr_gains_and_from_which_pictures(visit: Visit) -> N
     assert "60 pictures" in first
     assert all(f"({gain})" in first for gain in gains)
     page.focus(f"{READY}[data-row='1'][data-column='5']")
-    detail = page.inner_text(".transfer-detail")
-    assert "gain on MI-FGSM" in detail
-    assert "60" in detail
+    page.wait_for_selector(".transfer-detail:has-text('gain on MI-FGSM')")
+    assert "60" in page.inner_text(".transfer-detail")
     assert page.evaluate("lab.then((page) => page.selection())") == {
         "row": 1,
         "column": 5,
