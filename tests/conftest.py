@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent / "demo"))
 
 import pytest
 import torch
-from visitor import CHROMIUM, FLAGS, Visit
+from visitor import CHROMIUM, FIRST_RUN, FLAGS, visiting
 
 from tests import shapes
 
@@ -55,10 +55,4 @@ def browser() -> Iterator[Any]:
         found.close()
 
 
-@pytest.fixture
-def visit(browser: Any, served: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    """A fresh visitor; parametrise indirectly with (width, height, theme)."""
-    width, height, theme = getattr(request, "param", (1440, 900, "light"))
-    found = Visit(browser, served, width, height, theme)
-    yield found
-    found.close()
+visit = visiting("/", FIRST_RUN)

@@ -27,6 +27,7 @@ from demo.cost.trial import (
 from demo.kit import models, panel, plots, status, strip
 from demo.kit.door import RESTORE, Doing, Door, Note, Pace, Shared, Sights
 from demo.kit.events import QUICK
+from demo.kit.frame import view_frame
 from demo.kit.loading import Loading
 from demo.kit.panel import Panel, header
 from demo.kit.scripts import on_load
@@ -142,15 +143,7 @@ def _bill(earlier: dict[str, Any] | None) -> tuple[gr.HTML, list[Any]]:
 
 
 def _view(name: str, script: str, value: Any = None) -> gr.HTML:
-    """A constant frame that `cost.js` fills."""
-    return gr.HTML(
-        value,
-        html_template=f'<section class="lab-view" data-state="run" data-part="{name}"></section>',
-        css_template="",
-        js_on_load=script,
-        apply_default_css=False,
-        elem_id=f"cost-{name}",
-    )
+    return view_frame(f'data-state="run" data-part="{name}"', script, f"cost-{name}", value)
 
 
 def _said(name: str, words: str) -> gr.HTML:

@@ -13,6 +13,7 @@ import gradio as gr
 from demo.kit import controls, goal, panel, picture, status
 from demo.kit.door import RESTORE, Doing, Door, Pace, Shared, Sights
 from demo.kit.events import PRIVATE
+from demo.kit.frame import view_frame
 from demo.kit.loading import Loading
 from demo.kit.panel import Panel, header
 from demo.kit.scripts import on_load
@@ -164,15 +165,8 @@ def _map(earlier: dict[str, Any] | None, shown: dict[str, Any] | None) -> gr.HTM
 
     What was measured earlier is a part of it for good, so that it can be called back.
     """
-    return gr.HTML(
-        shown,
-        html_template='<section class="lab-view" data-view="transfer"></section>',
-        css_template="",
-        js_on_load=on_load("see(element, props, watch)"),
-        apply_default_css=False,
-        elem_id="lab-transfer",
-        earlier=earlier,
-    )
+    script = on_load("see(element, props, watch)")
+    return view_frame('data-view="transfer"', script, "lab-transfer", shown, earlier=earlier)
 
 
 def _told_of_files(made: Panel, weights: Path | None) -> None:

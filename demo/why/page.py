@@ -12,6 +12,7 @@ import gradio as gr
 from demo.kit import controls, goal, models, panel, plots, status, strip
 from demo.kit.door import RESTORE, Doing, Door, Pace, Shared, Sights
 from demo.kit.events import QUICK, hidden
+from demo.kit.frame import view_frame
 from demo.kit.loading import Loading
 from demo.kit.panel import Panel, header
 from demo.kit.picture import Picture
@@ -56,15 +57,8 @@ def page(shared: Shared) -> None:
 
 def _view(earlier: dict[str, Any] | None) -> gr.HTML:
     """An empty frame that `why.js` fills from the component's value, and from what came earlier."""
-    return gr.HTML(
-        None,
-        html_template='<section class="lab-view" data-view="why"></section>',
-        css_template="",
-        js_on_load=on_load("see(element, props, watch)"),
-        apply_default_css=False,
-        elem_id="why-view",
-        earlier=earlier,
-    )
+    script = on_load("see(element, props, watch)")
+    return view_frame('data-view="why"', script, "why-view", earlier=earlier)
 
 
 def _measured(model: str, weights: Path | None) -> list[Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from engine.attack.recipe import Recipe
 from engine.attack.recipes.att import ATT
 from engine.attack.recipes.dim import DIM
@@ -23,8 +21,8 @@ from engine.attack.recipes.tgr_factors import TGRFactors
 from engine.attack.recipes.tgr_patchout import TGRPatchOut
 from engine.attack.recipes.tim import TIM
 from engine.attack.recipes.vmi import VMI
-from engine.core.errors import BadKnob, UnknownName
-from engine.core.knobs import Knob, knobs
+from engine.core.errors import UnknownName
+from engine.core.knobs import knobs, typed, words
 
 RECIPES: tuple[type[Recipe], ...] = (
     TGR,
@@ -65,28 +63,9 @@ def parse(name: str, settings: dict[str, str]) -> Recipe:
     """The recipe of that name with knobs as typed words, such as `eps=8/255`."""
     if name not in BY_NAME:
         raise UnknownName("attack", name, tuple(BY_NAME))
-    declared = {each.name: each for each in knobs(BY_NAME[name])}
-    return recipe(
-        name,
-        **{key: declared[key].parse(v) if key in declared else v for key, v in settings.items()},
-    )
+    return typed(BY_NAME[name], name, settings)
 
 
 def spell(chosen: Recipe) -> dict[str, str]:
     """Every knob as the word a person would type; `parse` makes of them the very same recipe."""
-    return {each.name: _word(each, getattr(chosen, each.name)) for each in knobs(chosen)}
-
-
-def _word(knob: Knob, value: Any) -> str:
-    """The shortest word that is read back as exactly this value: `4/255`, `0.5`, `true`."""
-    if not isinstance(value, float):
-        return str(value).lower() if isinstance(value, bool) else str(value)
-    words = (knob.show(value), *([f"{value * 255!r}/255"] if knob.unit else []), repr(value))
-    return next(word for word in words if _reads(knob, word) == value)
-
-
-def _reads(knob: Knob, word: str) -> Any:
-    try:
-        return knob.parse(word)
-    except BadKnob:  # rounded to a value just outside the range
-        return None
+    return words(chosen)

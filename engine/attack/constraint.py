@@ -44,5 +44,10 @@ def to_8bit(x: Images, x0: Images, eps: float) -> torch.Tensor:
     codes truncate instead and can exceed eps by 1/255.
     """
     low = (x0 * 255).round()
-    bound = int(eps * 255 + 1e-4)
+    bound = whole(eps)
     return (x * 255).round().clamp(low - bound, low + bound).clamp(0, 255).to(torch.uint8)
+
+
+def whole(eps: float) -> int:
+    """floor(255 eps): the budget in whole 255ths, where 8 / 255 is 8 whatever floats make of it."""
+    return int(eps * 255 + 1e-4)

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from engine.attack.constraint import whole
 from engine.core.streams import Streams
 
 
 def noisy(pixels: Tensor, eps: float, seed: int) -> Tensor:
     """8-bit pictures (b, 3, y, x) plus sign noise of the full budget, in whole 255ths."""
-    bound = int(eps * 255 + 1e-4)
-    return (pixels.int() + bound * signs(pixels.shape, Streams(seed))).clamp(0, 255).to(torch.uint8)
+    change = whole(eps) * signs(pixels.shape, Streams(seed))
+    return (pixels.int() + change).clamp(0, 255).to(torch.uint8)
 
 
 def signs(shape: Sequence[int], streams: Streams) -> Tensor:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = (
@@ -112,3 +114,16 @@ class Visit:
     def close(self) -> None:
         self.page.close()
         assert not self.faults, self.faults
+
+
+def visiting(path: str, ready: str) -> Any:
+    """A fixture: a fresh visitor of a page; parametrise indirectly with (width, height, theme)."""
+
+    @pytest.fixture
+    def visit(browser: Any, served: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
+        width, height, theme = getattr(request, "param", (1440, 900, "light"))
+        found = Visit(browser, served, width, height, theme, path, ready)
+        yield found
+        found.close()
+
+    return visit

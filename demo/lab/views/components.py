@@ -12,6 +12,7 @@ from typing import Any
 
 import gradio as gr
 
+from demo.kit.frame import view_frame
 from demo.kit.scripts import on_load, on_values
 
 
@@ -30,14 +31,8 @@ def carrier(value: dict[str, Any] | None = None) -> gr.HTML:
 
 def view(name: str, functions: list[Callable[..., Any]] | None = None) -> gr.HTML:
     """The frame of the view of that name in `demo/lab/lab.js`, which may call these functions."""
-    return gr.HTML(
-        html_template=f'<section class="lab-view" data-view="{name}"></section>',
-        css_template="",
-        js_on_load=on_load(f"mount('{name}', element, {'server' if functions else 'null'})"),
-        apply_default_css=False,
-        elem_id=f"lab-{name}",
-        server_functions=functions,
-    )
+    script = on_load(f"mount('{name}', element, {'server' if functions else 'null'})")
+    return view_frame(f'data-view="{name}"', script, f"lab-{name}", server_functions=functions)
 
 
 def attention(fetch: Callable[[str, int], dict[str, Any]]) -> gr.HTML:

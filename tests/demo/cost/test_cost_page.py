@@ -6,12 +6,10 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from visitor import Visit
+from visitor import Visit, visiting
 
 CHURCH = Path("assets/samples/church.png").read_bytes()
 FINDING = "#bill .cost-finding"
@@ -21,13 +19,7 @@ SMALL = pytest.mark.parametrize("cost", [(1280, 720, "light")], indirect=True)
 PHONE = pytest.mark.parametrize("cost", [(390, 844, "light")], indirect=True)
 
 
-@pytest.fixture
-def cost(browser: Any, served: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    """A fresh visitor of the Cost page; parametrise indirectly with (width, height, theme)."""
-    width, height, theme = getattr(request, "param", (1440, 900, "light"))
-    found = Visit(browser, served, width, height, theme, "/cost", f"{FINDING} .lab-adversarial")
-    yield found
-    found.close()
+cost = visiting("/cost", f"{FINDING} .lab-adversarial")
 
 
 def steps(cost: Visit, count: int) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
-from visitor import Visit
+from visitor import Visit, visiting
 
 from demo.transfer import labelled
 
@@ -21,12 +19,7 @@ READY = "#lab-transfer .transfer-cell"
 RATE = "attack_success_rate"
 
 
-@pytest.fixture
-def visit(browser: Any, served: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    width, height, theme = getattr(request, "param", (1440, 900, "light"))
-    found = Visit(browser, served, width, height, theme, "/transfer", READY)
-    yield found
-    found.close()
+visit = visiting("/transfer", READY)
 
 
 def choose(visit: Visit, control: str, *names: str) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from visitor import Visit
+from visitor import Visit, visiting
 
 from demo.why import first
 from engine.data.samples import load_sample
@@ -22,13 +21,7 @@ from engine.papers.tgr.effects import SO
 RUN = "[data-view=why][data-state=run]"
 
 
-@pytest.fixture
-def why(browser: Any, served: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    """A fresh visitor of the page; parametrise indirectly with (width, height, theme)."""
-    width, height, theme = getattr(request, "param", (1440, 900, "light"))
-    found = Visit(browser, served, width, height, theme, "/why", f"{RUN} .why-answers table")
-    yield found
-    found.close()
+why = visiting("/why", f"{RUN} .why-answers table")
 
 
 def steps(visit: Visit, count: int) -> None:
