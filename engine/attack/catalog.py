@@ -6,6 +6,7 @@ from typing import Any
 
 from engine.attack.recipe import Recipe
 from engine.attack.recipes.att import ATT
+from engine.attack.recipes.desparsify import DeSparsify
 from engine.attack.recipes.dim import DIM
 from engine.attack.recipes.fgsm import FGSM
 from engine.attack.recipes.fpr import FPR
@@ -45,6 +46,7 @@ RECIPES: tuple[type[Recipe], ...] = (
     TIM,
     QuantAttack,
     Sponge,
+    DeSparsify,
 )
 BY_NAME = {recipe.name: recipe for recipe in RECIPES}
 
