@@ -16,7 +16,7 @@ from torch import Tensor
 
 from engine.attack.moment import Moment
 from engine.core.shapes import PerExample
-from engine.model.sites import Site
+from engine.model.sites import Address, Site
 from engine.model.victim import Forward
 
 Direction = Literal["uniform", "scores"]
@@ -57,6 +57,25 @@ class UniformScores:
         if self.direction == "uniform":
             return -n.log() - logs.sum(1) / n
         return n.log() + (s * logs).sum(1)
+
+
+@dataclass(frozen=True)
+class Picks:
+    """ATS, this project's: mean over sampling blocks of the share of tokens that min(1, R S) expects.
+
+    Its sum over patches is the number that the sampler picks to within a half, so effort goes where a
+    patch is about to be picked, and none where it surely is. 1 is taken off: 0 where all are kept.
+    """
+
+    sites: frozenset[Site] = frozenset({Site.SIGNIFICANCE, Site.KEEP})
+    wants_clean: bool = False
+
+    def __call__(self, out: Forward, at: Moment) -> PerExample:
+        del at
+        blocks = [place.block for place in out.seen if place.site is Site.SIGNIFICANCE]
+        return (
+            torch.stack([_at(out, Site.KEEP, each, "soft").mean(1) for each in blocks]).mean(0) - 1
+        )
 
 
 @dataclass(frozen=True)
@@ -136,6 +155,9 @@ class KeepClass:
         return -(entropy if self.reading == "soft" else entropy / z.shape[1])
 
 
+Mechanism = UniformScores | Picks | RunOn | AllOn
+
+
 @dataclass(frozen=True)
 class OfClean:
     """An objective as a share of what it is on the clean picture: each starts at -1 and ends at 0.
@@ -143,7 +165,7 @@ class OfClean:
     So that of several mechanisms none drowns another, whatever the scale of its loss.
     """
 
-    term: UniformScores | RunOn | AllOn
+    term: Mechanism
     wants_clean: bool = True
 
     @property
@@ -175,8 +197,8 @@ def _count(kept: Tensor, out: Forward) -> PerExample:
     return kept.sum(1).to(out.logits)
 
 
-def _at(out: Forward, site: Site, block: int) -> Tensor:
-    return next(x for at, x in out.seen.items() if at[:3] == (site, block, ""))
+def _at(out: Forward, site: Site, block: int, slot: str = "") -> Tensor:
+    return out.seen[Address(site, block, slot)]
 
 
 def _models(out: Forward) -> list[list[int]]:

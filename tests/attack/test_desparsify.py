@@ -23,6 +23,7 @@ from engine.attack.sparse_objective import (
     AllOn,
     Direction,
     KeepClass,
+    Picks,
     Reading,
     RunOn,
     Support,
@@ -110,6 +111,17 @@ def test_divergences_are_the_textbooks() -> None:
     torch.testing.assert_close(back, -(s * (s / u).log()).sum(-1).mean(0))
 
 
+def test_the_soft_count_is_the_number_of_picks_to_within_a_half() -> None:
+    source = sparse("ats")
+    out = observe(source, ASKED.images, Picks.sites)
+    patches = torch.stack(out.values(Site.KEEP))[:, :, 1:]
+    n = patches.shape[2]
+    gap = (Picks()(out, AT) + 1) * (n + 1) - (patches.sum(2).mean(0) + 1)
+    assert float(gap.abs().max()) <= 0.5 + 1e-9
+    x = crafted("ats", form="count", mu=0.9)
+    assert float(gained(source, x).mean()) > 0.44
+
+
 def test_nothing_halts_nothing_lost_and_what_has_halted_counts_no_more() -> None:
     loss, ones = RunOn(PREFIX), torch.ones(1, 1, 3).double()
     assert loss(halting(0 * ones.repeat(2, 1, 1), ones), AT).tolist() == [0]
@@ -147,13 +159,19 @@ def one_pass(loss: Objective, x: Tensor) -> Forward:
     """x (2, 2, 6) as what the loss reads."""
     if isinstance(loss, UniformScores):
         return scored(x.softmax(-1))
+    if isinstance(loss, Picks):
+        out = scored(x.softmax(-1))
+        soft = {
+            Address(Site.KEEP, at.block, "soft"): (4 * s).clamp_max(1) for at, s in out.seen.items()
+        }
+        return passed({**out.seen, **soft})
     if isinstance(loss, RunOn):
         return halting(0.3 * x.sigmoid(), (draw(1, 2, 6) > 0.5).double())
     soft = x.sigmoid()
     return decided({"tokens": soft, "heads": soft, "sublayers": soft[..., :2]})
 
 
-@pytest.mark.parametrize("loss", [*SCORES, RunOn(PREFIX), AllOn(soft=True)], ids=str)
+@pytest.mark.parametrize("loss", [*SCORES, Picks(), RunOn(PREFIX), AllOn(soft=True)], ids=str)
 def test_slopes_are_those_of_differences(loss: Objective) -> None:
     x = (draw(2, 2, 6) - 0.3).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: loss(one_pass(loss, x), AT), x)
