@@ -119,6 +119,7 @@ def test_bad_pictures_are_one_sentence(
         ("--model", MODEL, "--attack", "pgd", "--alter", "bfloat16", "--alter", "ats"),
         ("--model", MODEL, "--attack", "pgd", "--craft-on", "ats:first"),
         ("--model", "resnet_imagenette", "--attack", "quantattack"),
+        ("--model", MODEL, "--attack", "desparsify"),
         ("--model", MODEL, "--attack", "pgd", "--nonsense"),
         ("--model", MODEL),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.attack.recipe import Recipe
 from engine.attack.recipes.att import ATT
+from engine.attack.recipes.desparsify import DeSparsify
 from engine.attack.recipes.dim import DIM
 from engine.attack.recipes.fgsm import FGSM
 from engine.attack.recipes.fpr import FPR
@@ -43,6 +44,7 @@ RECIPES: tuple[type[Recipe], ...] = (
     TIM,
     QuantAttack,
     Sponge,
+    DeSparsify,
 )
 BY_NAME = {recipe.name: recipe for recipe in RECIPES}
 

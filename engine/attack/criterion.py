@@ -198,6 +198,82 @@ class CostUp(Criterion):
         return Verdict("yes", "costlier, answer kept", f"{text}answer kept")
 
 
+class Spared(Cost, Protocol):
+    """A cost that a model spares some of; `dense` is what it would be if it spared nothing."""
+
+    def dense(self, out: Forward) -> PerExample: ...
+
+
+@dataclass(frozen=True)
+class GapClosed(Criterion):
+    """(cost(x) - cost(x0)) / (dense - cost(x0)) >= least, and argmax z(x) = argmax z(x0).
+
+    `least` is 1/2: most of what the model spared on the clean picture is lost. A doubling, as
+    `CostUp` asks for, is out of reach of a model that keeps more than half of its tokens; noise of
+    the attack's size takes a tenth of what is spared, and an attack on the answer not much more. Where
+    nothing was spared, nothing can be lost: the share is 0.
+    """
+
+    cost: Spared
+    least: float = 0.5
+
+    name = "saving lost, answer kept"
+    first = "saving first lost at"
+    wants_clean = True
+
+    @property
+    def sites(self) -> frozenset[Site]:
+        return self.cost.sites
+
+    @property
+    def goal(self) -> str:
+        return f"at least {self.least:.0%} of what the model spares is lost, answer kept"
+
+    def lacks(self, spec: Spec) -> str | None:
+        if self.sites <= spec.sites:
+            return None
+        return (
+            f"{spec.name} has no tokens asleep that could be woken: it computes all of them. "
+            "Alter a plain ViT or DeiT by ATS, or choose an A-ViT or AdaViT."
+        )
+
+    def reached(self, clean: Forward | None, now: Forward, task: Task) -> Tensor:
+        assert clean is not None  # wanted above
+        return (self._share(clean, now) >= self.least) & (answers(now) == answers(clean))
+
+    def figures(self, clean: Forward | None, now: Forward) -> Mapping[str, PerExample]:
+        """Counts now, clean and dense, the share of the saving that is lost, and 1 where kept."""
+        assert clean is not None
+        name = self.cost.name
+        return {
+            name: self.cost(now),
+            f"{name}, clean": self.cost(clean),
+            f"{name}, dense": self.cost.dense(clean),
+            "saving lost": self._share(clean, now),
+            "answer kept": (answers(now) == answers(clean)).to(now.logits),
+        }
+
+    def verdict(self, outcome: Outcome) -> Verdict:
+        found, name = outcome.figures, self.cost.name
+        lost, kept = found["saving lost"], bool(found["answer kept"])
+        counts = (
+            f"{name}: {found[f'{name}, clean']:g} -> {found[name]:g} of {found[f'{name}, dense']:g}"
+        )
+        answer = "answer kept"
+        if not kept:
+            answer = f"the answer changed: {outcome.before} -> {outcome.after}"
+        text = f"{lost:.0%} of the saving lost ({counts}), {'' if kept else 'but '}{answer}"
+        if lost < self.least:
+            return Verdict("no", "saving not lost", text)
+        if not kept:
+            return Verdict("half", "saving lost, answer changed", text)
+        return Verdict("yes", "saving lost, answer kept", text)
+
+    def _share(self, clean: Forward, now: Forward) -> PerExample:
+        before, after, dense = self.cost(clean), self.cost(now), self.cost.dense(clean)
+        return (after - before) / (dense - before).clamp_min(1)
+
+
 @dataclass(frozen=True)
 class FeatureMoved(Criterion):
     """mean over tokens of cos(f(x), f(x0)) <= most, f the residual stream after the last block."""

@@ -17,15 +17,25 @@ from engine.attack.criterion import (
     CostUp,
     Criterion,
     FeatureMoved,
+    GapClosed,
     Outcome,
 )
 from engine.attack.quant_objective import OutlierColumns
+from engine.attack.sparse_objective import TokensKept
+from engine.model.sites import Address, Site
 from engine.model.task import Task
 from engine.model.victim import Forward, Victim
+from tests.model.sparse.mechanisms import KINDS, sparse
 from tests.tiny import MODULES, task, victim
 
 COLUMNS = CostUp(OutlierColumns(2.0), least=1.05)
-CRITERIA: tuple[Criterion, ...] = (AnotherAnswer(), AskedAnswer(), COLUMNS, FeatureMoved(0.9))
+CRITERIA: tuple[Criterion, ...] = (
+    AnotherAnswer(),
+    AskedAnswer(),
+    COLUMNS,
+    FeatureMoved(0.9),
+    GapClosed(TokensKept()),
+)
 ASKED = replace(task(3), target=(task(3).labels + 1) % 7)
 MOVED = (
     ASKED.images
@@ -40,10 +50,10 @@ def passes(
     return observe(source, ASKED.images[rows], sites), observe(source, MOVED[rows], sites)
 
 
-@pytest.mark.parametrize("model", MODULES)
+@pytest.mark.parametrize("model", [*MODULES, *KINDS])
 @pytest.mark.parametrize("criterion", CRITERIA, ids=lambda each: each.name)
 def test_each_picture_is_judged_alone_or_it_is_said_why_not(criterion: Criterion, model: str):
-    source = victim(model)
+    source = sparse(model) if model in KINDS else victim(model)
     lacking = criterion.lacks(source.spec)
     assert (lacking is None) == (criterion.sites <= source.spec.sites)
     if lacking:
@@ -105,6 +115,33 @@ def test_cost_is_up_and_the_answer_kept():
     assert said[2].text == "costs 3 x the dimes (10 -> 30), but the answer changed: a -> b"
 
 
+def test_a_saving_is_lost_and_the_answer_kept():
+    keep = Address(Site.KEEP, 1)
+
+    def keeping(counts: list[int], classes: list[int]) -> Forward:
+        kept = torch.arange(10) < torch.tensor(counts)[:, None]
+        return replace(answering(classes), seen={keep: kept.double()})
+
+    before = keeping([4, 4, 4, 4, 10], [1, 1, 1, 1, 1])
+    after = keeping([7, 6, 9, 3, 10], [1, 1, 2, 1, 1])
+    criterion = GapClosed(TokensKept())
+    reached = criterion.reached(before, after, ASKED)
+    assert reached.tolist() == [True, False, False, False, False]
+    figures = criterion.figures(before, after)
+    assert figures["saving lost"].tolist() == pytest.approx([1 / 2, 1 / 3, 5 / 6, -1 / 6, 0])
+    said = [
+        criterion.verdict(
+            Outcome(bool(r), {k: float(v[i]) for k, v in figures.items()}, "a", "a", "b")
+        )
+        for i, r in enumerate(reached)
+    ]
+    assert [each.state for each in said] == ["yes", "no", "half", "no", "no"]
+    assert said[0].text == "50% of the saving lost (tokens kept: 4 -> 7 of 10), answer kept"
+    assert said[2].text == (
+        "83% of the saving lost (tokens kept: 4 -> 9 of 10), but the answer changed: a -> b"
+    )
+
+
 @pytest.mark.parametrize("model", ["vit", "pit", "swin", "visformer"])
 def test_outlier_columns_are_those_an_int8_model_counts(model: str):
     source = victim(model)
@@ -148,5 +185,5 @@ def test_an_attack_is_judged_by_its_recipes_criterion():
     for kind in RECIPES:
         recipe = kind()
         assert recipe.build(source.spec).criterion == recipe.criterion
-    costly = {kind.name for kind in RECIPES if isinstance(kind().criterion, CostUp)}
-    assert costly == {"quantattack", "sponge"}
+    costly = {kind.name: type(kind().criterion) for kind in RECIPES if kind().criterion.wants_clean}
+    assert costly == {"quantattack": CostUp, "sponge": CostUp, "desparsify": GapClosed}

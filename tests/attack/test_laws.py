@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from dataclasses import dataclass, replace
+from typing import cast
 
 import pytest
 import torch
@@ -19,8 +20,10 @@ from engine.attack.recipe import Recipe
 from engine.core.knobs import knobs
 from engine.core.streams import Streams
 from engine.model.families import FAMILIES
+from engine.model.sites import Site
 from engine.model.task import Task
 from engine.model.victim import Victim
+from tests.model.sparse.mechanisms import KINDS, sparse
 from tests.tiny import MODULES, pick, task, victim
 
 EPS, STEPS = 8 / 255, 2
@@ -38,13 +41,13 @@ def short(kind: type[Recipe]) -> Recipe:
 
 @functools.cache
 def built(recipe: str, model: str) -> tuple[Chain, Victim]:
-    source = victim(model)
-    return short(BY_NAME[recipe]).build(source.spec), source
+    source = sparse(model) if model in KINDS else victim(model)
+    return cast(Chain, short(BY_NAME[recipe]).build(source.spec)), source
 
 
 def needs(attack: Chain) -> frozenset[str]:
     rules = (site for rule in attack.rules for site in rule.sites)
-    return frozenset({*rules, *attack.objective.sites})
+    return frozenset({*rules, *attack.sites})
 
 
 def one_per_family() -> list[str]:
@@ -64,7 +67,7 @@ def suited() -> list[tuple[str, str]]:
             inside = needs(attack)
             if inside <= source.spec.sites and (inside or name in ("vit", "resnet")):
                 found.append((kind.name, name))
-    return found
+    return [*found, *(("desparsify", kind) for kind in KINDS)]
 
 
 CASES = suited()
@@ -119,7 +122,7 @@ def result(recipe: str, model: str) -> Tensor:
 
 def test_every_recipe_and_every_family_is_here():
     assert {recipe for recipe, _ in CASES} == set(BY_NAME)
-    assert {model for _, model in CASES} == set(one_per_family())
+    assert {model for _, model in CASES} == {*one_per_family(), *KINDS}
     assert {("tgr", name) for name in one_per_family()} <= set(CASES)
 
 
@@ -223,7 +226,9 @@ def test_recording_does_not_change_the_attack(recipe: str, model: str):
         state, info = attack.step(source, asked, state, streams, watch)
         assert (info.out is not None) is attack.plain
         if info.out is not None:
-            assert {at.site for at in info.out.grads} == set(source.spec.sites)
+            # what ATS keeps moves no logit: nothing goes back through it
+            flowing = set(source.spec.sites) - {Site.KEEP}
+            assert {at.site for at in info.out.grads} - {Site.KEEP} == flowing
     # recording scores runs explicit attention: rounding of float64
     torch.testing.assert_close(state.x, result(recipe, model), rtol=0, atol=1e-9)
 
