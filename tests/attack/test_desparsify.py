@@ -90,7 +90,7 @@ def choices(tokens: float, heads: float, msa: float, ffn: float) -> Forward:
     return decided({"tokens": tokens * full, "heads": heads * full, "sublayers": sublayers})
 
 
-@pytest.mark.parametrize("loss", SCORES, ids=str)
+@pytest.mark.parametrize("loss", SCORES, ids=lambda each: f"{each.direction}-{each.support}")
 def test_scores_are_nearest_to_uniform_where_they_are(loss: UniformScores) -> None:
     even = torch.full((2, 3, 8), 1 / 8, dtype=torch.float64)
     uneven = draw(2, 3, 8).softmax(-1)
@@ -171,7 +171,7 @@ def one_pass(loss: Objective, x: Tensor) -> Forward:
     return decided({"tokens": soft, "heads": soft, "sublayers": soft[..., :2]})
 
 
-@pytest.mark.parametrize("loss", [*SCORES, Picks(), RunOn(PREFIX), AllOn(soft=True)], ids=str)
+@pytest.mark.parametrize("loss", [*SCORES, Picks(), RunOn(PREFIX), AllOn(soft=True)])
 def test_slopes_are_those_of_differences(loss: Objective) -> None:
     x = (draw(2, 2, 6) - 0.3).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: loss(one_pass(loss, x), AT), x)
