@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,21 +22,18 @@ from engine.attack.universal import Universal
 from engine.core.errors import EngineError
 from engine.core.shapes import Images
 from engine.data.decode import fit
-from engine.evaluate.bench import most_memory, turns
-from engine.evaluate.energy import joules
 from engine.evaluate.judge import shown
+from engine.evaluate.machine import Machine
 from engine.evaluate.noise import noisy
 from engine.evaluate.progress import Progress
+from engine.evaluate.timing import ROUNDS, Timing, timed
 from engine.model.sites import Site
 from engine.model.victim import Victim
 from engine.papers.quant.countermeasures import countermeasures
-from engine.papers.quant.machine import Clock, Machine
 from engine.papers.quant.threshold import Threshold
 from engine.studio import Subject
 
 BATCHES = (1, 2, 4, 8)
-ROUNDS, LEAST_ROUNDS, TIMING_SECONDS = 30, 5, 10.0
-"""A visitor waits: on a slow machine fewer rounds are taken, and the report says how many."""
 POINTS = 20
 """How often the columns are counted while the attack works."""
 CLEAN, ATTACKED, NOISE = "clean", "adversarial", "noise"
@@ -129,16 +124,6 @@ class Defence:
     attacked: float
     kept: bool
     error: float
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Seconds of one pass: median and quartiles over `rounds`, all jobs taken in turn."""
-
-    median: float
-    low: float
-    high: float
-    rounds: int
 
 
 @dataclass(frozen=True)
@@ -362,45 +347,24 @@ def _defended(victim: Victim, asked: Asked, found: Report) -> Iterator[Progress 
 
 def _timed(victim: Victim, int8: Victim, found: Report, rounds: int) -> Iterator[Progress | Report]:
     """Seconds of a pass, each alone in its batch, then memory and energy where they can be read."""
-    where = victim.device
     pictures = {name: shown(seen.pixels[None], victim) for name, seen in found.seen.items()}
     jobs = {"float": partial(_pass, victim, pictures[CLEAN])}
     jobs |= {name: partial(_pass, int8, x) for name, x in pictures.items()}
-    times: Mapping[str, Sequence[float]] = {}
-    began, clock = time.perf_counter(), Clock()
-    for done, spent in enumerate(turns(jobs, rounds, where), 1):
-        times = spent
-        yield Progress("timing", done, rounds)
-        if done >= LEAST_ROUNDS and time.perf_counter() - began > TIMING_SECONDS:
-            break
-    machine = clock.machine(where)
-    summed = {name: _quartiles(spent) for name, spent in times.items()}
-    memory = None
-    if where.type == "cuda":
-        memory = {name: most_memory(job, where) for name, job in jobs.items()}
-    try:
-        energy = {name: joules(job, where) for name, job in jobs.items()}
-        metered, meter = True, f"NVML on {machine.device}"
-    except EngineError as why:
+    for each in timed(jobs, victim.device, rounds):
+        if isinstance(each, Progress):
+            yield each
+            continue
         prices = Prices()
-        energy = {name: seen.cost.energy(prices) for name, seen in found.seen.items()}
-        metered, meter = False, why.sentence
-    yield replace(
-        found,
-        times=summed,
-        machine=machine,
-        memory=memory,
-        energy=energy,
-        metered=metered,
-        meter=meter,
-    )
-
-
-def _quartiles(spent: Sequence[float]) -> Timing:
-    if len(spent) == 1:
-        return Timing(spent[0], spent[0], spent[0], 1)
-    low, middle, high = statistics.quantiles(spent, n=4, method="inclusive")
-    return Timing(middle, low, high, len(spent))
+        modelled = {name: seen.cost.energy(prices) for name, seen in found.seen.items()}
+        yield replace(
+            found,
+            times=each.times,
+            machine=each.machine,
+            memory=each.memory,
+            energy=each.energy or modelled,
+            metered=each.energy is not None,
+            meter=each.meter,
+        )
 
 
 def _pass(victim: Victim, images: Images) -> None:

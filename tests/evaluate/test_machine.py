@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.papers.quant import machine as quant_machine
-from engine.papers.quant.machine import Clock, busy, processor
+from engine.evaluate import machine as reading
+from engine.evaluate.machine import Clock, busy, processor
 
 CPU = torch.device("cpu")
 TICK = os.sysconf("SC_CLK_TCK")
@@ -30,7 +30,7 @@ def test_what_all_cores_did_is_read_from_the_system(tmp_path: Path):
 def test_a_system_that_does_not_say_is_not_guessed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert busy(tmp_path) is None
     assert processor(tmp_path)
-    monkeypatch.setattr(quant_machine, "busy", lambda: None)
+    monkeypatch.setattr(reading, "busy", lambda: None)
     assert Clock().machine(CPU).others is None
 
 
@@ -39,7 +39,7 @@ def test_the_load_of_others_leaves_out_what_was_measured(monkeypatch: pytest.Mon
     now = {"wall": 0.0, "own": 0.0, "busy": 100.0}
     monkeypatch.setattr(time, "perf_counter", lambda: now["wall"])
     monkeypatch.setattr(time, "process_time", lambda: now["own"])
-    monkeypatch.setattr(quant_machine, "busy", lambda: now["busy"])
+    monkeypatch.setattr(reading, "busy", lambda: now["busy"])
     clock = Clock()
     now |= {"wall": 4.0, "own": 3.0, "busy": 107.0}
     made = clock.machine(CPU)
