@@ -199,7 +199,7 @@ class CostUp(Criterion):
 
 
 class Spared(Cost, Protocol):
-    """A cost that a model spares some of; `dense` is what it would be if it spared nothing."""
+    """A cost that a model spares some of, in billions; `dense` is what it would be if it spared none."""
 
     def dense(self, out: Forward) -> PerExample: ...
 
@@ -256,9 +256,10 @@ class GapClosed(Criterion):
     def verdict(self, outcome: Outcome) -> Verdict:
         found, name = outcome.figures, self.cost.name
         lost, kept = found["saving lost"], bool(found["answer kept"])
-        counts = (
-            f"{name}: {found[f'{name}, clean']:g} -> {found[name]:g} of {found[f'{name}, dense']:g}"
+        before, after, dense = (
+            f"{found[name + which] / 1e9:.3g}" for which in (", clean", "", ", dense")
         )
+        counts = f"{before} -> {after} of {dense} G{name}"
         answer = "answer kept"
         if not kept:
             answer = f"the answer changed: {outcome.before} -> {outcome.after}"
@@ -271,7 +272,7 @@ class GapClosed(Criterion):
 
     def _share(self, clean: Forward, now: Forward) -> PerExample:
         before, after, dense = self.cost(clean), self.cost(now), self.cost.dense(clean)
-        return (after - before) / (dense - before).clamp_min(1)
+        return ((after - before) / (dense - before)).where(dense > before, 0)
 
 
 @dataclass(frozen=True)

@@ -179,22 +179,24 @@ class OfClean:
 
 
 @dataclass(frozen=True)
-class TokensKept:
-    """Tokens kept, summed over the blocks that decide about tokens; a cost for `GapClosed`."""
+class Macs:
+    """Multiply-accumulates of each picture's pass (b,) int64, of all models it went through.
 
-    name: str = "tokens kept"
-    sites: frozenset[Site] = frozenset({Site.KEEP})
+    A cost for `GapClosed`: it sees tokens, and the heads and sub-layers that AdaViT leaves out.
+    """
+
+    name: str = "MACs"
+    sites: frozenset[Site] = frozenset({Site.COST})
 
     def __call__(self, out: Forward) -> PerExample:
-        return torch.stack([_count(kept > 0.5, out) for kept in out.values(Site.KEEP)]).sum(0)
+        return self._sum(out, "macs")
 
     def dense(self, out: Forward) -> PerExample:
-        every = [_count(torch.ones_like(kept), out) for kept in out.values(Site.KEEP)]
-        return torch.stack(every).sum(0)
+        """What they would be if none were spared."""
+        return self._sum(out, "dense")
 
-
-def _count(kept: Tensor, out: Forward) -> PerExample:
-    return kept.sum(1).to(out.logits)
+    def _sum(self, out: Forward, slot: str) -> PerExample:
+        return torch.stack(out.values(Site.COST, slot)).sum(0)
 
 
 def _at(out: Forward, site: Site, block: int, slot: str = "") -> Tensor:

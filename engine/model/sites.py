@@ -30,6 +30,9 @@ class Site(StrEnum):
     DECISION = (
         "decision"  # b n-k, b h or b 2   AdaViT: slot tokens, heads or sublayers; .soft, .hard
     )
+    COST = (
+        "cost"  # b         MACs of a sparsified victim's pass: slots macs and, none spared, dense
+    )
 
 
 TRANSFORMER = frozenset(

@@ -21,7 +21,7 @@ from engine.attack.criterion import (
     Outcome,
 )
 from engine.attack.quant_objective import OutlierColumns
-from engine.attack.sparse_objective import TokensKept
+from engine.attack.sparse_objective import Macs
 from engine.model.sites import Address, Site
 from engine.model.task import Task
 from engine.model.victim import Forward, Victim
@@ -34,7 +34,7 @@ CRITERIA: tuple[Criterion, ...] = (
     AskedAnswer(),
     COLUMNS,
     FeatureMoved(0.9),
-    GapClosed(TokensKept()),
+    GapClosed(Macs()),
 )
 ASKED = replace(task(3), target=(task(3).labels + 1) % 7)
 MOVED = (
@@ -116,15 +116,15 @@ def test_cost_is_up_and_the_answer_kept():
 
 
 def test_a_saving_is_lost_and_the_answer_kept():
-    keep = Address(Site.KEEP, 1)
+    spent, dense = (Address(Site.COST, 1, slot) for slot in ("macs", "dense"))
 
-    def keeping(counts: list[int], classes: list[int]) -> Forward:
-        kept = torch.arange(10) < torch.tensor(counts)[:, None]
-        return replace(answering(classes), seen={keep: kept.double()})
+    def costing(counts: list[int], classes: list[int]) -> Forward:
+        mega = torch.tensor(counts) * 10**6
+        return replace(answering(classes), seen={spent: mega, dense: torch.full_like(mega, 10**9)})
 
-    before = keeping([4, 4, 4, 4, 10], [1, 1, 1, 1, 1])
-    after = keeping([7, 6, 9, 3, 10], [1, 1, 2, 1, 1])
-    criterion = GapClosed(TokensKept())
+    before = costing([400, 400, 400, 400, 1000], [1, 1, 1, 1, 1])
+    after = costing([700, 600, 900, 300, 1000], [1, 1, 2, 1, 1])
+    criterion = GapClosed(Macs())
     reached = criterion.reached(before, after, ASKED)
     assert reached.tolist() == [True, False, False, False, False]
     figures = criterion.figures(before, after)
@@ -136,9 +136,9 @@ def test_a_saving_is_lost_and_the_answer_kept():
         for i, r in enumerate(reached)
     ]
     assert [each.state for each in said] == ["yes", "no", "half", "no", "no"]
-    assert said[0].text == "50% of the saving lost (tokens kept: 4 -> 7 of 10), answer kept"
+    assert said[0].text == "50% of the saving lost (0.4 -> 0.7 of 1 GMACs), answer kept"
     assert said[2].text == (
-        "83% of the saving lost (tokens kept: 4 -> 9 of 10), but the answer changed: a -> b"
+        "83% of the saving lost (0.4 -> 0.9 of 1 GMACs), but the answer changed: a -> b"
     )
 
 

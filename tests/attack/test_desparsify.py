@@ -23,11 +23,11 @@ from engine.attack.sparse_objective import (
     AllOn,
     Direction,
     KeepClass,
+    Macs,
     Picks,
     Reading,
     RunOn,
     Support,
-    TokensKept,
     UniformScores,
 )
 from engine.core.errors import MissingSite
@@ -242,7 +242,7 @@ def test_the_best_iterate_is_no_worse_than_any(kind: str) -> None:
     clean, now = (observe(source, each, recipe.criterion.sites) for each in (ASKED.images, x))
     assert (recipe.criterion.reached(clean, now, ASKED) >= reached).all()
     figures = recipe.criterion.figures(clean, now)
-    assert (figures["tokens kept"] >= figures["tokens kept, clean"]).all()
+    assert (figures["MACs"] >= figures["MACs, clean"]).all()
 
 
 def test_a_dense_model_is_told_what_to_do() -> None:
@@ -285,6 +285,6 @@ def test_models_side_by_side_count_as_their_mean() -> None:
         RunOn((1,) * 6)(observe(each, ASKED.images, RunOn.sites), AT) for each in (source, twice)
     )
     torch.testing.assert_close(alone, both)
-    counts = TokensKept()
+    counts = Macs()
     single, pair = (counts(observe(each, ASKED.images, counts.sites)) for each in (source, twice))
     assert torch.equal(2 * single, pair)

@@ -226,8 +226,8 @@ def test_recording_does_not_change_the_attack(recipe: str, model: str):
         state, info = attack.step(source, asked, state, streams, watch)
         assert (info.out is not None) is attack.plain
         if info.out is not None:
-            # what ATS keeps moves no logit: nothing goes back through it
-            flowing = set(source.spec.sites) - {Site.KEEP}
+            # what ATS keeps moves no logit, a count has no slope: nothing goes back through them
+            flowing = set(source.spec.sites) - {Site.KEEP, Site.COST}
             assert {at.site for at in info.out.grads} - {Site.KEEP} == flowing
     # recording scores runs explicit attention: rounding of float64
     torch.testing.assert_close(state.x, result(recipe, model), rtol=0, atol=1e-9)

@@ -16,12 +16,12 @@ from engine.attack.sparse_objective import (
     AllOn,
     Direction,
     KeepClass,
+    Macs,
     OfClean,
     Picks,
     Reading,
     RunOn,
     Support,
-    TokensKept,
     UniformScores,
 )
 from engine.attack.update import Update, chain, mean_abs, momentum, sign, stateless
@@ -125,7 +125,7 @@ class DeSparsify(Recipe):
 
     @property
     def criterion(self) -> Criterion:
-        return GapClosed(TokensKept())
+        return GapClosed(Macs())
 
     def build(self, spec: Spec) -> Attack:
         terms = (1.0, self.mechanism(spec)), (self.lam, KeepClass(cast(Reading, self.reading)))

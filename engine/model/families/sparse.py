@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from engine.core.errors import UnsupportedModel
@@ -12,6 +13,7 @@ from engine.model.families import vit
 from engine.model.families.parts import Taps, linears
 from engine.model.hooking import new_forward
 from engine.model.sites import Site
+from engine.model.sparse import cost
 from engine.model.sparse.sparse_vit import SparseViT
 from engine.model.victim import Family, Tap
 
@@ -20,9 +22,9 @@ def family(module: SparseViT) -> Family:
     """The adapter of a sparsified ViT.
 
     Branches (ATTN_OUT, MLP_OUT) are tapped before AdaViT's mask; maps show no attention on tokens
-    that are gone, whose own rows are unread.
+    that are gone, whose own rows are unread. COST is of the whole pass, tapped at the last block.
     """
-    return Family("sparse", module.sparsifier.sites, install, lens)
+    return Family("sparse", module.sparsifier.sites | {Site.COST}, install, lens)
 
 
 def install(module: nn.Module, tap: Tap, stack: ExitStack) -> None:
@@ -40,7 +42,12 @@ def install(module: nn.Module, tap: Tap, stack: ExitStack) -> None:
             stack.enter_context(new_forward(block.attn, whole))
 
     def forward(x: Tensor) -> Tensor:
-        return module.trace(x, tap=tap)[0]
+        logits, trace = module.trace(x, tap=tap)
+        if Site.COST in tap.need:
+            last, spent = trace.layout.depth - 1, cost.macs(trace)
+            tap(Site.COST, last, spent, "macs")
+            tap(Site.COST, last, torch.full_like(spent, cost.dense_macs(trace.layout)), "dense")
+        return logits
 
     stack.enter_context(new_forward(module, forward))
 

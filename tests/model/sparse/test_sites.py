@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.attack.attack import craft
+from engine.attack.attack import craft, observe
 from engine.attack.recipes.tgr import TGR
 from engine.core.streams import Streams
 from engine.model.sites import TRANSFORMER, Site
 from engine.model.sparse import (
     SparseViT,
     constants,
+    cost,
     trained_sparsely,
 )
 from tests.model.sparse.mechanisms import sparse
@@ -29,7 +30,7 @@ trained = pytest.mark.parametrize("kind", ["avit", "adavit"])
 @every
 def test_every_site_is_reached_and_tapping_changes_nothing(kind: str) -> None:
     victim = sparse(kind)
-    assert victim.spec.sites == TRANSFORMER | {Site.KEEP, OWN[kind]}
+    assert victim.spec.sites == TRANSFORMER | {Site.KEEP, Site.COST, OWN[kind]}
     leaf = PIXELS.clone().requires_grad_()
     logits = victim.logits(leaf)
     (g,) = torch.autograd.grad(logits.square().sum(), leaf)
@@ -44,6 +45,17 @@ def test_every_site_is_reached_and_tapping_changes_nothing(kind: str) -> None:
         assert {at.block for at in out.seen if at.site is site} == set(range(victim.spec.depth))
     kept = torch.stack(out.values(Site.KEEP))
     assert 0 < float(kept.mean()) < 1
+
+
+@every
+def test_the_cost_of_each_picture_is_that_of_its_trace(kind: str) -> None:
+    victim = sparse(kind)
+    module = cast(SparseViT, victim.module)
+    out = observe(victim, PIXELS, {Site.COST})
+    (spent,), (dense,) = (out.values(Site.COST, slot) for slot in ("macs", "dense"))
+    trace = module.trace((PIXELS - victim._mean) / victim._std)[1]
+    assert spent.tolist() == cost.macs(trace).tolist()
+    assert dense.tolist() == [cost.dense_macs(module.layout)] * len(PIXELS)
 
 
 @every
