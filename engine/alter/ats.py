@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
-from timm.models.vision_transformer import VisionTransformer
-
 from engine.alter.alteration import Alteration
-from engine.core.errors import BadKnob, UnsupportedModel
+from engine.alter.dense import sparsified
+from engine.core.errors import BadKnob
 from engine.core.knobs import knob
-from engine.model.families import sparse
-from engine.model.sparse import ATS, SparseViT
+from engine.model.sparse import ATS
 from engine.model.sparse.ats import Sampler, Score
 from engine.model.victim import Victim
 
@@ -50,21 +48,9 @@ class TokenSampling(Alteration):
     )
 
     def change(self, victim: Victim) -> Victim:
-        host = victim.module
-        if isinstance(host, SparseViT):
-            raise UnsupportedModel(
-                f"{victim.spec.name} drops tokens already, by {host.sparsifier.title}.",
-                "Choose a plain ViT or DeiT.",
-            )
-        if not isinstance(host, VisionTransformer):
-            raise UnsupportedModel(
-                f"{victim.spec.name} cannot drop tokens.", "Choose a plain ViT or DeiT."
-            )
         depth = victim.spec.depth
         if self.first > depth:
             raise BadKnob("First block", self.first, f"a whole number from 0 to {depth}")
         blocks = tuple(range(self.first - 1, depth)) if self.first else None
         score, sampler = cast(Score, self.score), cast(Sampler, self.sampler)
-        module = SparseViT(host, ATS(blocks, score=score, sampler=sampler)).to(victim.device)
-        family = sparse.family(module)
-        return Victim(replace(victim.spec, sites=family.sites), module, family, victim.lock)
+        return sparsified(victim, ATS(blocks, score=score, sampler=sampler))

@@ -7,11 +7,19 @@ from collections.abc import Iterable
 from engine.alter.alteration import Alteration, Stack
 from engine.alter.ats import TokenSampling
 from engine.alter.bfloat16 import BFloat16
+from engine.alter.cap import Cap
 from engine.alter.quantize.int8 import Int8
+from engine.alter.topk import FixedRatio
 from engine.core.errors import EngineError, UnknownName
 from engine.core.knobs import typed
 
-ALTERATIONS: tuple[type[Alteration], ...] = (TokenSampling, Int8, BFloat16)
+ALTERATIONS: tuple[type[Alteration], ...] = (
+    TokenSampling,
+    FixedRatio,
+    Cap,
+    Int8,
+    BFloat16,
+)
 BY_NAME = {each.name: each for each in ALTERATIONS}
 ON = "|"
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from engine.alter.alteration import Alteration, Stack
 from engine.alter.ats import TokenSampling
 from engine.alter.bfloat16 import BFloat16
+from engine.alter.cap import Cap
 from engine.alter.catalog import (
     ALTERATIONS,
     BY_NAME,
@@ -25,6 +26,7 @@ from engine.alter.catalog import (
 from engine.alter.ensemble import ensemble
 from engine.alter.quantize.int8 import Int8
 from engine.alter.stack import altered, named
+from engine.alter.topk import FixedRatio
 from engine.core.errors import BadKnob, BadStack, EngineError, UnknownName, UnsupportedModel
 from engine.core.knobs import Knob, knobs
 from engine.model.shelf import MOST_VARIABLE, SHELF, weight
@@ -35,6 +37,7 @@ from tests.tiny import task, victim
 
 PIXELS = task(3).images.float()
 ATS, INT8, BF16 = TokenSampling(), Int8(3.0), BFloat16()
+TOPK, CAP = FixedRatio(0.5), Cap(0.4)
 
 
 def single(source: Victim) -> Victim:
@@ -64,11 +67,13 @@ def test_what_is_spelled_is_read_back_exactly(stack: Stack) -> None:
 
 
 def test_spelling_leaves_defaults_out_and_reads_what_a_person_types() -> None:
-    assert [spell(kind()) for kind in ALTERATIONS] == list(BY_NAME) == ["ats", "int8", "bfloat16"]
+    assert [spell(kind()) for kind in ALTERATIONS] == list(BY_NAME)
+    assert list(BY_NAME) == ["ats", "topk", "cap", "int8", "bfloat16"]
     assert spell(Int8(4.0, "compact")) == "int8:threshold=4,product=compact"
     assert parse(" int8:product=all columns, threshold=4.0") == Int8(4.0)
     assert parse_stack("") == ()
     assert parse_stack("ats|int8:threshold=4") == (ATS, Int8(4.0))
+    assert parse("cap:bound=0.6,by=random") == Cap(0.6, by="random")
 
 
 @pytest.mark.parametrize(
@@ -101,6 +106,9 @@ MODELS: dict[str, Callable[[], Victim]] = {
 }
 
 
+DROPPING = (TokenSampling, FixedRatio)
+
+
 def refusal(model: str, stack: Stack) -> str:
     """What the first alteration that cannot be says; "" where the whole stack stands."""
     for place, one in enumerate(stack):
@@ -109,15 +117,21 @@ def refusal(model: str, stack: Stack) -> str:
             return f"{model} has {one.title} already."
         if BF16 in below:
             return f"{one.title} cannot be put on a model that runs in bfloat16."
-        if isinstance(one, TokenSampling) and model not in ("vit", "deit_distilled"):
-            return "drops tokens already" if model in ("avit", "adavit") else "cannot drop tokens."
+        drops = model in ("avit", "adavit") or any(isinstance(each, DROPPING) for each in below)
+        if isinstance(one, DROPPING) and drops:
+            return "drops tokens already"
+        if isinstance(one, DROPPING) and model not in ("vit", "deit_distilled"):
+            return "cannot drop tokens."
+        if isinstance(one, Cap) and not drops:
+            return "drops no tokens, so there is nothing to bound."
         if isinstance(one, Int8) and model == "resnet":
             return "has no linear layers inside blocks."
     return ""
 
 
-PAIRS = list(product((ATS, INT8, BF16), repeat=2))
-STACKS = [*PAIRS, (ATS, INT8, BF16), (INT8, ATS, BF16)]
+PAIRS = list(product((ATS, TOPK, CAP, INT8, BF16), repeat=2))
+THREE = [(ATS, INT8, BF16), (INT8, ATS, BF16), (ATS, CAP, INT8), (INT8, TOPK, CAP)]
+STACKS = [*PAIRS, *THREE, (ATS, INT8, CAP, BF16)]
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -8,9 +8,12 @@ cost.macs(trace), cost.utilisation(trace)
 from engine.model.sparse.adavit import AdaViT
 from engine.model.sparse.ats import ATS
 from engine.model.sparse.avit import AViT, live_start
+from engine.model.sparse.bound import Bound
 from engine.model.sparse.card import constants, trained_sparsely
+from engine.model.sparse.ceiling import ceiling
 from engine.model.sparse.host import layout_of
 from engine.model.sparse.sparse_vit import Dense, SparseViT, Sparsifier
+from engine.model.sparse.topk import TopK
 from engine.model.sparse.trace import (
     Choices,
     Decisions,
@@ -24,6 +27,7 @@ __all__ = [
     "ATS",
     "AViT",
     "AdaViT",
+    "Bound",
     "Choices",
     "Decisions",
     "Dense",
@@ -32,7 +36,9 @@ __all__ = [
     "Significance",
     "SparseViT",
     "Sparsifier",
+    "TopK",
     "Trace",
+    "ceiling",
     "constants",
     "layout_of",
     "live_start",

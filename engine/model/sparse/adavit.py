@@ -120,6 +120,10 @@ class AdaViT(Sparsifier):
                 "Build AdaViT from the layout of the model it runs.",
             )
 
+    def overhead(self, layout: Layout) -> int:
+        """MACs an image of all deciders."""
+        return len(self.deciders) * (layout.patches + layout.heads + 2) * layout.width
+
     def decide(
         self,
         number: int,
@@ -168,20 +172,19 @@ class AdaViT(Sparsifier):
             drawn = None if noise is None else noise[number - self.start]
             made.append(self.decide(number, normed, x, layout.prefix, drawn, tap))
             token, head, sublayer = made[-1]
-            tap(Site.KEEP, number, _with_prefix(token.soft, layout.prefix), "soft")
-            m = tap(Site.KEEP, number, _with_prefix(token.hard, layout.prefix))
+            m = _kept(token, layout.prefix, tap, number)
             kept.append(m.detach() > 0)
             hard = (each.to(x.dtype) for each in (m, head.hard, sublayer.hard))
             x = tap(Site.BLOCK_OUT, number, masked_block(block, x, normed, *hard, tap, number))
         return x, self._trace(layout, made, torch.stack(kept))
 
-    def compact(self, blocks: Sequence[HostBlock], x: Tensor, layout: Layout) -> Tensor:
+    def compact(self, blocks: Sequence[HostBlock], x: Tensor, layout: Layout, tap: Tap) -> Tensor:
         for block in blocks[: self.start]:
             x = block(x)
         for number, block in enumerate(blocks[self.start :], self.start):
             normed = block.norm1(x)
             token, head, sublayer = self.decide(number, normed, x, layout.prefix, None)
-            rows = _with_prefix(token.hard[0] > 0, layout.prefix).nonzero().squeeze(1)
+            rows = _kept(token, layout.prefix, tap, number)[0].nonzero().squeeze(1)
             msa, ffn = (sublayer.hard[0] > 0).tolist()
             if msa:
                 used = (head.hard[0] > 0).nonzero().squeeze(1)
@@ -222,7 +225,7 @@ class AdaViT(Sparsifier):
             msa=on[..., 0],
             ffn=on[..., 1],
             gates=gates,
-            overhead=len(made) * (layout.patches + layout.heads + 2) * layout.width,
+            overhead=self.overhead(layout),
         )
 
     def _all_blocks(self, values: Tensor) -> Tensor:
@@ -281,6 +284,12 @@ def _some_heads(attn: HostAttention, normed: Tensor, used: Tensor) -> Tensor:
     q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
     y = F.scaled_dot_product_attention(attn.q_norm(q), attn.k_norm(k), v)
     return F.linear(y.transpose(1, 2).flatten(2), attn.proj.weight[:, channels], attn.proj.bias)
+
+
+def _kept(token: Decision, prefix: int, tap: Tap, number: int) -> Tensor:
+    """The tokens (b, n) that block `number` keeps, 0 or 1 with gradient, as the tap leaves them."""
+    tap(Site.KEEP, number, _with_prefix(token.soft, prefix), "soft")
+    return tap(Site.KEEP, number, _with_prefix(token.hard, prefix))
 
 
 def _with_prefix(patches: Tensor, prefix: int) -> Tensor:

@@ -58,6 +58,11 @@ def _stop(ledger: Ledger, kept: Tensor, weight: Tensor) -> tuple[Ledger, Tensor]
     return ledger._replace(remainder=open_, rho=rho, active=kept), weight + left
 
 
+def _left(ledger: Ledger) -> Tensor:
+    """The mass that a token has left (b, n): max(0, 1 - c)."""
+    return (1 - ledger.c).clamp_min(0)
+
+
 class AViT(Sparsifier):
     """Adaptive tokens (Yin et al., CVPR 2022), spec section 2.
 
@@ -109,34 +114,41 @@ class AViT(Sparsifier):
             x = block(x, attn_mask=_keys(ledger.active) if number else None)
             x = tap(Site.BLOCK_OUT, number, x)
             h = tap(Site.HALTING, number, self.halting_scores(x) * ledger.active)
-            last = number == layout.depth - 1
-            ledger, weight = accumulate(ledger, h, tau=self.tau, last=last)
-            if not last:
-                soft.append((1 - ledger.c).clamp_min(0))
-                kept.append(keep(tap, number + 1, ledger.active, soft[-1]))
-                ledger, weight = _stop(ledger, kept[-1], weight)
+            ledger, weight = self._book(ledger, h, number, layout, tap)
+            kept.append(ledger.active)
+            soft.append(_left(ledger))
             scores.append(h)
             weights.append(weight)
             output = output + weight[:, : layout.prefix, None] * x[:, : layout.prefix]
         gates = Halting(torch.stack(scores), torch.stack(weights), ledger.rho)
-        trace = self._trace(layout, torch.stack(kept), torch.stack(soft), gates)
+        trace = self._trace(layout, torch.stack(kept[:-1]), torch.stack(soft[:-1]), gates)
         return output.to(x.dtype), trace
 
-    def compact(self, blocks: Sequence[HostBlock], x: Tensor, layout: Layout) -> Tensor:
+    def compact(self, blocks: Sequence[HostBlock], x: Tensor, layout: Layout, tap: Tap) -> Tensor:
         ledger = Ledger.open(*x.shape[:2], like=x)
-        rows = torch.arange(x.shape[1], device=x.device)
         output = torch.zeros_like(x)
+        rows = torch.arange(x.shape[1], device=x.device)
         for number, block in enumerate(blocks):
             x = block(x)
-            last = number == layout.depth - 1
-            ledger, weight = accumulate(ledger, self.halting_scores(x), tau=self.tau, last=last)
-            output = output.index_add(1, rows, (weight[..., None] * x).to(output.dtype))
-            on = ledger.active[0]
+            h = torch.zeros_like(ledger.c).index_copy(1, rows, self.halting_scores(x))
+            ledger, weight = self._book(ledger, h, number, layout, tap)
+            output = output.index_add(1, rows, (weight[:, rows, None] * x).to(output.dtype))
+            on = ledger.active[0, rows]
             if not on.any():
                 break
             x, rows = x[:, on], rows[on]
-            ledger = Ledger(*(each[:, on] for each in ledger))
         return output
+
+    def _book(
+        self, ledger: Ledger, h: Tensor, number: int, layout: Layout, tap: Tap
+    ) -> tuple[Ledger, Tensor]:
+        """The ledger after block `number` and the block's output weight; the tap may stop tokens."""
+        last = number == layout.depth - 1
+        ledger, weight = accumulate(ledger, h, tau=self.tau, last=last)
+        if last:
+            return ledger, weight
+        kept = keep(tap, number + 1, ledger.active, _left(ledger))
+        return _stop(ledger, kept, weight)
 
     def _trace(self, layout: Layout, kept: Tensor, soft: Tensor, gates: Halting) -> Trace:
         count = kept.sum(2)

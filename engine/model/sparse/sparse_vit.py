@@ -15,6 +15,7 @@ from engine.core.errors import EngineError
 from engine.core.shapes import Images, Logits
 from engine.model.sites import TRANSFORMER, Site
 from engine.model.sparse import host
+from engine.model.sparse.bound import Bound
 from engine.model.sparse.host import HostBlock
 from engine.model.sparse.trace import Layout, Trace
 from engine.model.victim import Tap
@@ -63,24 +64,28 @@ class Sparsifier(nn.Module, ABC):
         """
 
     @abstractmethod
-    def compact(self, blocks: Sequence[HostBlock], x: Tensor, layout: Layout) -> Tensor:
-        """As `run` for one image (1, n, D), with skipped work really skipped."""
+    def compact(self, blocks: Sequence[HostBlock], x: Tensor, layout: Layout, tap: Tap) -> Tensor:
+        """As `run` for one image (1, n, D), with skipped work really skipped; the tap sees KEEP."""
 
 
 class SparseViT(nn.Module):
     """An unmodified timm ViT run by a sparsifier: embed -> blocks -> norm -> head.
 
     Weights of the ViT keep their names under `backbone.`, deciders and constants live under
-    `sparsifier.`. Input is the normalised image (b, 3, y, x). Raises `UnsupportedModel` for hosts
-    that cannot lose tokens (see `host.layout_of`).
+    `sparsifier.`. Input is the normalised image (b, 3, y, x). A `bound` holds whatever the
+    sparsifier decides. Raises `UnsupportedModel` for hosts that cannot lose tokens (see
+    `host.layout_of`).
     """
 
-    def __init__(self, backbone: VisionTransformer, sparsifier: Sparsifier) -> None:
+    def __init__(
+        self, backbone: VisionTransformer, sparsifier: Sparsifier, bound: Bound | None = None
+    ) -> None:
         super().__init__()
         self.layout = host.layout_of(backbone)
         sparsifier.check(self.layout)
         self.backbone = backbone
         self.sparsifier = sparsifier
+        self.bound = bound
 
     def forward(self, x: Images) -> Logits:
         """Logits (b, classes), decisions without noise."""
@@ -97,7 +102,8 @@ class SparseViT(nn.Module):
         """
         tokens = host.embed(self.backbone, x)
         blocks = host.blocks_of(self.backbone)
-        tokens, trace = self.sparsifier.run(blocks, tokens, self.layout, generator, tap or NOBODY)
+        tap = self._held(x, tap or NOBODY)
+        tokens, trace = self.sparsifier.run(blocks, tokens, self.layout, generator, tap)
         return host.classify(self.backbone, tokens), trace
 
     def compact(self, x: Images) -> Logits:
@@ -113,8 +119,11 @@ class SparseViT(nn.Module):
             )
         tokens = host.embed(self.backbone, x)
         blocks = host.blocks_of(self.backbone)
-        tokens = self.sparsifier.compact(blocks, tokens, self.layout)
+        tokens = self.sparsifier.compact(blocks, tokens, self.layout, self._held(x, NOBODY))
         return host.classify(self.backbone, tokens)
+
+    def _held(self, x: Images, tap: Tap) -> Tap:
+        return self.bound.held(tap, x, self.layout.prefix) if self.bound else tap
 
 
 class Dense(Sparsifier):
@@ -151,5 +160,5 @@ class Dense(Sparsifier):
         )
         return x, trace
 
-    def compact(self, blocks: Sequence[HostBlock], x: Tensor, layout: Layout) -> Tensor:
-        return self.run(blocks, x, layout, None, NOBODY)[0]
+    def compact(self, blocks: Sequence[HostBlock], x: Tensor, layout: Layout, tap: Tap) -> Tensor:
+        return self.run(blocks, x, layout, None, tap)[0]

@@ -37,7 +37,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Significance:
-    """ATS: the score distribution of each sampling block (spec 1.1).
+    """ATS, Top-k: the score distribution of each block that drops tokens (spec 1.1).
 
     `scores` (l', b, n), with graph, sum to 1 over the patches that enter the block and are 0 at the
     prefix and at tokens removed before; `entering` (l', b, n) bool marks all tokens that enter.
@@ -93,11 +93,11 @@ class Trace:
     """The record of one forward pass; block is axis 0, image axis 1.
 
     sparse  0-based blocks that decide something, in order; axis l' of `gates` runs over them
-    keep    (l, b, n) bool: ATS, tokens that leave the block's attention; A-ViT, tokens executed by
-            the block; AdaViT, tokens switched on in the block. The prefix of ATS and AdaViT stays.
+    keep    (l, b, n) bool: ATS, Top-k, tokens that leave the block's attention; A-ViT, tokens
+            executed by the block; AdaViT, tokens switched on in it. Only A-ViT loses prefix tokens.
     soft    (l, b, n) float in [0, 1], with graph, a smooth counterpart of `keep`: ATS min(1, R S),
             the chance that a randomly shifted sampler picks the token (its sum over patches is
-            the number of midpoints' picks to within a half); A-ViT max(0, 1 - c^(l-1)), the mass
+            the number of midpoints' picks to within a half); Top-k min(1, k S); A-ViT max(0, 1 - c^(l-1)), the mass
             left when the block starts; AdaViT the token sigmoid. 1 where all is kept.
     n_in    (l, b) int: tokens that are keys and values of the block
     n_out   (l, b) int: tokens that are queries and pass the MLP

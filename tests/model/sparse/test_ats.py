@@ -12,7 +12,8 @@ from torch import Tensor
 from engine.core.errors import BadKnob
 from engine.model.sparse import ATS, Significance, SparseViT, cost
 from engine.model.sparse import host as adapter
-from engine.model.sparse.ats import Sampler, Score, Tokens, sample, significance
+from engine.model.sparse.ats import Sampler, Score, sample, significance
+from engine.model.sparse.pruner import Tokens
 from engine.model.victim import Tap
 
 NOBODY = Tap((), (), ())
@@ -216,13 +217,13 @@ def test_padding_is_never_read(host: Host, images: Tensor) -> None:
     first, second = adapter.blocks_of(backbone)[1:3]
     x = adapter.embed(backbone, images)
     index = torch.arange(65).repeat(5, 1)
-    tokens, _ = ats.sampling_block(
+    tokens, _ = ats.prune_block(
         first, Tokens(x, torch.ones_like(index).bool(), index, False), layout, NOBODY, 1
     )
     assert tokens.padded
     spoilt = tokens._replace(x=torch.where(tokens.valid[..., None], tokens.x, 1e3))
-    clean, s = ats.sampling_block(second, tokens, layout, NOBODY, 2)
-    dirty, t = ats.sampling_block(second, spoilt, layout, NOBODY, 2)
+    clean, s = ats.prune_block(second, tokens, layout, NOBODY, 2)
+    dirty, t = ats.prune_block(second, spoilt, layout, NOBODY, 2)
     assert torch.equal(s.scores, t.scores)
     assert torch.equal(clean.valid, dirty.valid)
     assert torch.equal(clean.x[clean.valid], dirty.x[dirty.valid])
