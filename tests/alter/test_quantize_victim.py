@@ -12,7 +12,6 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from engine.alter.quantize.cost import Prices, cost
-from engine.alter.quantize.detect import Detector, roc
 from engine.alter.quantize.int8 import Int8, NetBudget, StaticInt8, collect
 from engine.alter.quantize.linear import Int8Linear, Int8Pointwise
 from engine.alter.quantize.peaks import Peaks, projections
@@ -333,27 +332,6 @@ def test_int8_twice_counting_in_float_and_bad_knobs_are_refused():
     for bad in ({"threshold": -1.0}, {"budget": 1.5}, {"product": "fast"}):
         with pytest.raises(BadKnob):
             Int8(**bad)  # pyright: ignore
-
-
-def test_a_detector_keeps_its_promise_on_new_pictures():
-    gen = torch.Generator().manual_seed(0)
-    clean, fresh = (torch.randn(n, generator=gen) for n in (199, 4000))
-    detector = Detector.calibrated(clean, 0.05)
-    # 199 pictures place the limit with a standard error of 1.5 %
-    assert float(detector.flags(fresh).float().mean()) == pytest.approx(0.05, abs=0.045)
-    assert not bool(detector.flags(torch.tensor([detector.limit])).any())
-    with pytest.raises(EngineError):
-        Detector.calibrated(clean[:10], 0.05)
-
-
-def test_a_roc_curve_ends_where_it_must_and_its_area_is_the_rank_statistic():
-    clean, attacked = torch.tensor([1.0, 2, 2, 3]), torch.tensor([2.0, 3, 4])
-    curve = roc(clean, attacked)
-    assert (curve.false_alarms[0], curve.caught[0]) == (0, 0)
-    assert (curve.false_alarms[-1], curve.caught[-1]) == (1, 1)
-    wins = (attacked[:, None] > clean).double() + (attacked[:, None] == clean).double() / 2
-    assert curve.area == pytest.approx(float(wins.mean()))
-    assert roc(clean, clean).area == pytest.approx(0.5)
 
 
 def _layers(of: Victim) -> list[Int8Linear]:

@@ -17,7 +17,6 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from engine.alter.quantize.cost import cost
-from engine.alter.quantize.detect import Detector, roc
 from engine.alter.quantize.int8 import Int8, collect
 from engine.alter.quantize.peaks import Peaks
 from engine.attack.chain import Chain
@@ -35,6 +34,7 @@ from engine.data.folder import batches, read_folder
 from engine.evaluate.bench import interleaved, most_memory
 from engine.evaluate.claim import Row, Unit, Verdict, verdict
 from engine.evaluate.craft import crafted
+from engine.evaluate.detect import Detector, roc
 from engine.evaluate.interval import Estimate, Rate, bootstrap
 from engine.evaluate.judge import predict, shown
 from engine.evaluate.noise import noisy

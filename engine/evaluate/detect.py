@@ -1,4 +1,4 @@
-"""A detector that counts: a picture with more outlier columns than clean ones have is flagged."""
+"""A detector by cost: a picture that makes a model do more than clean ones do is flagged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from engine.core.shapes import PerExample
 
 @dataclass(frozen=True)
 class Detector:
-    """Flags a picture whose count of outlier columns is above `limit` (spec A10)."""
+    """Flags a picture whose cost, in whatever is counted, is above `limit`."""
 
     limit: float
 
@@ -23,7 +23,7 @@ class Detector:
     def calibrated(clean: PerExample, false_alarms: float) -> Detector:
         """The limit that flags at most this share of new clean pictures, on average.
 
-        The ceil((n + 1)(1 - share))-th smallest of n clean counts (split conformal prediction):
+        The ceil((n + 1)(1 - share))-th smallest of n clean costs (split conformal prediction):
         exact for exchangeable pictures whatever their distribution. Raises EngineError where n is
         too small for the share.
         """
@@ -35,9 +35,9 @@ class Detector:
             )
         return Detector(float(clean.sort().values[rank - 1]))
 
-    def flags(self, counts: PerExample) -> Tensor:
+    def flags(self, costs: PerExample) -> Tensor:
         """Which pictures are flagged (b,)."""
-        return counts > self.limit
+        return costs > self.limit
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,10 @@ class Roc:
     @property
     def area(self) -> float:
         return float(torch.trapezoid(self.caught, self.false_alarms))
+
+    def at(self, false_alarms: float) -> float:
+        """The largest share caught by a limit that flags at most this share of the clean pictures."""
+        return float(self.caught[self.false_alarms <= false_alarms].amax())
 
 
 def roc(clean: PerExample, attacked: Real[Tensor, " a"]) -> Roc:
