@@ -23,7 +23,9 @@ from demo.lab import first as lab
 from demo.transfer import first as transfer
 from demo.transfer.first import Photographs
 from demo.why import first as why
+from engine.alter.ensemble import members
 from engine.core.errors import EngineError
+from engine.evaluate.transfer import bare
 from engine.model import zoo
 
 WORDS = {
@@ -37,7 +39,10 @@ MOST_TOLD = 4
 OTHERS = {
     "studies/quant_*.json": "python -m engine claims quant FOLDER --model NAME --out FILE",
     "studies/tgr_*.json": "python -m engine ablate FOLDER --model NAME --out FILE",
-    "universal/*.safetensors": "python -m engine universal FOLDER --model NAME",
+    "universal/quantattack_*.safetensors": "python -m engine universal quant FOLDER --model NAME",
+    "universal/desparsify_*.safetensors": (
+        "python -m engine universal desparsify FOLDER --model NAME [--label CLASS] [--kind patch]"
+    ),
     "samples/photographs.json": "python -m assets.samples.measure FOLDER",
 }
 """What else ships computed, and what computes it, from labelled pictures that do not ship."""
@@ -97,7 +102,10 @@ def weights(path: Path) -> Mapping[str, str] | None:
     if path.suffix == ".safetensors":
         with safe_open(path, framework="pt") as opened:
             about: dict[str, str] = opened.metadata() or {}
-        return {about["victim"]: about["weights"]} if "weights" in about else None
+        if not about.get("weights"):
+            return None
+        models = (each.strip() for each in members(bare(about["victim"])))
+        return dict(zip(models, members(about["weights"]), strict=True))
     found: Any = json.loads(path.read_text(encoding="utf-8")).get("weights")
     return found or None
 

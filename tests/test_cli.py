@@ -20,7 +20,6 @@ from engine.attack.recipes.tgr import TGR
 from engine.data.samples import samples
 from engine.evaluate import evaluate as measuring
 from engine.model import zoo
-from engine.papers.quant import universal as perturbing
 from engine.papers.tgr import ablation
 from engine.probe.catalog import PROBES
 
@@ -143,7 +142,6 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
         (studio, "Run"),
         (measuring, "evaluate"),
         (ablation, "ablate"),
-        (perturbing, "universal"),
         (zoo, "load"),
     ):
         monkeypatch.setattr(owner, name, work)
@@ -154,7 +152,7 @@ OVER = {
     "ablate": ("--targets", "resnet_imagenette"),
     "claims tgr": ("--targets", "resnet_imagenette"),
     "claims quant": (),
-    "universal": (),
+    "universal quant": (),
 }
 
 
@@ -202,8 +200,9 @@ def test_what_can_be_checked_is_checked_before_any_work(
         ("claims quant", ("--threshold", "inf")),
         ("claims quant", ("--steps", "0")),
         ("claims quant", ("--calibration", "0")),
-        ("universal", ("--epochs", "0")),
-        ("universal", ("--share", "-0.1")),
+        ("universal quant", ("--epochs", "0")),
+        ("universal quant", ("--share", "-0.1")),
+        ("universal quant", ("--label", "unicorn")),
     ],
 )
 def test_so_is_what_only_some_commands_have(

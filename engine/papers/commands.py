@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from engine import arguments
+from engine.alter.ensemble import members
 from engine.attack.catalog import parse
 from engine.attack.universal import SHIPPED, Universal
 from engine.core.errors import BadTask
@@ -18,11 +19,11 @@ from engine.data.labels import class_index
 from engine.evaluate.claim import markdown
 from engine.evaluate.parallel import place
 from engine.evaluate.study import data
+from engine.evaluate.transfer import bare
 from engine.model import zoo
 from engine.papers import results as telling
 from engine.papers.catalog import PAPERS
-from engine.papers.paper import Exhibit, Paper, Photographs, study
-from engine.papers.quant import universal as perturbing
+from engine.papers.paper import Exhibit, ForAnyPicture, Paper, Photographs, study
 from engine.papers.tgr import ablation
 
 
@@ -48,11 +49,18 @@ def declare(command: arguments.Commands, papers: tuple[Paper, ...] = PAPERS) -> 
     _over_photographs(parts, targets=True, resumes=True)
     parts.add_argument("--eps", nargs="+", default=["8/255", "16/255"], help="budgets")
     parts.add_argument("--steps", default="10")
-    one_for_all = command(universal)
-    _over_photographs(one_for_all)
-    one_for_all.add_argument("--resume", action="store_true", help="go on from the saved epoch")
-    one_for_all.set_defaults(batch=8)
-    arguments.turning(one_for_all, perturbing.Settings, "batch", "seed")
+    one_for_all = command.group(
+        "universal", "Train one perturbation or patch for any picture of a model.", "PAPER"
+    )
+    for paper in papers:
+        if paper.universal:
+            its = one_for_all(_universal(paper, paper.universal), paper.name)
+            _over_photographs(its)
+            its.add_argument("--label", metavar="CLASS", help="on the pictures of one class only")
+            its.add_argument("--resume", action="store_true", help="go on from the saved epoch")
+            defaults = {each.name: each.default for each in knobs(paper.universal.settings)}
+            its.set_defaults(batch=defaults["batch"])
+            arguments.turning(its, paper.universal.settings, "batch", "seed")
     command(results).add_argument("--check", action="store_true", help="only say what is stale")
 
 
@@ -82,23 +90,6 @@ def ablate(asked: argparse.Namespace) -> None:
         _report(asked, data(found), ablation.markdown(parts))
 
 
-def universal(asked: argparse.Namespace) -> None:
-    """Train one perturbation for any picture of a model, measured on pictures held out."""
-    arguments.check_known([asked.model], asked.weights)
-    out = asked.out or arguments.file(str(SHIPPED / f"{asked.model}.safetensors"))
-    events = perturbing.universal(
-        asked.folder,
-        asked.model,
-        out,
-        arguments.turned(asked, perturbing.Settings),
-        limit=asked.limit,
-        resume=asked.resume,
-        weights=asked.weights,
-    )
-    for made in arguments.progress(events, asked):
-        arguments.show(asked, _header(made), [_trained(made)])
-
-
 def _claims(paper: Paper) -> arguments.Command:
     """The command that measures a paper's claims."""
 
@@ -121,13 +112,12 @@ def _compare(paper: Paper) -> arguments.Command:
         settings = arguments.turned(asked, paper.compare.settings)
         targets = tuple(asked.targets)
         arguments.check_known((asked.model, *targets), asked.weights)
-        names = zoo.class_names(zoo.card(asked.model, asked.weights))
         exhibit = Exhibit(
             arguments.picture(asked.image),
             arguments.called(asked.image),
             asked.model,
             targets,
-            None if asked.label is None else class_index(names, asked.label),
+            None if asked.label is None else class_index(_classes(asked), asked.label),
             asked.seed,
             asked.weights,
         )
@@ -136,6 +126,21 @@ def _compare(paper: Paper) -> arguments.Command:
 
     compare.__doc__ = f"{paper.title}. {paper.reference}."
     return compare
+
+
+def _universal(paper: Paper, how: ForAnyPicture) -> arguments.Command:
+    """The command that trains a perturbation for any picture."""
+
+    def universal(asked: argparse.Namespace) -> None:
+        settings = arguments.turned(asked, how.settings)
+        if not asked.out:
+            arguments.folder(str(SHIPPED))
+        events = how.train(_photographs(asked), settings, asked.out, asked.resume)
+        for made in arguments.progress(events, asked):
+            arguments.show(asked, _header(made), [_trained(made)])
+
+    universal.__doc__ = f"{paper.title}. {paper.reference}."
+    return universal
 
 
 def _over_a_picture(made: argparse.ArgumentParser, answers: bool) -> None:
@@ -163,18 +168,24 @@ def _over_photographs(
 
 def _photographs(asked: argparse.Namespace) -> Photographs:
     """What the command line names; raises UnknownName where there is no such model."""
-    found = Photographs(
+    targets, label = tuple(getattr(asked, "targets", ())), getattr(asked, "label", None)
+    arguments.check_known((asked.model, *targets), asked.weights)
+    return Photographs(
         asked.folder,
         asked.model,
-        tuple(getattr(asked, "targets", ())),
+        targets,
         asked.limit,
         asked.seed,
         asked.batch,
         asked.weights,
         getattr(asked, "keep", None),
+        None if label is None else class_index(_classes(asked), label),
     )
-    arguments.check_known((found.model, *found.targets), found.weights)
-    return found
+
+
+def _classes(asked: argparse.Namespace) -> tuple[str, ...]:
+    """The classes of the model."""
+    return zoo.class_names(zoo.card(members(bare(asked.model))[0], asked.weights))
 
 
 def _report(asked: argparse.Namespace, report: dict[str, Any], table: str) -> None:
@@ -185,7 +196,7 @@ def _report(asked: argparse.Namespace, report: dict[str, Any], table: str) -> No
 
 def _header(made: Universal) -> dict[str, Any]:
     """What a perturbation's file says of it."""
-    about = {key: value for key, value in vars(made).items() if key != "delta"}
+    about = {key: value for key, value in vars(made).items() if key not in ("delta", "past")}
     return about | {"measured": made.measured and asdict(made.measured)}
 
 
@@ -193,12 +204,13 @@ def _trained(made: Universal) -> str:
     measured = made.measured
     assert measured is not None  # the last event has it
     told = "; ".join(
-        f"{name} clean {each.clean:.1f}, with it {each.attacked:.1f}, "
-        f"with noise of its size {each.noise:.1f}"
+        f"{name} clean {each.clean:.3g}, with it {each.attacked:.3g}, "
+        f"with noise of its size {each.noise:.3g}"
         for name, each in measured.figures.items()
     )
+    settings = ", ".join(f"{name} {value}" for name, value in made.settings.items())
     return (
-        f"{made.epochs} epochs on {made.pictures} pictures, threshold {made.threshold:.4g}; "
+        f"{made.title}: {made.epochs} epochs on {made.pictures} pictures, {settings}; "
         f"on {measured.pictures} others: {told}"
     )
 

@@ -31,7 +31,7 @@ class Photographs:
     """What claims are measured on: a folder of labelled pictures (`limit` of them, even over the
     classes, chosen by `seed`), the model attacked, and the models that the results are shown to.
 
-    `keep` is a folder from which a run that was killed goes on.
+    `keep` is a folder from which a run that was killed goes on; `label` leaves out all other classes.
     """
 
     folder: Path
@@ -42,6 +42,7 @@ class Photographs:
     batch: int = 32
     weights: Path | None = None
     keep: Path | None = None
+    label: int | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,18 @@ class OnPicture:
 
 
 @dataclass(frozen=True)
+class ForAnyPicture:
+    """How one perturbation for any picture is trained: `train(Photographs, settings, out, resume)`
+    saves it in `out`, or where it would ship, after every epoch, and goes on from there to `resume`.
+
+    It yields Progress, and last the finished `Universal`.
+    """
+
+    settings: type[Knobbed]
+    train: Callable[[Photographs, Any, Path | None, bool], Events]
+
+
+@dataclass(frozen=True)
 class Told:
     """What the results say beside a paper's rows: how these came about, further sections, and what
     the README keeps of it (sentences, or a table)."""
@@ -123,6 +136,7 @@ class Paper:
     claims: OnPhotographs
     compare: OnPicture
     told: Told = Told()
+    universal: ForAnyPicture | None = None
 
 
 def study(

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.attack.universal import SHIPPED, Universal, load
+from engine.attack.recipes.quantattack import QuantAttack
+from engine.attack.universal import Universal, shipped_for
 from engine.core.assets import ASSETS
 from engine.core.errors import BadTask, CorruptWeights
 from engine.evaluate.claim import Row, figure, table
@@ -100,8 +101,7 @@ def _map() -> Mapping[str, Any]:
 
 
 def _perturbations() -> list[Universal]:
-    paths = (SHIPPED / f"{each}.safetensors" for each in models())
-    return [load(path) for path in paths if path.is_file()]
+    return [made for name in models() for made in shipped_for(name, QuantAttack.name)]
 
 
 def _who_fools_whom(found: Mapping[str, Any]) -> str:
@@ -183,7 +183,7 @@ def _universal(made: Sequence[Universal]) -> str:
     columns = {
         "model": [f"`{each.victim}`" for each, _, _ in found],
         "budget": [f"{255 * each.eps:g}/255" for each, _, _ in found],
-        "threshold": [f"{each.threshold:.2f}" for each, _, _ in found],
+        "threshold": [f"{each.settings['threshold']:.2f}" for each, _, _ in found],
         "epochs": [str(each.epochs) for each, _, _ in found],
         "trained on, measured on": [f"{e.pictures}, {held.pictures}" for e, _, held in found],
         f"{COLUMNS}, clean": [f"{its.clean:.1f}" for _, its, _ in found],
@@ -191,7 +191,7 @@ def _universal(made: Sequence[Universal]) -> str:
         "with it": [f"{its.attacked:.1f} (×{its.times:.2f})" for _, its, _ in found],
     }
     return (
-        "## Universal perturbations\n\n`python -m engine universal`: one perturbation for any picture "
+        "## Universal perturbations\n\n`python -m engine universal quant`: one perturbation for any picture "
         "of a model, at the threshold that the share of clean columns sets, measured on photographs "
         f"that training never saw. The Cost page applies it to any upload.\n\n{table(columns)}"
     )

@@ -8,17 +8,18 @@ from typing import Any
 
 from engine.attack.catalog import recipe
 from engine.attack.recipe import Recipe
-from engine.attack.universal import Universal, load, shipped
+from engine.attack.recipes.quantattack import QuantAttack
+from engine.attack.universal import Universal, shipped_for
 from engine.core.errors import BadTask
 from engine.core.knobs import Knobbed, knob
 from engine.data.samples import load_sample, samples
 from engine.evaluate.progress import Progress
 from engine.model import zoo
 from engine.model.victim import Victim
-from engine.papers.paper import Exhibit, OnPhotographs, OnPicture, Paper, Told
-from engine.papers.quant import claims, export, results
+from engine.papers.export import Made, Source
+from engine.papers.paper import Exhibit, ForAnyPicture, OnPhotographs, OnPicture, Paper, Told
+from engine.papers.quant import claims, export, results, universal
 from engine.papers.quant.compare import ROUNDS, Asked, Report, Working, report
-from engine.papers.quant.export import Made, Source
 from engine.papers.quant.findings import Findings
 from engine.papers.quant.threshold import PUBLISHED, calibration, usual
 
@@ -115,10 +116,10 @@ def attack(model: str, settings: Settings) -> Recipe | Universal | None:
         name, knobs = ATTACKS[settings.attack]
         made = recipe(name, eps=settings.eps or 1 / 255, steps=settings.steps, **knobs)
         return made if settings.eps else None
-    path = shipped(model)
-    if path is None:
+    found = shipped_for(model, QuantAttack.name)
+    if not found:
         raise BadTask("No universal perturbation ships for this model.", "Choose another attack.")
-    return load(path)
+    return found[0]
 
 
 def summary(exhibit: Exhibit, found: Compared) -> dict[str, Any]:
@@ -135,4 +136,5 @@ QUANT = Paper(
     OnPhotographs(claims.Settings, claims.claims, Findings),
     OnPicture(Settings, compare, summary, lambda found: export.markdown(found.report)),
     Told(results.ABOUT, results.defences, results.findings),
+    ForAnyPicture(universal.Settings, universal.universal),
 )

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-from torch import Tensor
 
 from engine.alter.quantize.int8 import Int8
 from engine.alter.quantize.peaks import Peaks
 from engine.attack.recipes.quantattack import QuantAttack
-from engine.attack.universal import Training, Universal, load, save
+from engine.attack.universal import Training, Universal
 from engine.core.knobs import Knobbed, knob
-from engine.data.folder import batches, read_folder
 from engine.evaluate import universal as perturbing
 from engine.evaluate.judge import shown
-from engine.evaluate.progress import Progress
-from engine.model import zoo
-from engine.model.victim import Victim
+from engine.evaluate.universal import Events
+from engine.papers.paper import Photographs
+from engine.papers.perturbing import Ground
 from engine.papers.quant.workload import workload
 
 
@@ -50,41 +46,23 @@ class Settings(Knobbed):
 
 
 def universal(
-    folder: Path,
-    model: str,
-    out: Path,
-    settings: Settings | None = None,
-    *,
-    limit: int | None = None,
-    resume: bool = False,
-    weights: Path | None = None,
-) -> Iterator[Progress | Universal]:
-    """Train a model's perturbation on a folder of pictures, saved in `out` after every epoch.
+    asked: Photographs, chosen: Settings, out: Path | None = None, resume: bool = False
+) -> Events:
+    """Train a model's perturbation on photographs, saved after every epoch.
 
     The last event is the finished perturbation with the outlier columns of an int8 model on the
-    pictures held out. `resume` goes on from `out` if it is there. Raises BadTask for too few
+    pictures held out. `resume` goes on from the file if it is there. Raises BadTask for too few
     pictures or a file that something else made.
     """
-    chosen = settings or Settings()
-    victim = zoo.load(model, weights)
-    items = read_folder(folder, victim.spec.classes, limit=limit)
-    (found,) = batches(items, victim.spec.input_size, 1.0, max(1, len(items)))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    before = load(out) if resume and out.is_file() else None
-    for each in train(victim, found.images, chosen, before):
-        if isinstance(each, Universal):
-            save(each, out)
-            if each.measured:
-                yield each
-        else:
-            yield each
+    ground = Ground.of(asked)
+    path = out or ground.file(QuantAttack.name)
+    yield from perturbing.kept(path, resume, lambda before: train(ground, chosen, before))
 
 
-def train(
-    victim: Victim, pixels: Tensor, chosen: Settings, before: Universal | None = None
-) -> Iterator[Progress | Universal]:
-    """As `universal`, for 8-bit pictures (n, 3, y, x) in memory; every epoch's end is an event."""
-    _, known = perturbing.apart(pixels)
+def train(ground: Ground, chosen: Settings, before: Universal | None = None) -> Events:
+    """As `universal`, of what is in memory; every epoch's end is an event."""
+    victim = ground.victim
+    _, known = perturbing.apart(ground.pixels)
     threshold = chosen.threshold
     if chosen.share:
         few = shown(known[: perturbing.MOST_HELD], victim)
@@ -93,13 +71,21 @@ def train(
         eps=chosen.eps, threshold=threshold, form=chosen.form, class_weight=chosen.class_weight
     )
     int8 = Int8(threshold)(victim)
+    training = Training(chosen.eps, chosen.step, chosen.epochs, chosen.batch)
+    blank = training.blank(
+        victim,
+        attack=recipe.name,
+        label=ground.label,
+        weights=ground.weights,
+        settings={"threshold": threshold},
+    )
     yield from perturbing.train(
         victim,
         recipe.build(victim.spec),
-        Training(chosen.eps, chosen.step, chosen.epochs, chosen.batch),
-        pixels,
-        {"outlier columns": lambda held: workload(int8, held).columns},
-        threshold=threshold,
+        training,
+        ground.pixels,
+        lambda some: {"outlier columns": workload(int8, some).columns},
+        blank,
         seed=chosen.seed,
         before=before,
     )

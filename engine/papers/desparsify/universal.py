@@ -1,0 +1,158 @@
+"""DeSparsify's universal and class-universal perturbation and universal patch (spec 4.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from engine.attack.recipes.desparsify import DeSparsify
+from engine.attack.universal import PATCH, Training, Universal
+from engine.core.knobs import Knobbed, knob
+from engine.core.shapes import PerExample
+from engine.evaluate import universal as perturbing
+from engine.evaluate.universal import Events
+from engine.model.victim import Victim
+from engine.papers.desparsify.passes import dense_macs, look, wanted
+from engine.papers.paper import Photographs
+from engine.papers.perturbing import Ground
+
+SHARE = 64 / 224
+"""Side of the patch, of the picture's: 64 of 224 pixels."""
+
+
+@dataclass(frozen=True)
+class Settings(Knobbed):
+    """How to train."""
+
+    kind: str = knob(
+        "pixels",
+        "A perturbation of every pixel within eps, or a patch: a square in the upper left, without "
+        "bound, whose side is 64/224 of the picture's.",
+        choices=("pixels", PATCH),
+    )
+    eps: float = knob(
+        16 / 255,
+        "Largest change of any pixel; of a patch, 1.",
+        label="Budget eps",
+        low=1 / 255,
+        high=32 / 255,
+        unit="1/255",
+    )
+    step: float = knob(
+        0.0,
+        "Size of the first step, in pixels from 0 to 1; 0 stands for a tenth of the budget.",
+        low=0,
+        high=1,
+    )
+    epochs: int = knob(15, "Passes over the pictures.", low=1, high=10000)
+    batch: int = knob(16, "Pictures whose gradients are summed.", low=1, high=1024)
+    lam: float = knob(
+        0.01, "How strongly clean answers are kept.", label="Class weight", low=0, high=1000
+    )
+    mu: float = knob(
+        0.9,
+        "How much of the past direction is kept; published: 0.",
+        label="Momentum",
+        low=0,
+        high=2,
+    )
+    form: str = knob(
+        "count",
+        "ATS: the paper's distance from uniform scores, or our soft count of the tokens picked.",
+        label="Token loss",
+        choices=("paper", "count"),
+    )
+    decisions: str = knob(
+        "hard",
+        "AdaViT's decisions in the loss: as made, 0 or 1, or their sigmoids.",
+        choices=("hard", "soft"),
+    )
+    seed: int = knob(0, "Order and draws.", low=0, high=2**53 - 1)
+
+    def training(self, size: int) -> Training:
+        """For pictures of that size."""
+        side = round(SHARE * size) if self.kind == PATCH else 0
+        eps = 1.0 if side else self.eps
+        return Training(
+            eps, self.step or eps / 10, self.epochs, self.batch, "cosine", self.mu, side
+        )
+
+
+def universal(
+    asked: Photographs, chosen: Settings, out: Path | None = None, resume: bool = False
+) -> Events:
+    """Train one for a model on photographs, all or those of a class, saved after every epoch.
+
+    The last event is the finished one with what it does to the pictures held out. `resume` goes on
+    from the file if it is there. Raises BadTask for too few pictures or a file that something else
+    made, UnsupportedModel for a model without tokens to wake.
+    """
+    ground = Ground.of(asked)
+    side = chosen.training(ground.victim.spec.input_size).side
+    path = out or ground.file(DeSparsify.name, side)
+    yield from perturbing.kept(path, resume, lambda before: train(ground, chosen, before))
+
+
+def train(ground: Ground, chosen: Settings, before: Universal | None = None) -> Events:
+    """As `universal`, of what is in memory; every epoch's end is an event."""
+    victim = ground.victim
+    wanted(victim)
+    recipe = DeSparsify(
+        eps=chosen.eps, lam=chosen.lam, form=chosen.form, decisions=chosen.decisions
+    )
+    training = chosen.training(victim.spec.input_size)
+    blank = training.blank(
+        victim,
+        attack=recipe.name,
+        label=ground.label,
+        weights=ground.weights,
+        settings={
+            name: value for name, value in vars(chosen).items() if name not in ("eps", "kind")
+        },
+    )
+    held, _ = perturbing.apart(ground.pixels)
+    yield from perturbing.train(
+        victim,
+        recipe.build(victim.spec),
+        training,
+        ground.pixels,
+        Cost.of(victim, held).of_pictures,
+        blank,
+        seed=chosen.seed,
+        before=before,
+    )
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What saved pictures cost, against clean ones in the same order: mean MACs and answers."""
+
+    victim: Victim
+    clean: float
+    answers: Tensor
+
+    @staticmethod
+    def of(victim: Victim, clean: Tensor) -> Cost:
+        """Of 8-bit pictures (n, 3, y, x)."""
+        found = look(victim, clean)
+        macs = torch.tensor([each.macs for each in found], dtype=torch.float64)
+        return Cost(victim, float(macs.mean()), torch.tensor([each.answer for each in found]))
+
+    def of_pictures(self, saved: Tensor) -> Mapping[str, PerExample]:
+        """Figures of each of n saved pictures.
+
+        The mean of "gap closed", (macs - mean clean macs) / (dense - mean clean macs), is the
+        paper's: a ratio of means.
+        """
+        found = look(self.victim, saved)
+        macs = torch.tensor([each.macs for each in found], dtype=torch.float64)
+        return {
+            "GMACs": macs / 1e9,
+            "utilisation": torch.tensor([each.utilisation for each in found]),
+            "gap closed": (macs - self.clean) / (dense_macs(self.victim) - self.clean),
+            "answers kept": torch.tensor([each.answer for each in found]) == self.answers,
+        }

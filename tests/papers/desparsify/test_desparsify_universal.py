@@ -1,0 +1,75 @@
+"""DeSparsify's one perturbation for any picture: what ships does what its file says, to any upload."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine.attack.universal import PATCH, SHIPPED, Universal, load, save
+from engine.core.errors import BadTask, UnsupportedModel
+from engine.papers.desparsify.universal import Settings, train
+from engine.papers.perturbing import Ground
+from tests.model.sparse.mechanisms import KINDS as MECHANISMS
+from tests.model.sparse.mechanisms import sparse
+from tests.tiny import SIZE, victim
+
+GEN = torch.Generator().manual_seed(0)
+PIXELS = torch.randint(0, 256, (15, 3, SIZE, SIZE), generator=GEN, dtype=torch.uint8)
+SETTINGS = Settings(eps=32 / 255, epochs=5, batch=4, lam=0)
+FIGURES = ["GMACs", "utilisation", "gap closed", "answers kept"]
+DESPARSIFY = sorted(SHIPPED.glob("desparsify_*.safetensors"))
+
+
+def last(ground: Ground, chosen: Settings, before: Universal | None = None) -> Universal:
+    found = list(train(ground, chosen, before))[-1]
+    assert isinstance(found, Universal)
+    return found
+
+
+@pytest.mark.parametrize("kind", MECHANISMS)
+def test_it_wakes_tokens_in_pictures_it_never_saw(kind: str) -> None:
+    source = sparse(kind)
+    made = last(Ground(source, PIXELS), SETTINGS)
+    assert list(made.measured.figures) == FIGURES
+    gap = made.measured.figures["gap closed"]
+    assert gap.clean == pytest.approx(0, abs=1e-12)
+    assert gap.attacked > max(0.0, gap.noise)
+    steps = made.delta * 255
+    assert torch.equal(steps, steps.round())
+    assert float(steps.abs().max()) <= 32
+
+
+def test_a_patch_wakes_them_too_and_says_what_it_is_of() -> None:
+    made = last(
+        Ground(sparse("avit"), PIXELS, "golf ball", "abc"), replace(SETTINGS, kind=PATCH, seed=1)
+    )
+    assert (made.side, made.label, made.weights) == (round(SIZE * 64 / 224), "golf ball", "abc")
+    assert made.settings["seed"] == 1
+    assert made.measured.figures["gap closed"].attacked > 0
+
+
+def test_a_stopped_run_goes_on_to_the_same_bits_and_other_settings_are_refused(
+    tmp_path: Path,
+) -> None:
+    ground = Ground(sparse("ats"), PIXELS)
+    events = [each for each in train(ground, SETTINGS) if isinstance(each, Universal)]
+    save(events[1], tmp_path / "x.safetensors")
+    halfway = load(tmp_path / "x.safetensors")
+    assert halfway.epochs == 2
+    again = last(ground, SETTINGS, halfway)
+    assert torch.equal(again.delta, events[-1].delta)
+    assert again.measured == events[-1].measured
+    assert torch.equal(last(ground, SETTINGS).delta, events[-1].delta)  # law 17
+    for other in (replace(SETTINGS, lam=1.0), replace(SETTINGS, epochs=9)):
+        with pytest.raises(BadTask, match="another run"):
+            last(ground, other, halfway)
+    with pytest.raises(BadTask, match="another run"):
+        last(replace(ground, label="golf ball"), SETTINGS, halfway)
+
+
+def test_a_dense_model_is_refused() -> None:
+    with pytest.raises(UnsupportedModel):
+        last(Ground(victim(), PIXELS), SETTINGS)
