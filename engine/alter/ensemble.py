@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from engine.core.errors import UnsupportedModel
 from engine.core.shapes import Images, Logits
+from engine.model.hooking import new_forward
 from engine.model.sites import Site
 from engine.model.victim import Family, Spec, Tap, Victim
 
@@ -30,7 +31,7 @@ def ensemble(members: Sequence[Victim]) -> Victim:
 
     It reads pictures of the first member's size, and shows them to the others at theirs; every
     member keeps its own normalisation. Its blocks are the members' blocks in order, its sites all
-    of theirs: a rule acts in each member that has its site. Raises UnsupportedModel where members
+    of theirs: a rule acts in each member that has its site; VOTE is what each answers. Raises UnsupportedModel where members
     know different classes or there are none.
     """
     if not members:
@@ -48,7 +49,7 @@ def ensemble(members: Sequence[Victim]) -> Victim:
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),
         blocks=tuple(block for member in members for block in member.spec.blocks),
-        sites=frozenset(site for member in members for site in member.spec.sites),
+        sites=frozenset({Site.VOTE}.union(*(member.spec.sites for member in members))),
     )
     lock = cast(threading.RLock, _Locks(members))
     return Victim(spec, Mean(members), Family("ensemble", spec.sites, _install), lock)
@@ -63,7 +64,10 @@ class Mean(nn.Module):
         self.members = nn.ModuleList(member.module for member in members)
 
     def forward(self, x: Images) -> Logits:
-        return torch.stack([member.logits(_resized(x, member)) for member in self.victims]).mean(0)
+        return torch.stack(self.votes(x)).mean(0)
+
+    def votes(self, x: Images) -> list[Logits]:
+        return [member.logits(_resized(x, member)) for member in self.victims]
 
 
 def _resized(x: Images, member: Victim) -> Float[Tensor, "b 3 side side"]:
@@ -109,7 +113,14 @@ class _Part(Tap):
 def _install(module: nn.Module, tap: Tap, stack: ExitStack) -> None:
     if not isinstance(module, Mean):
         raise UnsupportedModel(f"{type(module).__name__} is no ensemble.")
-    first = 0
+    first, last = 0, list[int]()
     for member in module.victims:
         member.family.install(member.module, _Part(tap, member, first), stack)
         first += member.spec.depth
+        last.append(first - 1)
+
+    def forward(x: Images) -> Logits:
+        votes = zip(last, module.votes(x), strict=True)
+        return torch.stack([tap(Site.VOTE, block, vote) for block, vote in votes]).mean(0)
+
+    stack.enter_context(new_forward(module, forward))

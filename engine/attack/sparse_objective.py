@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.attack.moment import Moment
-from engine.core.shapes import PerExample
+from engine.core.shapes import Logits, PerExample
 from engine.model.sites import Address, Site
 from engine.model.victim import Forward
 
@@ -138,7 +138,8 @@ class KeepClass:
     "soft"    -sum_k p0_k log p_k
     "mean"    that / m
     "binary"  1/m sum_k of the cross-entropy of sigmoid(z_k) with sigmoid(z0_k)
-    Least, though not 0, where p = p0.
+    Least, though not 0, where p = p0. Of an ensemble whose VOTE is seen, the mean over its members,
+    each of which is to keep its own answer.
     """
 
     reading: Reading = "soft"
@@ -147,7 +148,10 @@ class KeepClass:
 
     def __call__(self, out: Forward, at: Moment) -> PerExample:
         assert at.clean is not None  # asked for above
-        z, z0 = out.logits, at.clean.logits
+        pairs = zip(_votes(out), _votes(at.clean), strict=True)
+        return torch.stack([self._apart(z, z0) for z, z0 in pairs]).mean(0)
+
+    def _apart(self, z: Logits, z0: Logits) -> PerExample:
         if self.reading == "binary":
             every = F.binary_cross_entropy_with_logits(z, z0.sigmoid(), reduction="none")
             return -every.mean(1)
@@ -197,6 +201,10 @@ class Macs:
 
     def _sum(self, out: Forward, slot: str) -> PerExample:
         return torch.stack(out.values(Site.COST, slot)).sum(0)
+
+
+def _votes(out: Forward) -> list[Logits]:
+    return out.values(Site.VOTE) or [out.logits]
 
 
 def _at(out: Forward, site: Site, block: int, slot: str = "") -> Tensor:

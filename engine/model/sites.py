@@ -30,9 +30,8 @@ class Site(StrEnum):
     DECISION = (
         "decision"  # b n-k, b h or b 2   AdaViT: slot tokens, heads or sublayers; .soft, .hard
     )
-    COST = (
-        "cost"  # b         MACs of a sparsified victim's pass: slots macs and, none spared, dense
-    )
+    COST = "cost"  # b         MACs of a sparsified victim's pass (slot macs, or dense: none spared)
+    VOTE = "vote"  # b m       logits of an ensemble's member, at its last block
 
 
 TRANSFORMER = frozenset(

@@ -277,6 +277,22 @@ def test_several_mechanisms_are_woken_at_once() -> None:
     assert loss(clean, at).tolist() == pytest.approx([-3.0] * 3)
 
 
+def test_each_member_of_an_ensemble_is_to_keep_its_own_answer() -> None:
+    each = [sparse(kind) for kind in KINDS]
+    together, keep = ensemble(each), KeepClass("soft", frozenset({Site.VOTE}))
+    moved = ASKED.images.flip(3)
+
+    def loss(source: Victim) -> Tensor:
+        clean, now = (
+            observe(source, x, source.spec.sites & keep.sites) for x in (ASKED.images, moved)
+        )
+        return keep(now, replace(AT, clean=clean))
+
+    torch.testing.assert_close(loss(together), sum(map(loss, each)) / len(each))
+    terms = cast(Chain, DeSparsify().build(together.spec)).objective
+    assert Site.VOTE in terms.sites
+
+
 def test_models_side_by_side_count_as_their_mean() -> None:
     """Two A-ViTs as one: the sum of halting scores starts anew where the second begins."""
     source = sparse("avit")

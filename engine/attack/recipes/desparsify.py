@@ -26,6 +26,7 @@ from engine.attack.sparse_objective import (
 )
 from engine.attack.update import Update, chain, mean_abs, momentum, sign, stateless
 from engine.core.knobs import knob
+from engine.model.sites import Site
 from engine.model.victim import Spec
 
 
@@ -128,7 +129,8 @@ class DeSparsify(Recipe):
         return GapClosed(Macs())
 
     def build(self, spec: Spec) -> Attack:
-        terms = (1.0, self.mechanism(spec)), (self.lam, KeepClass(cast(Reading, self.reading)))
+        keep = KeepClass(cast(Reading, self.reading), spec.sites & {Site.VOTE})
+        terms = (1.0, self.mechanism(spec)), (self.lam, keep)
         past = (mean_abs(), momentum(self.mu)) if self.mu else ()
         attack = Chain(
             Weighted(tuple(term for term in terms if term[0])),
