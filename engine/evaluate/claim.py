@@ -8,7 +8,7 @@ from typing import Literal
 
 from engine.evaluate.interval import Estimate
 
-Unit = Literal["points", "%", "ratio", "columns", "correlation", "area"]
+Unit = Literal["points", "%", "ratio", "columns", "correlation", "area", "GMACs"]
 Verdict = Literal["holds", "fails", "undecided", "reported"]
 
 
@@ -77,6 +77,7 @@ _AFTER: dict[Unit, str] = {
     "columns": "",
     "correlation": "",
     "area": "",
+    "GMACs": " GMACs",
 }
 
 
@@ -88,7 +89,7 @@ def _number(value: float, unit: Unit) -> str:
         case "ratio":
             digits = 3 if abs(value) < 0.1 else 2 if abs(value) < 10 else 1
             return f"{value:.{digits}f}" if value else "0"
-        case "correlation" | "area":
+        case "correlation" | "area" | "GMACs":
             return f"{value:.3f}"
         case _:
             return f"{value:.1f}"

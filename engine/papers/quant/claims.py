@@ -34,7 +34,6 @@ from engine.data.folder import batches, read_folder
 from engine.evaluate.bench import interleaved, most_memory
 from engine.evaluate.claim import Row, Unit, Verdict, verdict
 from engine.evaluate.craft import crafted
-from engine.evaluate.detect import Detector, roc
 from engine.evaluate.interval import Estimate, Rate, bootstrap
 from engine.evaluate.judge import predict, shown
 from engine.evaluate.noise import noisy
@@ -43,9 +42,10 @@ from engine.evaluate.rank import spearman
 from engine.model import zoo
 from engine.model.task import Task
 from engine.model.victim import Victim
+from engine.papers.detected import Detected
 from engine.papers.paper import Photographs
 from engine.papers.quant.countermeasures import countermeasures
-from engine.papers.quant.findings import About, Defended, Detected, Finding, Findings, Measured
+from engine.papers.quant.findings import About, Defended, Finding, Findings, Measured
 from engine.papers.quant.workload import Workload, workload
 
 LEAST = 8
@@ -374,19 +374,17 @@ class Evidence:
     def _detector(self) -> Iterator[Row | Finding]:
         quiet = workload(self.int8, self.known).columns
         clean, hit = (self.loads[each].columns for each in ("clean", "quantattack"))
-        area = bootstrap(partial(_area, clean, hit), self.n, draws=200)
-        yield self._row("f", "detector by count: area under its ROC curve", area, "area", 0.5)
-        alarm = max(0.05, 1 / len(quiet))
-        detector = Detector.calibrated(quiet, alarm)
-        caught = self._rate(detector.flags(hit).double() * 100)
-        yield self._row(
-            "f", f"detector calibrated at {alarm:.0%} false alarms: attacks caught", caught, "%"
-        )
-        false = self._rate(detector.flags(clean).double() * 100)
-        yield self._row("f", "the same detector: clean pictures flagged", false, "%")
-        curve = roc(clean, hit)
-        alarms, hits = (tuple(each.tolist()) for each in (curve.false_alarms, curve.caught))
-        yield Detected(alarms, hits, area, alarm, detector.limit, caught, false)
+        found = Detected.by(quiet, clean, hit)
+        yield self._row("f", "detector by count: area under its ROC curve", found.area, "area", 0.5)
+        for words, rate in (
+            (
+                f"detector calibrated at {found.alarm:.0%} false alarms: attacks caught",
+                found.caught,
+            ),
+            ("the same detector: clean pictures flagged", found.flagged),
+        ):
+            yield self._row("f", words, rate, "%")
+        yield found
 
     def without_decomposition(self) -> Iterator[Row]:
         """(g): a victim without decomposition costs the same whatever it is shown."""
@@ -479,9 +477,3 @@ def _pass(victim: Victim, images: Images) -> None:
 
 def _average(values: Tensor, weights: Tensor) -> Tensor:
     return (weights @ values) / weights.sum(1)
-
-
-def _area(clean: Tensor, hit: Tensor, weights: Tensor) -> Tensor:
-    """Area under the detector's curve for each resampled set of pictures (d,)."""
-    picked = [torch.arange(len(w)).repeat_interleave(w.long()) for w in weights]
-    return torch.tensor([roc(clean[p], hit[p]).area for p in picked], dtype=torch.float64)

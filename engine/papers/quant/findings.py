@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from engine.evaluate.interval import Estimate, Rate
+from engine.papers.detected import Detected
 
 
 @dataclass(frozen=True)
@@ -49,23 +50,6 @@ class Defended:
     price: Rate
     attacked: Rate
     bound: float | None
-
-
-@dataclass(frozen=True)
-class Detected:
-    """The detector by count: its ROC curve, the area under it, and one calibrated limit in use.
-
-    At `limit`, calibrated for `alarm` (share) false alarms, `caught` % of attacks are flagged and
-    `flagged` % of clean pictures.
-    """
-
-    false_alarms: tuple[float, ...]
-    hits: tuple[float, ...]
-    area: Estimate
-    alarm: float
-    limit: float
-    caught: Rate
-    flagged: Rate
 
 
 Finding = About | Measured | Defended | Detected

@@ -1,0 +1,114 @@
+"""DeSparsify as a paper of the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from engine.attack.catalog import recipe
+from engine.attack.recipe import Recipe
+from engine.attack.recipes.desparsify import DeSparsify
+from engine.attack.universal import KINDS, Universal, shipped_for
+from engine.core.errors import BadTask
+from engine.core.knobs import Knobbed, knob
+from engine.data.samples import load_sample, samples
+from engine.evaluate.progress import Progress
+from engine.evaluate.timing import ROUNDS
+from engine.model.victim import Victim
+from engine.papers.desparsify import export
+from engine.papers.desparsify.compare import Asked, Report, Working, report
+from engine.papers.desparsify.victims import card, full, relatives, victim
+from engine.papers.export import Made, Source
+from engine.papers.paper import Exhibit
+
+ATTACKS = (DeSparsify.name, "pgd", "sponge")
+
+
+@dataclass(frozen=True)
+class Settings(Knobbed):
+    """What can be set of one picture's report."""
+
+    attack: str = knob(
+        DeSparsify.name,
+        "DeSparsify, attacks that aim at something else, or what ships for any picture of the model.",
+        choices=(*ATTACKS, *KINDS),
+    )
+    eps: float = knob(
+        16 / 255,
+        "Largest change of any pixel; 0 changes nothing: the control.",
+        label="Eps",
+        low=0,
+        high=32 / 255,
+        unit="1/255",
+    )
+    steps: int = knob(100, "Number of gradient steps.", low=1, high=300)
+    weight: float = knob(
+        DeSparsify.lam,
+        "DeSparsify: how strongly the clean answer is kept; 0 does not keep it.",
+        label="Class weight",
+        low=0,
+        high=1000,
+    )
+    rounds: int = knob(ROUNDS, "How often each time is taken, at most.", low=1, high=1000)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A finished report and what it was made of."""
+
+    report: Report
+    made: Made
+
+
+def begin(exhibit: Exhibit, settings: Settings) -> tuple[Victim, Asked, Made]:
+    """The model, the run that is asked for, and what it is made of; raises EngineError."""
+    found = victim(exhibit.model, exhibit.weights)
+    here = [load_sample(each.id) for each in samples() if each.path.is_file()]
+    others = [each for each in here if each.tobytes() != exhibit.image.tobytes()]
+    asked = Asked.of(found, exhibit.image, others, attack(exhibit.model, settings, exhibit.weights))
+    elsewhere = relatives(exhibit.model, exhibit.weights)
+    asked = replace(asked, elsewhere=elsewhere, rounds=settings.rounds, seed=exhibit.seed)
+    source = Source.of(exhibit.name, exhibit.image)
+    known = card(exhibit.model, exhibit.weights)
+    return found, asked, Made(source, known, settings.attack, asked.attack, asked.seed)
+
+
+def attack(
+    model: str, settings: Settings, weights: Path | None = None
+) -> Recipe | Universal | None:
+    """What is attacked with, none where no pixel may change; raises BadTask, BadKnob."""
+    if settings.attack in KINDS:
+        ships = shipped_for(full(model, weights), DeSparsify.name)
+        fitting = [each for each in ships if each.kind == settings.attack]
+        if not fitting:
+            raise BadTask(
+                f"No {settings.attack} perturbation ships for this model.", "Choose another attack."
+            )
+        return fitting[0]
+    knobs = {"lam": settings.weight} if settings.attack == DeSparsify.name else {}
+    made = recipe(settings.attack, eps=settings.eps or 1 / 255, steps=settings.steps, **knobs)
+    return made if settings.eps else None
+
+
+def compare(exhibit: Exhibit, settings: Settings) -> Iterator[Progress | Compared]:
+    """What an attack on the picture costs a model that puts tokens to sleep."""
+    yield Progress("loading", 0, 1)
+    found, asked, made = begin(exhibit, settings)
+    last: Report | None = None
+    for event in report(found, asked):
+        if isinstance(event, Report):
+            last = event
+        elif isinstance(event, Working):
+            yield Progress("attack steps", event.step, event.steps)
+        else:
+            yield event
+    assert last is not None  # a report that nobody stops is finished
+    yield Compared(last, made)
+
+
+def summary(exhibit: Exhibit, found: Compared) -> dict[str, Any]:
+    """A report as plain data, as the page saves it."""
+    del exhibit
+    return export.summary(found.report, found.made)

@@ -1,0 +1,50 @@
+"""Which models are attacked, and which others of the same host are shown what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from engine.alter.ats import TokenSampling
+from engine.alter.catalog import ON
+from engine.alter.stack import altered, named
+from engine.model import zoo
+from engine.model.titles import shorts
+from engine.model.victim import Victim
+from engine.model.zoo import Card
+from engine.probe.tokens import sparse
+
+
+def victim(name: str, weights: Path | None = None) -> Victim:
+    """The model of that name; a dense one with train-free ATS. Raises UnsupportedModel, UnknownName."""
+    return sparse(named(name, lambda each: zoo.load(each, weights)))
+
+
+def full(name: str, weights: Path | None = None) -> str:
+    """The name of the victim that a name stands for, without loading it: "vit|ats" for "vit"."""
+    asleep = ON in name or "sparsifier" in card(name, weights).details
+    return name if asleep else f"{name}{ON}{TokenSampling()}"
+
+
+def card(name: str, weights: Path | None = None) -> Card:
+    """What is known of the model below all alterations."""
+    return zoo.card(name.split(ON)[0], weights)
+
+
+def host(of: Card) -> str:
+    """The dense model that a bundled sparse one was trained from; any other is its own."""
+    return of.details["start"]["name"] if "sparsifier" in of.details else of.name
+
+
+def relatives(name: str, weights: Path | None = None) -> Mapping[str, Victim]:
+    """Every other mechanism on the same host, trained ones and ATS, and the dense host, by titles."""
+    below = host(card(name, weights))
+    dense = zoo.load(below, weights)
+    called = shorts({below: card(below, weights).title})[below]
+    found = {f"ATS on {called}": altered(dense, (TokenSampling(),))}
+    for each in zoo.cards(weights):
+        if "sparsifier" in each.details and host(each) == below:
+            found[each.title.partition(":")[0]] = zoo.load(each.name, weights)
+    found[f"{called}, dense"] = dense
+    own = victim(name, weights).spec.full
+    return {title: each for title, each in found.items() if each.spec.full != own}
