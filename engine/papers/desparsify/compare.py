@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from engine.alter.stack import altered
 from engine.attack.attack import observe
 from engine.attack.recipe import Recipe
 from engine.attack.universal import Universal
@@ -22,6 +23,7 @@ from engine.evaluate.noise import noisy
 from engine.evaluate.progress import Progress
 from engine.evaluate.timing import ROUNDS, Timing, timed
 from engine.model.victim import Forward, Victim
+from engine.papers.desparsify.countermeasures import countermeasures
 from engine.papers.desparsify.passes import (
     Pass,
     batch_macs,
@@ -198,7 +200,7 @@ def report(
     found = _read(victim, subject, asked, x, path)
     found = replace(found, steps=steps, asked=total)
     yield found
-    for part in (_elsewhere, _timed):
+    for part in (_elsewhere, _defended, _timed):
         for each in part(victim, asked, found):
             if stopped():
                 return
@@ -267,6 +269,21 @@ def _elsewhere(victim: Victim, asked: Asked, found: Report) -> Iterator[Progress
 
     batch = tuple(Batch(size, paid(CLEAN, size), paid(ATTACKED, size)) for size in sizes)
     yield replace(found, elsewhere=tuple(rows), batch=batch)
+
+
+def _defended(victim: Victim, asked: Asked, found: Report) -> Iterator[Progress | Report]:
+    """Every countermeasure on the clean and on the attacked picture."""
+    del asked
+    todo = countermeasures()
+    pixels = torch.stack([found.pixels[name] for name in (CLEAN, ATTACKED)])
+    answer = found.seen[CLEAN].answer
+    made: list[Defended] = []
+    for each in todo:
+        yield Progress("countermeasures", len(made), len(todo))
+        clean, hit = look(altered(victim, each.stack), pixels)
+        kept = clean.answer == answer, hit.answer == answer
+        made.append(Defended(each.name, clean.macs, hit.macs, *kept))
+    yield replace(found, defences=tuple(made))
 
 
 def _timed(victim: Victim, asked: Asked, found: Report) -> Iterator[Progress | Report]:
