@@ -36,6 +36,7 @@ function niceStep(raw, steps = [1, 2, 2.5, 5, 10]) {
 }
 
 export function mark(kind, x, y, role, r) {
+  if (kind === "none") return "";
   const cls = `lab-mark lab-stroke-${role} lab-fill-${role}`;
   if (kind === "ring")
     return `<circle class="lab-mark lab-ring lab-stroke-${role}" cx="${x}" cy="${y}" r="${r}"/>`;

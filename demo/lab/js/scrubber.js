@@ -2,48 +2,23 @@
 
 import { setHtml } from "../../kit/js/dom.js";
 import { short } from "../../kit/js/format.js";
-import { nearest } from "../../kit/js/numbers.js";
-import { timeline, timelineFrame } from "../../kit/js/timeline.js";
+import { player } from "../../kit/js/player.js";
+import { timeline } from "../../kit/js/timeline.js";
 import { store } from "./store.js";
 import { frameName } from "./words.js";
 
-const FRAME_MS = 350;
-
-const icon = (path) =>
-  `<svg width="16" height="16" viewBox="0 0 16 16" aria-hidden="true"><path class="lab-icon" d="${path}"/></svg>`;
-const PLAY = `${icon("M5 3l7 5-7 5z")}Play`;
-const PAUSE = `${icon("M5 3v10M11 3v10")}Pause`;
-
 export const scrubber = {
   build(root, view) {
-    root.innerHTML =
-      `<div class="lab-tools lab-transport">` +
-      `<button type="button" data-go="first" aria-label="First step">${icon("M4 3v10M13 3 6 8l7 5z")}</button>` +
-      `<button type="button" data-go="back" aria-label="One stored step back">${icon("M11 3 4 8l7 5z")}</button>` +
-      `<button type="button" data-go="play" aria-label="Play">${PLAY}</button>` +
-      `<button type="button" data-go="on" aria-label="One stored step on">${icon("M5 3l7 5-7 5z")}</button>` +
-      `<button type="button" data-go="last" aria-label="Last step">${icon("M12 3v10M3 3l7 5-7 5z")}</button>` +
-      `<span class="lab-where"></span></div>` +
-      `<p class="lab-empty">The steps of the attack and its loss appear here while it runs.</p>`;
-    view.where = root.querySelector(".lab-where");
-    view.play = root.querySelector("[data-go=play]");
-    const go = (step) => {
-      playing(view, false);
-      store.select({ step });
-    };
-    view.track = timelineFrame("Step of the attack", {
-      last: () => (store.run && !store.live ? store.run.done : null),
-      seek: (step) => go(nearest(store.run.steps, step)),
-      move: (by) => store.select({ step: store.sel.step + by }),
-      key: (name) => name === " " && (playing(view, !view.timer), true),
-    });
-    root.querySelector(".lab-transport").after(view.track);
-    root.addEventListener("click", (event) => {
-      const to = event.target.closest("[data-go]")?.dataset.go;
-      if (!to || !store.run || store.live) return;
-      if (to === "play") playing(view, !view.timer);
-      else go({ first: 0, back: store.sel.step - 1, on: store.sel.step + 1, last: Infinity }[to]);
-    });
+    root.innerHTML = `<p class="lab-empty">The steps of the attack and its loss appear here while it runs.</p>`;
+    Object.assign(
+      view,
+      player(root, "Step of the attack", {
+        steps: () => (store.run && !store.live ? store.run.steps : null),
+        last: () => store.run.done,
+        at: () => store.sel.step,
+        go: (step) => store.select({ step }),
+      }),
+    );
   },
   draw(run, sel) {
     const step = run.steps[sel.step];
@@ -76,7 +51,7 @@ export const scrubber = {
     });
   },
   drawLive(live) {
-    playing(this, false);
+    this.pause();
     setHtml(this.where, `<b>step ${live.step}</b> of ${live.asked} <em>running</em>`);
     // Steps that went by between two updates are holes here.
     const losses = Object.entries(live.losses).map(([i, v]) => [Number(i), v]);
@@ -105,18 +80,4 @@ function curve({ track }, points, look) {
       ...look,
     }),
   );
-}
-
-function playing(view, on) {
-  clearInterval(view.timer);
-  view.timer = null;
-  if (on) {
-    if (store.sel.step >= store.run.last) store.select({ step: 0 });
-    view.timer = setInterval(() => {
-      store.select({ step: store.sel.step + 1 });
-      if (store.sel.step >= store.run.last) playing(view, false);
-    }, FRAME_MS);
-  }
-  setHtml(view.play, on ? PAUSE : PLAY);
-  view.play.setAttribute("aria-label", on ? "Pause" : "Play");
 }
