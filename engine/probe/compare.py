@@ -171,6 +171,6 @@ def read_from(lens: Float[Tensor, "l k"], limit: float = READ) -> list[int | Non
     return [None if at == depth else at for at in last]
 
 
-def changed(clean: TokenMasks, now: TokenMasks) -> Int[Tensor, " l"]:
-    """Tokens whose fate differs, per sparsified block (l,)."""
-    return (clean.keep != now.keep).sum(1)
+def woken(clean: TokenMasks, now: TokenMasks) -> Int[Tensor, " l"]:
+    """Tokens kept now that were dropped on the clean picture, per sparsified block (l,)."""
+    return (now.keep & ~clean.keep).sum(1)

@@ -102,8 +102,10 @@ def test_a_class_is_read_from_where_it_keeps_half() -> None:
     assert compare.read_from(lens) == [2, None, 0]
 
 
-def test_tokens_that_are_dropped_or_come_back_have_changed() -> None:
-    keep = torch.tensor([[True, True, False, True], [True, False, False, True]])
-    clean, now = TokenMasks(keep, (0, 1), SHAPE), TokenMasks(keep.roll(1, 1), (0, 1), SHAPE)
-    assert compare.changed(clean, now).tolist() == [2, 2]
-    assert compare.changed(clean, clean).tolist() == [0, 0]
+def test_tokens_are_woken_or_put_to_sleep_block_by_block() -> None:
+    keep = torch.tensor([[True, True, False, True], [True, False, False, False]])
+    after = torch.tensor([[True, True, True, False], [False, True, True, True]])
+    clean, now = TokenMasks(keep, (0, 1), SHAPE), TokenMasks(after, (0, 1), SHAPE)
+    assert compare.woken(clean, now).tolist() == [1, 3]
+    assert compare.woken(now, clean).tolist() == [1, 1]
+    assert compare.woken(clean, clean).tolist() == [0, 0]

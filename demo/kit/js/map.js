@@ -4,6 +4,7 @@ import { cells, css, sequential, sharp } from "./draw.js";
 import { escape, short } from "./format.js";
 import { clamp } from "./numbers.js";
 import { part, setHtml } from "./dom.js";
+import { fates, paintFates } from "./masks.js";
 
 const MAP_WEIGHT = 0.65;
 
@@ -20,8 +21,9 @@ export function mapFigure(role, title, picking) {
 }
 
 // `shape` is {prefix, grid}. `values`: a number per token, prefix first, `max` gets the last colour;
-// without, the picture stands alone. `keep`: which tokens stay bright instead. `marks`: tokens to
-// frame. `picked`: the patch to frame, or -1. `label`: the canvas in words.
+// without, the picture stands alone. `keep`: which tokens stay bright instead, and `was`: which did on
+// the clean picture, so that what has changed is marked. `marks`: tokens to frame. `picked`: the patch
+// to frame, or -1. `label`: the canvas in words.
 export function drawMap(
   figure,
   {
@@ -34,6 +36,7 @@ export function drawMap(
     scale = sequential,
     unit = short,
     keep,
+    was,
     marks,
     picked,
   },
@@ -49,12 +52,7 @@ export function drawMap(
     context.drawImage(values ? picture.grey : picture.canvas, 0, 0, size, size);
   }
   const { prefix, grid } = shape ?? {};
-  if (keep)
-    cells(context, grid, size, (i, x, y, w, h) => {
-      if (keep[prefix + i]) return;
-      context.fillStyle = "rgb(17 20 26 / 0.86)";
-      context.fillRect(x, y, w, h);
-    });
+  if (keep) paintFates(context, grid, size, fates(keep, was).slice(prefix));
   else if (values) {
     context.globalAlpha = MAP_WEIGHT;
     cells(context, grid, size, (i, x, y, w, h) => {

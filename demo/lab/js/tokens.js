@@ -1,9 +1,9 @@
 // Which tokens the model keeps, or train-free ATS would.
 
-import { blockChart } from "../../kit/js/blocks.js";
 import { setHtml } from "../../kit/js/dom.js";
 import { escape, percent, plural } from "../../kit/js/format.js";
 import { legend } from "../../kit/js/legend.js";
+import { fateLegend, fates, KEPT, keptChart } from "../../kit/js/masks.js";
 import { range } from "../../kit/js/numbers.js";
 import { unpack } from "../../kit/js/packing.js";
 import { chartFrame, drawMap, frameValue, insideView, twoMaps } from "./inside.js";
@@ -49,29 +49,15 @@ export const tokens = insideView({
       range(run.depthOf).map((l) => (blocks.includes(l) ? frame.kept[blocks.indexOf(l)] : null));
     setHtml(
       view.chart,
-      blockChart({
+      keptChart({
         width: view.chart.clientWidth,
         height: 250,
-        count: run.depthOf,
-        high: total,
-        whole: true,
-        selected: sel.block,
+        total,
+        block: sel.block,
+        clean: full(a),
+        noise: full(n),
+        now: sel.step ? full(b) : null,
         title: "tokens kept",
-        readout: blocks.includes(sel.block)
-          ? [
-              ["clean", a.kept[at]],
-              ...(sel.step ? [["adversarial", b.kept[at]]] : []),
-              ["noise", n.kept[at]],
-            ]
-          : [["muted", "drops no token"]],
-        rules: [{ value: total, text: `all ${total}` }],
-        series: [
-          { values: full(n), role: "noise", dash: "2 3", marker: "diamond" },
-          { values: full(a), role: "clean" },
-          ...(sel.step
-            ? [{ values: full(b), role: "adversarial", dash: "5 3", marker: "ring" }]
-            : []),
-        ],
       }),
     );
     const keep = (frame) =>
@@ -87,6 +73,7 @@ export const tokens = insideView({
       picture: run.pictures[sel.step],
       shape,
       keep: keep(b),
+      was: keep(a),
       title: `${stepName(run, sel.step)}: ${b.kept[at]} of ${total}`,
     });
     frameValue(
@@ -96,20 +83,24 @@ export const tokens = insideView({
     );
     setHtml(
       view.bar,
-      `<span>after block ${near + 1}${near === sel.block ? "" : ` (block ${sel.block + 1} drops nothing by itself)`}: bright patches are kept, dark ones dropped</span>`,
+      `<span>after block ${near + 1}${near === sel.block ? "" : ` (block ${sel.block + 1} drops nothing by itself)`}</span>` +
+        fateLegend([KEPT, ...fates(keep(b), keep(a))]),
     );
     setHtml(
       parts.finding,
       sel.step === 0
         ? `On the clean picture ${pruner} keeps ${percent(a.utilisation)} of the tokens over its ${blocks.length} pruning blocks; under random noise ${percent(n.utilisation)}.`
         : `${pruner} keeps ${percent(a.utilisation)} of the tokens on the clean picture, ${percent(b.utilisation)} ${escape(frameName(run, sel.step))}, and ${percent(n.utilisation)} under random noise of equal size. ` +
-            `In block ${near + 1} the attack changes the fate of ${plural(b.changed[at], "token")}.`,
+            `In block ${near + 1} the attack wakes ${plural(b.woken[at], "token")} and puts ${b.put[at]} to sleep.`,
     );
     const aims = run.attack.name === "desparsify";
-    parts.method.textContent =
-      PRUNERS[pruner] +
-      (aims
-        ? ""
-        : `${attackName(run)} aims at the answer, not at this cost; DeSparsify is the attack that aims at cost.`);
+    setHtml(
+      parts.method,
+      escape(PRUNERS[pruner]) +
+        (aims
+          ? ""
+          : `${escape(attackName(run))} aims at the answer, not at this cost; DeSparsify is the attack that aims at cost. `) +
+        `<a href="cost-tokens">What waking tokens costs</a> has a room of its own.`,
+    );
   },
 });

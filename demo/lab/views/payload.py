@@ -351,7 +351,8 @@ def _tokens(result: Result) -> dict[str, Any]:
                 "keep": pack(masks.keep.to(torch.uint8)),
                 "kept": masks.kept.tolist(),
                 "utilisation": number(masks.utilisation),
-                "changed": compare.changed(read[0], masks).tolist(),
+                "woken": compare.woken(read[0], masks).tolist(),
+                "put": compare.woken(masks, read[0]).tolist(),
             }
             for masks in read
         ],
