@@ -3,8 +3,6 @@ worked out at every threshold that the slider offers; and what `sections` says o
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -12,19 +10,17 @@ from functools import cache
 from typing import Any
 
 import torch
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from demo.cost.trial import Trial
-from demo.kit.packing import pack, png, shown
+from demo.kit.packing import milliseconds, pack, png, png_of, rounded, shown
 from engine.alter.quantize.cost import Cost
 from engine.attack.universal import Universal
 from engine.core.errors import EngineError
 from engine.core.figures import number
 from engine.evaluate.study import kept
 from engine.papers.quant import export
-from engine.papers.quant.compare import ATTACKED, CLEAN, Report, Seen, Timing
+from engine.papers.quant.compare import ATTACKED, CLEAN, Report, Seen
 from engine.papers.quant.findings import Findings
 from engine.papers.quant.sweep import LEAST_SHARE, Sweep, ranked, sweep
 
@@ -45,7 +41,7 @@ def message(trial: Trial, found: Report) -> dict[str, Any]:
         "run": trial.id,
         "choice": asked.choice,
         "files": {
-            "stem": export.stem(trial.made),
+            "stem": trial.made.stem,
             "json": json.dumps(exported, indent=1, ensure_ascii=False) + "\n",
             "csv": export.table(exported),
             "png": _saved(found, exported),
@@ -76,10 +72,10 @@ def message(trial: Trial, found: Report) -> dict[str, Any]:
         "path": [list(each) for each in found.path],
         "others": found.others,
         "machine": found.machine and asdict(found.machine),
-        "defences": [_rounded(asdict(each)) for each in found.defences],
-        "times": found.times and {name: _timing(each) for name, each in found.times.items()},
+        "defences": [rounded(asdict(each)) for each in found.defences],
+        "times": found.times and {name: milliseconds(each) for name, each in found.times.items()},
         "memory": found.memory and dict(found.memory),
-        "energy": found.energy and _rounded(found.energy),
+        "energy": found.energy and rounded(found.energy),
         "metered": found.metered,
         "meter": found.meter,
     }
@@ -122,16 +118,12 @@ def _half(values: Tensor) -> dict[str, Any]:
     return pack(values.half())
 
 
-def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: number(v) if isinstance(v, float) else v for k, v in values.items()}
-
-
 def _universal(made: object) -> dict[str, Any]:
     """What a universal perturbation's file says of it."""
     if not isinstance(made, Universal):
         return {}
     return {
-        "threshold": number(made.threshold),
+        "threshold": number(made.settings["threshold"]),
         "epochs": made.epochs,
         "pictures": made.pictures,
         "measured": made.measured
@@ -155,23 +147,13 @@ def _seen(found: Report, each: Seen) -> dict[str, Any]:
 
 
 def _saved(found: Report, exported: dict[str, Any]) -> str:
-    """The attacked picture as a base64 PNG that holds what it was made of as text."""
-    about = PngInfo()
-    for key in ("picture", "model", "attack", "seed", "steps", "threshold", "linf_255"):
-        about.add_itxt(key, json.dumps(exported[key], ensure_ascii=False))
-    pixels = found.seen[ATTACKED].pixels.permute(1, 2, 0).contiguous()
-    buffer = io.BytesIO()
-    Image.fromarray(pixels.numpy()).save(buffer, "PNG", pnginfo=about)
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
+    """The attacked picture, with what it was made of."""
+    told = ("picture", "model", "attack", "seed", "steps", "threshold", "linf_255")
+    return png_of(found.seen[ATTACKED].pixels, {key: exported[key] for key in told})
 
 
 def _cost(each: Cost) -> dict[str, Any]:
     return {"int8": each.macs8, "high": each.macs16, "moved": each.moved}
-
-
-def _timing(each: Timing) -> dict[str, Any]:
-    seconds = {"median": each.median, "low": each.low, "high": each.high}
-    return {k: number(v * 1000) for k, v in seconds.items()} | {"rounds": each.rounds}
 
 
 @cache

@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from demo.kit import picture
+from demo.kit.controls import plain, whole
 from demo.kit.job import Job
 from demo.kit.loading import Loading, load
 from demo.kit.picture import Picture
 from demo.kit.store import Values, sizeof
-from engine.attack.universal import shipped
+from engine.attack.recipes.quantattack import QuantAttack
+from engine.attack.universal import shipped_for
 from engine.core.errors import BadKnob, BadTask
 from engine.evaluate.progress import Progress
 from engine.model import zoo
+from engine.papers.export import Made
 from engine.papers.paper import Exhibit
 from engine.papers.quant import paper
 from engine.papers.quant.compare import Report, Working, report
-from engine.papers.quant.export import Made
 from engine.papers.quant.paper import UNIVERSAL, Settings
 
 PATIENCE_SECONDS = 90.0  # everybody else on this machine waits for it
@@ -68,14 +70,14 @@ class Trial(Job):
 def attacks(model: str) -> list[tuple[str, str]]:
     """(words, name) of the attacks on offer for a model."""
     found = [(words, name) for name, words in TITLES.items() if name != UNIVERSAL]
-    if shipped(model):
+    if shipped_for(model, QuantAttack.name):
         found.append(("Universal perturbation, trained beforehand", UNIVERSAL))
     return found
 
 
 def question(values: Values, weights: Path | None) -> Question:
     """The run as the controls stand; raises EngineError."""
-    eps, steps = (_number(name, values[name]) for name in ("eps", "steps"))
+    eps, steps = (whole(name, values[name]) for name in ("eps", "steps"))
     if values["attack"] not in TITLES:
         raise BadTask("There is no attack.", "Choose one.")
     share = _share(values["share"]) if by_share(values) else 0.0
@@ -117,25 +119,15 @@ def chosen(values: Values, weights: Path | None) -> Choice:
     found["attack"] = TITLES.get(attack, attack)
     if attack != UNIVERSAL:
         found |= {
-            "eps": f"{_plain(values['eps'])}/255",
-            "steps": f"{_plain(values['steps'])} steps",
+            "eps": f"{plain(values['eps'])}/255",
+            "steps": f"{plain(values['steps'])} steps",
         }
     found["threshold"] = (
-        f"threshold by {_plain(values['share'])} % of clean columns"
+        f"threshold by {plain(values['share'])} % of clean columns"
         if by_share(values)
-        else f"threshold {_plain(values['threshold'])}"
+        else f"threshold {plain(values['threshold'])}"
     )
     return found
-
-
-def _plain(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, int | float) else str(value)
-
-
-def _number(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
-        raise BadKnob(name.capitalize(), value, "a whole number")
-    return int(value)
 
 
 def drive(

@@ -100,6 +100,18 @@ def from_control(knob: Knob, value: Any) -> Any:
     return knob.check(value)
 
 
+def whole(name: str, value: Any) -> int:
+    """A number that was typed, which must be whole; raises BadKnob."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+        raise BadKnob(name.capitalize(), value, "a whole number")
+    return int(value)
+
+
+def plain(value: Any) -> str:
+    """A number as a person writes it; whatever else was typed, as it is."""
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
 @cache
 def _slides(name: str) -> bool:
     """Whether a slider can stand on the defaults of all knobs of that name: a browser moves it to

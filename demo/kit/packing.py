@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
+
+from engine.core.figures import number
+from engine.evaluate.timing import Timing
 
 CODES = {torch.uint8: "u1", torch.uint16: "u2", torch.float16: "f2", torch.float32: "f4"}
 
@@ -18,6 +24,17 @@ def png(pixels: Tensor) -> str:
     buffer = io.BytesIO()
     image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
     image.save(buffer, "PNG", compress_level=4)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def png_of(pixels: Tensor, about: Mapping[str, Any]) -> str:
+    """Pixels (3, y, x) uint8 as a base64 PNG to take away, which holds what it was made of as text."""
+    told = PngInfo()
+    for key, value in about.items():
+        told.add_itxt(key, json.dumps(value, ensure_ascii=False))
+    buffer = io.BytesIO()
+    image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+    image.save(buffer, "PNG", pnginfo=told)
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
@@ -51,3 +68,14 @@ def pack_rows(rows: Tensor) -> dict[str, Any]:
 def shown(name: str) -> str:
     """A class name in words."""
     return name.replace("_", " ")
+
+
+def rounded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Every float of a mapping as a `number`."""
+    return {k: number(v) if isinstance(v, float) else v for k, v in values.items()}
+
+
+def milliseconds(each: Timing) -> dict[str, Any]:
+    """What a pass took."""
+    seconds = {"median": each.median, "low": each.low, "high": each.high}
+    return {k: number(v * 1000) for k, v in seconds.items()} | {"rounds": each.rounds}

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from html import escape
 
+from demo.kit.job import Job
 from demo.kit.loading import Fetching, Loading
 from engine.core.errors import EngineError
+from engine.evaluate.progress import Progress
 
 EARLIER = "Computed earlier with this very model, seed 0. Press Run to compute your own."
+BEFORE = "Stopped before it began."
 EMPTY = "Choose a picture and press Run."
 TAKEN = "The picture is in. Press Run."
 RUNNING = "Running."
@@ -62,3 +65,28 @@ def stepped(done: int, total: int, left: float, of: str = "") -> str:
     """Steps are done (`of` what), and the rest will take `left` seconds."""
     detail = f"step {done} of {total}{of and ' of '}{of}, about {left:.0f} s left"
     return line(RUNNING, "busy", detail=detail, share=done / total)
+
+
+def progress(event: Progress) -> str:
+    """A part of the work, and how far it has come."""
+    detail = f"{event.done} of {event.total}" if event.total > 1 else ""
+    return line(
+        f"{event.what.capitalize()}.", "busy", detail=detail, share=event.done / event.total
+    )
+
+
+def ended(job: Job, seconds: float, patience: float, steps: int, asked: int, whole: bool) -> str:
+    """How a run of an attack ended, after `steps` of those `asked`; `whole`: all was measured."""
+    if not asked:
+        return line(f"Finished in {seconds:.0f} s: nothing may change at eps 0.", "done")
+    if job.why == "finished":
+        return line(f"Finished: all views in {seconds:.0f} s.", "done")
+    done = f"{steps} of {asked} steps"
+    left_out = "" if whole else " What was not measured by then is left out."
+    if job.why == "stopped":
+        return line(f"Stopped after {done}.{left_out}", "done")
+    return line(
+        f"Stopped after {done}: a run may take {patience:.0f} seconds on this page.{left_out}",
+        "done",
+        hint="Fewer steps or a smaller model will finish.",
+    )
