@@ -11,7 +11,8 @@ from gradio.components import Navbar
 
 from demo import endpoints
 from demo.cost.page import page as cost
-from demo.kit import scratch
+from demo.cost_tokens.page import page as cost_tokens
+from demo.kit import rooms, scratch
 from demo.kit.door import Shared
 from demo.kit.store import Store
 from demo.lab.page import TITLE
@@ -19,11 +20,13 @@ from demo.lab.page import page as lab
 from demo.transfer.page import page as transfer
 from demo.why.page import page as why
 
-PAGES: tuple[tuple[str, str, Callable[[Shared], None]], ...] = (
-    ("Transfer", "/transfer", transfer),
-    ("Why", "/why", why),
-    ("Cost", "/cost", cost),
+PAGES: tuple[tuple[str, str, Callable[[Shared], None], bool], ...] = (
+    ("Transfer", "transfer", transfer, True),
+    ("Why", "why", why, True),
+    ("Cost", rooms.OUTLIERS.route, cost, True),
+    ("Cost, tokens", rooms.TOKENS.route, cost_tokens, False),
 )
+"""Title, route, content, and whether the navigation names it: to a second room the page leads."""
 
 
 def build(weights: Path | None = None) -> gr.Blocks:
@@ -42,8 +45,8 @@ def build(weights: Path | None = None) -> gr.Blocks:
             shared.store.leave(str(visitor.session_hash))
 
         demo.unload(leave)
-    for name, path, content in PAGES:
-        with demo.route(name, path):
+    for name, route, content, named in PAGES:
+        with demo.route(name, route, show_in_navbar=named):
             _navbar()
             content(shared)
             demo.load(None, None, None, js=f"() => {{ document.title = '{name} · {TITLE}'; }}")

@@ -18,6 +18,7 @@ from safetensors import safe_open
 from tqdm import tqdm
 
 from demo.cost import first as cost
+from demo.cost_tokens import first as tokens
 from demo.kit.stored import FOLDER, Stored
 from demo.lab import first as lab
 from demo.transfer import first as transfer
@@ -50,7 +51,7 @@ OTHERS = {
 
 def results(photographs: Photographs | None = None) -> tuple[Stored, ...]:
     """What stands on the pages, by its cost: seconds, but minutes for the last."""
-    return lab.RESULT, why.RESULT, cost.RESULT, transfer.result(photographs)
+    return lab.RESULT, why.RESULT, cost.RESULT, tokens.RESULT, transfer.result(photographs)
 
 
 def look(result: Stored) -> tuple[bool, list[str]]:

@@ -30,6 +30,7 @@ FLOORS = {
     "demo.transfer": 8,
     "demo.why": 8,
     "demo.cost": 8,
+    "demo.cost_tokens": 8,
     "demo": 9,
     "app": 10,
 }

@@ -24,13 +24,14 @@ from demo.cost.trial import (
     drive,
     question,
 )
-from demo.kit import models, panel, plots, status, strip
+from demo.kit import models, panel, plots, rooms, status, strip
 from demo.kit.door import RESTORE, Doing, Door, Note, Pace, Shared, Sights
 from demo.kit.events import QUICK
-from demo.kit.frame import view_frame
+from demo.kit.frame import said_frame, unseen, view_frame
 from demo.kit.loading import Loading
 from demo.kit.panel import Panel, header
 from demo.kit.scripts import on_load
+from demo.kit.sections import updates
 from engine.core.errors import EngineError
 from engine.evaluate.progress import Progress
 from engine.model import zoo
@@ -44,7 +45,7 @@ MOST_STEPS = {"pgd": 200}
 
 def page(shared: Shared) -> None:
     """The Cost page, in the current Blocks context."""
-    header("Cost", LEAD)
+    header("Cost", LEAD, rooms.COST.switch(rooms.OUTLIERS))
     weights = shared.weights
     earlier, said = at_first(weights)
     with gr.Row(elem_id="cost"):
@@ -52,7 +53,7 @@ def page(shared: Shared) -> None:
             made, card = _controls(weights, said)
         with gr.Column(elem_id="bill"):
             board, parts = _bill(earlier)
-    chosen_now = _hidden("chosen", on_load("choose(props, watch)"))
+    chosen_now = unseen(on_load("choose(props, watch)"), "cost-chosen")
     note = Note([chosen_now], lambda _, values: [json.dumps(chosen(values, weights))])
     door = Door[Trial](shared, made, board, note=note)
     door.opens(lambda place, values: Trial(question(values, weights), place=place), stages)
@@ -147,25 +148,7 @@ def _view(name: str, script: str, value: Any = None) -> gr.HTML:
 
 
 def _said(name: str, words: str) -> gr.HTML:
-    return gr.HTML(
-        words,
-        html_template=f'<section class="lab-view" data-state="run" data-part="{name}">${{value}}</section>',
-        css_template="",
-        apply_default_css=False,
-        elem_id=f"cost-{name}",
-    )
-
-
-def _hidden(name: str, script: str) -> gr.HTML:
-    return gr.HTML(
-        "",
-        html_template="<i hidden></i>",
-        css_template="",
-        js_on_load=script,
-        apply_default_css=False,
-        visible="hidden",
-        elem_id=f"cost-{name}",
-    )
+    return said_frame(words, f'data-state="run" data-part="{name}"', f"cost-{name}")
 
 
 def _follow_choices(made: Panel, card: gr.HTML, weights: Path | None) -> None:
@@ -209,10 +192,7 @@ def _follow_report(door: Door[Trial], board: gr.HTML, parts: list[Any]) -> None:
         trial = door.store.current(door.place(visit, visitor))
         if not isinstance(trial, Trial) or trial.told is None:
             return [gr.skip()] * len(parts)
-        return [
-            gr.update(value=each, visible=each is not None) if isinstance(part, gr.Plot) else each
-            for part, each in zip(parts, sections(trial.told), strict=True)
-        ]
+        return updates(parts, sections(trial.told))
 
     board.change(told, door.visit, parts, **QUICK)
 
@@ -237,29 +217,15 @@ def _follow(trial: Trial) -> Sights:
 
 
 def _progress(event: Progress | Working) -> str:
-    if isinstance(event, Working):
-        detail = f"step {event.step} of {event.steps}, {event.columns} outlier columns"
-        return status.line("Attacking.", "busy", detail=detail, share=event.step / event.steps)
-    detail = f"{event.done} of {event.total}" if event.total > 1 else ""
-    return status.line(
-        f"{event.what.capitalize()}.", "busy", detail=detail, share=event.done / event.total
-    )
+    if not isinstance(event, Working):
+        return status.progress(event)
+    detail = f"step {event.step} of {event.steps}, {event.columns} outlier columns"
+    return status.line("Attacking.", "busy", detail=detail, share=event.step / event.steps)
 
 
 def _ended(trial: Trial, seconds: float) -> str:
     found = trial.report
     if found is None:
-        return status.line("Stopped before it began.", "done")
-    if not found.asked:
-        return status.line(f"Finished in {seconds:.0f} s: nothing may change at eps 0.", "done")
-    done = f"{found.steps} of {found.asked} steps"
-    if trial.why == "finished":
-        return status.line(f"Finished: all views in {seconds:.0f} s.", "done")
-    left_out = "" if found.times else " What was not measured by then is left out."
-    if trial.why == "stopped":
-        return status.line(f"Stopped after {done}.{left_out}", "done")
-    return status.line(
-        f"Stopped after {done}: a run may take {PATIENCE_SECONDS:.0f} seconds on this page.{left_out}",
-        "done",
-        hint="Fewer steps or a smaller model will finish.",
-    )
+        return status.line(status.BEFORE, "done")
+    whole = found.times is not None
+    return status.ended(trial, seconds, PATIENCE_SECONDS, found.steps, found.asked, whole)

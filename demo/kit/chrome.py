@@ -8,6 +8,7 @@ from gradio.themes import Base, LocalFont, sizes
 from starlette.middleware import Middleware
 
 from demo.kit import scripts
+from demo.kit.rooms import Doors
 from demo.kit.uploads import Uploads
 from engine.core.assets import ASSETS
 
@@ -111,5 +112,8 @@ def launch_settings() -> dict[str, Any]:
         "max_file_size": "16mb",
         "max_threads": 512,
         "state_session_capacity": 128,
-        "app_kwargs": {"middleware": [Middleware(Uploads)], "routes": scripts.routes()},
+        "app_kwargs": {
+            "middleware": [Middleware(Uploads), Middleware(Doors)],
+            "routes": scripts.routes(),
+        },
     }

@@ -11,6 +11,17 @@ import gradio as gr
 from demo.kit import status
 from demo.kit.strip import Brought
 
+# The navigation knows a page by its own address alone: in each of its rooms it is marked, too.
+MARK = """
+const { page } = element.querySelector('.lab-rooms').dataset;
+const mark = (tries) => {
+  const link = document.querySelector(`.nav-holder a[href$="/${page}"]`);
+  if (link) link.classList.add('active');
+  else if (tries) setTimeout(mark, 100, tries - 1);
+};
+mark(50);
+"""
+
 
 @dataclass(frozen=True)
 class Actions:
@@ -57,5 +68,9 @@ def actions(said: str = "", step: bool = False) -> Actions:
     return Actions(run, stop, line, one)
 
 
-def header(title: str, lead: str) -> None:
-    gr.HTML(f"<header><h1>{title}</h1><p>{lead}</p></header>", elem_id="title")
+def header(title: str, lead: str, switch: str = "") -> None:
+    """The page's title, the way to its other rooms where it has any, and what it is about."""
+    mark = MARK if switch else ""
+    gr.HTML(
+        f"<header><h1>{title}</h1>{switch}<p>{lead}</p></header>", elem_id="title", js_on_load=mark
+    )

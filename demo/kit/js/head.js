@@ -6,7 +6,7 @@
   const { folder } = document.currentScript.dataset;
   const below = new URL(root || "/", location.href).pathname.replace(/\/$/, "");
   const at = (path) => `${location.origin}${below}/${folder}/${path}`;
-  const name = page || "lab";
+  const name = (page || "lab").replaceAll("-", "_");
 
   // What is drawn is measured, so its style is there first; without it, the page still works.
   const sheets = ["kit/kit.css", `${name}/${name}.css`].map((path) => {

@@ -1,0 +1,165 @@
+"""A visitor's run of the tokens room: what they asked for, driven step by step, and its report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from demo.kit import models, picture
+from demo.kit.controls import plain, whole
+from demo.kit.job import Job
+from demo.kit.loading import Loading, load
+from demo.kit.picture import Picture
+from demo.kit.store import Values, sizeof
+from engine.attack.recipes.desparsify import DeSparsify
+from engine.attack.universal import KINDS, shipped_for
+from engine.core.errors import BadTask, EngineError
+from engine.evaluate.progress import Progress
+from engine.model import zoo
+from engine.model.zoo import Card
+from engine.papers.desparsify import paper
+from engine.papers.desparsify.compare import Report, Working, report
+from engine.papers.desparsify.paper import ATTACKS, Settings
+from engine.papers.desparsify.victims import full
+from engine.papers.export import Made
+from engine.papers.paper import Exhibit
+from engine.probe import tokens
+
+PATIENCE_SECONDS = 90.0  # everybody else on this machine waits for it
+EPS, STEPS = 8, 60  # of the default run
+Choice = dict[str, str]
+"""What a run is of, part by part in words."""
+TITLES = {
+    DeSparsify.name: "DeSparsify: wakes sleeping tokens",
+    "sponge": "Sponge: large activations everywhere",
+    "slowformer": "SlowFormer: a patch that wakes tokens",
+    "pgd": "PGD: aims at the answer, not at the cost",
+}
+TRAINED = {kind: f"{kind.capitalize()} perturbation, trained beforehand" for kind in KINDS[:2]} | {
+    KINDS[2]: "Universal patch, trained beforehand"
+}
+
+
+@dataclass(frozen=True)
+class Question:
+    """The picture and the model, the run's settings, and the choice in words."""
+
+    picture: Picture
+    exhibit: Exhibit
+    settings: Settings
+    choice: Choice
+
+    @property
+    def title(self) -> str:
+        """The attack in words."""
+        return titled(self.exhibit.model, self.settings.attack, self.exhibit.weights)
+
+
+@dataclass(eq=False)
+class Trial(Job):
+    """One run: what it is made of once the model is read, its report so far, and what was told of it."""
+
+    question: Question
+    made: Made | None = None
+    report: Report | None = None
+    told: dict[str, Any] | None = None
+
+    @property
+    def bytes(self) -> int:
+        return sizeof(self.report)
+
+
+def offered(weights: Path | None) -> list[tuple[str, str]]:
+    """(title, name) of the models on this machine that lose tokens, or to which ATS can be added."""
+    found = [each for each in zoo.cards(weights) if zoo.available(each) == "here"]
+    return [
+        *((each.title, each.name) for each in found if _sparse(each)),
+        *((f"{each.title}, with ATS", each.name) for each in found if _fits(each)),
+    ]
+
+
+def _sparse(card: Card) -> bool:
+    """Whether it was trained to lose tokens."""
+    return "sparsifier" in card.details
+
+
+def _fits(card: Card) -> bool:
+    """Whether it is a plain ViT or DeiT, on which ATS needs no training."""
+    return card.family in tokens.PROBE.families and not _sparse(card)
+
+
+def attacks(model: str, weights: Path | None) -> list[tuple[str, str]]:
+    """(words, name) of the attacks on offer for a model."""
+    ships = {each.kind for each in shipped_for(full(model, weights), DeSparsify.name)}
+    names = [
+        *(name for name in TITLES if name in ATTACKS),
+        *(kind for kind in KINDS if kind in ships),
+    ]
+    return [(titled(model, name, weights), name) for name in names]
+
+
+def titled(model: str, attack: str, weights: Path | None) -> str:
+    """An attack in words: what was trained on pictures of a class says of which."""
+    if attack not in KINDS:
+        return TITLES.get(attack, attack)
+    try:
+        ships = shipped_for(full(model, weights), DeSparsify.name)
+    except EngineError:
+        ships = ()
+    of = next((each.label for each in ships if each.kind == attack and each.label), "")
+    return TRAINED[attack] + (f" on “{of}”" if of else "")
+
+
+def question(values: Values, weights: Path | None) -> Question:
+    """The run as the controls stand; raises EngineError."""
+    eps, steps = (whole(name, values[name]) for name in ("eps", "steps"))
+    attack = str(values["attack"] or "")
+    if attack not in (*ATTACKS, *KINDS):
+        raise BadTask("There is no attack.", "Choose one.")
+    settings = Settings(attack, eps / 255, steps)
+    source = Picture.of(values["source"])
+    exhibit = Exhibit(source.image, source.stem, str(values["model"] or ""), weights=weights)
+    if not _sparse(card := zoo.card(exhibit.model, weights)) and not _fits(card):
+        raise BadTask(
+            f"{card.title} computes all of its tokens.",
+            "Choose an A-ViT, an AdaViT, or a plain ViT.",
+        )
+    paper.attack(exhibit.model, settings, weights)
+    return Question(source, exhibit, settings, chosen(values, weights))
+
+
+def chosen(values: Values, weights: Path | None) -> Choice:
+    """What the controls stand for, part by part in words: equal where a run would be the same."""
+    source, model, attack = (str(values[name] or "") for name in ("source", "model", "attack"))
+    titles = {name: title for title, name in offered(weights)}
+    found = {
+        "picture": picture.title_of(source),
+        "source": source,
+        "model": titles.get(model, model),
+        "attack": titled(model, attack, weights),
+    }
+    if attack not in KINDS:
+        found |= {"eps": f"{plain(values['eps'])}/255", "steps": f"{plain(values['steps'])} steps"}
+    return found
+
+
+def card(model: str, weights: Path | None) -> str:
+    """What is known of a model; what was measured was measured without ATS."""
+    return models.card(model, weights, altered=_fits(zoo.card(model, weights)))
+
+
+def drive(
+    trial: Trial, patience: float = PATIENCE_SECONDS
+) -> Iterator[Loading | Progress | Working | Report]:
+    """Work to the end, until it is stopped, or until patience ends; the latest report is kept."""
+    exhibit = trial.question.exhibit
+    yield from load([exhibit.model], exhibit.weights)
+    victim, asked, trial.made = paper.begin(exhibit, trial.question.settings)
+    limit = trial.limit(patience)
+    for event in report(victim, asked, limit.over):
+        if isinstance(event, Report):
+            trial.report = event
+        yield event
+    trial.why = limit.why(trial.report is not None and trial.report.times is not None)
