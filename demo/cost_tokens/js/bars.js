@@ -11,7 +11,7 @@ export function bars(rows, high) {
   return `<div class="tok-bars" style="--words:${longest + 1}ch">${rows
     .map(
       ({ name, note = "", bars }) =>
-        `<div><p><b>${escape(name)}</b><em>${escape(note)}</em></p><div>${bars
+        `<div><p><b>${escape(name)}</b> <em>${escape(note)}</em></p><div>${bars
           .map(
             ([role, value, words]) =>
               `<span><i class="lab-bg-${role}" style="width:${(100 * value) / high}%"></i><small>${escape(words)}</small></span>`,

@@ -29,10 +29,7 @@ export function elsewhere(root) {
     const rows = [ownOf(run), ...found].map(
       ({ title, mechanism, clean, noise, attacked, dense, kept }) => ({
         name: title,
-        note:
-          mechanism === "Dense"
-            ? "drops nothing"
-            : `${mechanism}, ${kept ? "answer kept" : "answer changed"}`,
+        note: `${mechanism === "Dense" ? "drops nothing" : mechanism}, ${kept ? "answer kept" : "answer changed"}`,
         bars: [
           ["clean", clean],
           ["noise", noise],

@@ -10,7 +10,11 @@ const line = ([name, cells, note]) =>
   `<tr><th scope="row">${name}<br><em>${note}</em></th>${cells.map((cell) => `<td>${cell}</td>`).join("")}</tr>`;
 
 export function price(root) {
-  return (run) => setHtml(root, `<h2>The bill of a pass</h2>${drawn(run)}${table(run)}${sum(run)}`);
+  return (run) =>
+    setHtml(
+      root,
+      `<h2>The bill of a pass</h2><div class="tok-brief">${drawn(run)}</div>${table(run)}${sum(run)}`,
+    );
 }
 
 function drawn({ seen, dense }) {

@@ -49,9 +49,14 @@ function how(run) {
   const { gap, woke } = run.seen.noise;
   return (
     `Noise of the same size wakes ${woke}${taken(gap)}. ` +
-    `No pixel has changed by more than ${run.linf}/255 (${escape(run.attack.title.split(":")[0])}, ${made(run)}).`
+    `${changed(run)} (${escape(run.attack.title.split(":")[0])}, ${made(run)}).`
   );
 }
+
+const changed = ({ attack: { side }, linf }) =>
+  side
+    ? `A patch of ${side} × ${side} pixels has changed, nothing else`
+    : `No pixel has changed by more than ${linf}/255`;
 
 function made({ attack, steps, asked }) {
   if (attack.kind) return `made beforehand of ${plural(attack.pictures, "other picture")}`;
