@@ -26,7 +26,7 @@ from engine.evaluate import evaluate as measuring
 from engine.evaluate import familiar as knowing
 from engine.evaluate.bench import bench as measure_speed
 from engine.evaluate.transfer import table
-from engine.model import zoo
+from engine.model import published, zoo
 from engine.papers import commands as papers
 from engine.probe.catalog import PROBES
 from engine.train import __main__ as training
@@ -91,6 +91,13 @@ def familiar(asked: argparse.Namespace) -> None:
         f"pictures of its classes, {found.catches:.1%} of {found.strangers} others."
     )
     arguments.show(asked, asdict(found), [told])
+
+
+def convert(asked: argparse.Namespace) -> None:
+    """Make of a published A-ViT or AdaViT checkpoint a model of the weights folder."""
+    card = published.convert(asked.file, asked.layout, asked.out)
+    told = f"{card['title']}: --weights {asked.out} --model {card['name']}"
+    arguments.show(asked, card, [told, f"Licence of the weights: {card['license']}."])
 
 
 def attacks(asked: argparse.Namespace) -> None:
@@ -272,6 +279,10 @@ def parser() -> argparse.ArgumentParser:
     knows.add_argument("known", type=Path, help="folder of pictures of the model's classes")
     knows.add_argument("strangers", type=Path, help="folder of pictures of ImageNet's classes")
     knows.add_argument("--model", required=True)
+    making = command(convert)
+    making.add_argument("file", type=Path, metavar="FILE", help="such as small-10-75.pth")
+    making.add_argument("--layout", choices=tuple(published.LAYOUTS), required=True)
+    making.add_argument("--out", type=arguments.folder, required=True, metavar="FOLDER")
     one = command(attack)
     one.add_argument("image", metavar="IMAGE", help="a file, or sample:ID")
     crafting(one, many=False)

@@ -20,6 +20,7 @@ import timm
 import torch
 from safetensors.torch import load_file
 from timm.models import PretrainedCfg
+from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from engine.core.assets import ASSETS
@@ -106,7 +107,8 @@ class Listing(NamedTuple):
 def cards(weights: Path | None = None) -> tuple[Card, ...]:
     """Every model that can be asked for: bundled, then local, then the curated hub list.
 
-    `weights` is a folder of `TIMM_NAME.safetensors`; by default the LAB_WEIGHTS variable names it.
+    `weights` is a folder of `TIMM_NAME.safetensors`, and of models with a card of their own beside
+    them (`engine.model.published`); by default the LAB_WEIGHTS variable names it.
     """
     folder = weights_folder(weights)
     offered = [_timm_card(name, "hub") for name in OFFERS if not _is_local(name, folder)]
@@ -144,7 +146,7 @@ def available(found: Card) -> str:
 
 def class_names(found: Card) -> tuple[str, ...]:
     """The names of a model's classes in the order of its logits, known without loading it."""
-    if found.source == "bundled":
+    if found.details:
         return tuple(name.replace("_", " ") for name in found.details["classes"])
     return (
         imagenet_names()
@@ -218,7 +220,16 @@ def _bundled(folder: Path) -> Listing:
     return _listing((folder / f"{stem}.json" for stem in ordered), _bundled_card)
 
 
+AGAIN: dict[Source, str] = {"bundled": "Clone again.", "local": "Convert it again."}
+
+
 def _bundled_card(path: Path) -> Card:
+    return _told_card(path, "bundled")
+
+
+def _told_card(path: Path, source: Source) -> Card:
+    """The card that lies beside its weights."""
+    again = AGAIN[source]
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         found = Card(
@@ -228,7 +239,7 @@ def _bundled_card(path: Path) -> Card:
             task=data["task"],
             classes=len(data["classes"]),
             input_size=data["input_size"],
-            source="bundled",
+            source=source,
             params=data["params"],
             bytes=data["bytes"],
             license=data["license"],
@@ -238,11 +249,11 @@ def _bundled_card(path: Path) -> Card:
         )
         weights = path.with_name(data["file"])
     except FileNotFoundError as error:
-        raise CorruptWeights("The card is missing.", "Clone again.") from error
+        raise CorruptWeights("The card is missing.", again) from error
     except (ValueError, KeyError, TypeError, OSError) as error:
-        raise CorruptWeights("The card is damaged.", "Clone again.") from error
+        raise CorruptWeights("The card is damaged.", again) from error
     if not weights.is_file():
-        raise WeightsUnavailable(f"The bundled file {weights.name} is missing.", "Clone again.")
+        raise WeightsUnavailable(f"The {source} file {weights.name} is missing.", again)
     return found
 
 
@@ -260,6 +271,12 @@ def _is_local(name: str, folder: Path | None) -> bool:
 
 
 def _local_card(path: Path) -> Card:
+    card = path.with_suffix(".json")
+    if card.is_file():
+        found = _told_card(card, "local")
+        if found.name != path.stem:
+            raise CorruptWeights(f"{path.name} has the card of {found.name}.", AGAIN["local"])
+        return found
     if not timm.is_model(path.stem.split(".")[0]):
         raise UnknownName("timm model", path.stem, tuple(OFFERS))
     found = _timm_card(path.stem, "local")
@@ -317,7 +334,7 @@ def _file(found: Card, folder: Path | None) -> Path:
 
 
 def _made(found: Card, path: Path, where: torch.device) -> Victim:
-    made = _from_bundle if found.source == "bundled" else _from_timm
+    made = _from_card if found.details else _from_timm
     module, mean, std = made(found, path)
     _refuse_not_finite(module, path)
     family, blocks = adapt(module, found.input_size)
@@ -329,18 +346,29 @@ def _made(found: Card, path: Path, where: torch.device) -> Victim:
 Made = tuple[nn.Module, tuple[float, ...], tuple[float, ...]]
 
 
-def _from_bundle(found: Card, path: Path) -> Made:
+def _from_card(found: Card, path: Path) -> Made:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest != found.sha256:
         raise CorruptWeights(
-            f"{path.name} does not match the SHA-256 of its card.", "Clone again, or train it anew."
+            f"{path.name} does not match the SHA-256 of its card.", AGAIN[found.source]
         )
     details = found.details
-    module = build(found.name)
-    if "sparsifier" in details:
-        module = trained_sparsely(module, details["sparsifier"])
-    module.load_state_dict(load_file(path))
+    try:
+        module = _network(found)
+        module.load_state_dict(load_file(path))
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CorruptWeights(
+            f"{path.name} does not hold the weights of the model on its card.", AGAIN[found.source]
+        ) from error
     return module, tuple(details["mean"]), tuple(details["std"])
+
+
+def _network(found: Card) -> nn.Module:
+    """What a card describes, with fresh weights."""
+    details = found.details
+    local = found.source == "local"
+    module = VisionTransformer(**details["backbone"]) if local else build(found.name)
+    return trained_sparsely(module, details["sparsifier"]) if "sparsifier" in details else module
 
 
 def _from_timm(found: Card, path: Path) -> Made:

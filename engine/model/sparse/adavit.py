@@ -79,9 +79,10 @@ class AdaViT(Sparsifier):
     so evaluation keeps more than training did; choose targets by the evaluated cost.
 
     Departures: one `start` for all kinds of decision (released code: patches from 0, the others
-    from 1; DeSparsify: 1); off heads do not also mask inputs of the MLP; the biases of the patch
-    deciders start at 1 + t logit(.6) so that *sampled* patches start mostly on, too (bias 1 alone
-    would keep a quarter).
+    from 1; DeSparsify: 1); off heads do not also zero their channels of the MLP's input, unless
+    `head_masks_mlp`, as the released models have it (no work is saved there); the biases of the
+    patch deciders start at 1 + t logit(.6) so that *sampled* patches start mostly on, too (bias 1
+    alone would keep a quarter).
     """
 
     title = "AdaViT"
@@ -95,6 +96,7 @@ class AdaViT(Sparsifier):
         temperature: float = 5.0,
         token_threshold: float = 0.6,
         threshold: float = 0.5,
+        head_masks_mlp: bool = False,
     ) -> None:
         super().__init__()
         if not 0 <= start < layout.depth:
@@ -106,6 +108,7 @@ class AdaViT(Sparsifier):
         self.temperature = temperature
         self.token_threshold = token_threshold
         self.threshold = threshold
+        self.head_masks_mlp = head_masks_mlp
         token_bias = 1 + temperature * math.log(token_threshold / (1 - token_threshold))
         self.deciders = nn.ModuleList(
             Decider(layout, token_bias=token_bias, bias=1.0) for _ in range(start, layout.depth)
@@ -175,7 +178,8 @@ class AdaViT(Sparsifier):
             m = _kept(token, layout.prefix, tap, number)
             kept.append(m.detach() > 0)
             hard = (each.to(x.dtype) for each in (m, head.hard, sublayer.hard))
-            x = tap(Site.BLOCK_OUT, number, masked_block(block, x, normed, *hard, tap, number))
+            x = masked_block(block, x, normed, *hard, tap, number, self.head_masks_mlp)
+            x = tap(Site.BLOCK_OUT, number, x)
         return x, self._trace(layout, made, torch.stack(kept))
 
     def compact(self, blocks: Sequence[HostBlock], x: Tensor, layout: Layout, tap: Tap) -> Tensor:
@@ -190,7 +194,10 @@ class AdaViT(Sparsifier):
                 used = (head.hard[0] > 0).nonzero().squeeze(1)
                 x = x.index_add(1, rows, block.ls1(_some_heads(block.attn, normed[:, rows], used)))
             if ffn:
-                x = x.index_add(1, rows, block.ls2(block.mlp(block.norm2(x[:, rows]))))
+                read = block.norm2(x[:, rows])
+                if self.head_masks_mlp:
+                    read = read * _channels(head.hard.to(x.dtype), x)
+                x = x.index_add(1, rows, block.ls2(block.mlp(read)))
         return x
 
     def _noise(self, x: Tensor, layout: Layout, generator: torch.Generator | None) -> Tensor | None:
@@ -241,17 +248,22 @@ def masked_block(
     sublayer: Float[Tensor, "b 2"],
     tap: Tap,
     number: int,
+    head_masks_mlp: bool = False,
 ) -> Float[Tensor, "b n d"]:
     """One block under 0/1 decisions (spec 3.3): x (b, n, D), m (b, n), head (b, h), sublayer (b, 2).
 
     `normed` is norm1(x), which the deciders have read already. Decisions act with gradient on
-    outputs and as a detached boolean mask inside attention, which `tap` can see.
+    outputs (and with `head_masks_mlp` on the MLP's input) and as a detached boolean mask inside
+    attention, which `tap` can see.
     """
     attended = _attend(block.attn, normed, m.detach() > 0, head, tap, number)
     m = m[..., None]
     msa, ffn = sublayer[:, :, None, None].unbind(1)
     x = x + msa * m * block.drop_path1(block.ls1(attended))
-    return x + ffn * m * block.drop_path2(block.ls2(block.mlp(block.norm2(x))))
+    read = block.norm2(x)
+    if head_masks_mlp:
+        read = read * _channels(head, x)
+    return x + ffn * m * block.drop_path2(block.ls2(block.mlp(read)))
 
 
 def _attend(
@@ -284,6 +296,11 @@ def _some_heads(attn: HostAttention, normed: Tensor, used: Tensor) -> Tensor:
     q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
     y = F.scaled_dot_product_attention(attn.q_norm(q), attn.k_norm(k), v)
     return F.linear(y.transpose(1, 2).flatten(2), attn.proj.weight[:, channels], attn.proj.bias)
+
+
+def _channels(head: Tensor, x: Tensor) -> Tensor:
+    """Head values (b, h) -> values (b, 1, D) of the channels that are theirs."""
+    return head.repeat_interleave(x.shape[2] // head.shape[1], 1)[:, None]
 
 
 def _kept(token: Decision, prefix: int, tap: Tap, number: int) -> Tensor:

@@ -31,6 +31,7 @@ def constants(sparsifier: Sparsifier) -> dict[str, Any]:
             "temperature": sparsifier.temperature,
             "token_threshold": sparsifier.token_threshold,
             "threshold": sparsifier.threshold,
+            "head_masks_mlp": sparsifier.head_masks_mlp,
         }
     raise UnsupportedModel(f"{type(sparsifier).__name__} has nothing trained to tell of.")
 
