@@ -16,6 +16,7 @@ from engine.attack.recipes.pna import PNA
 from engine.attack.recipes.quantattack import QuantAttack
 from engine.attack.recipes.sgm import SGM
 from engine.attack.recipes.sim import SIM
+from engine.attack.recipes.slowformer import SlowFormer
 from engine.attack.recipes.sponge import Sponge
 from engine.attack.recipes.tgr import TGR
 from engine.attack.recipes.tgr_factors import TGRFactors
@@ -45,6 +46,7 @@ RECIPES: tuple[type[Recipe], ...] = (
     QuantAttack,
     Sponge,
     DeSparsify,
+    SlowFormer,
 )
 BY_NAME = {recipe.name: recipe for recipe in RECIPES}
 

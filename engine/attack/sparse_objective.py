@@ -7,6 +7,7 @@ never assumed equal in size: the victim may be several models as one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,9 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.attack.moment import Moment
+from engine.attack.objective import Objective, Weighted
 from engine.core.shapes import Logits, PerExample
 from engine.model.sites import Address, Site
-from engine.model.victim import Forward
+from engine.model.victim import Forward, Spec
 
 Direction = Literal["uniform", "scores"]
 Support = Literal["entering", "all"]
@@ -74,7 +76,7 @@ class Picks:
         del at
         blocks = [place.block for place in out.seen if place.site is Site.SIGNIFICANCE]
         return (
-            torch.stack([_at(out, Site.KEEP, each, "soft").mean(1) for each in blocks]).mean(0) - 1
+            torch.stack([seen(out, Site.KEEP, each, "soft").mean(1) for each in blocks]).mean(0) - 1
         )
 
 
@@ -93,11 +95,11 @@ class RunOn:
 
     def __call__(self, out: Forward, at: Moment) -> PerExample:
         del at
-        return -torch.stack([self._sum(out, blocks) for blocks in _models(out)]).mean(0)
+        return -torch.stack([self._sum(out, blocks) for blocks in models(out)]).mean(0)
 
     def _sum(self, out: Forward, blocks: list[int]) -> PerExample:
-        h = torch.stack([_at(out, Site.HALTING, block) for block in blocks])
-        kept = [_at(out, Site.KEEP, block).detach() for block in blocks[1:]]
+        h = torch.stack([seen(out, Site.HALTING, block) for block in blocks])
+        kept = [seen(out, Site.KEEP, block).detach() for block in blocks[1:]]
         runs = torch.stack([torch.ones_like(h[0]), *kept])
         return (runs * h.cumsum(0).square()).mean(0)[:, self.prefix[blocks[0]] :].mean(1)
 
@@ -159,9 +161,6 @@ class KeepClass:
         return -(entropy if self.reading == "soft" else entropy / z.shape[1])
 
 
-Mechanism = UniformScores | Picks | RunOn | AllOn
-
-
 @dataclass(frozen=True)
 class OfClean:
     """An objective as a share of what it is on the clean picture: each starts at -1 and ends at 0.
@@ -169,12 +168,12 @@ class OfClean:
     So that of several mechanisms none drowns another, whatever the scale of its loss.
     """
 
-    term: Mechanism
+    term: Objective
     wants_clean: bool = True
 
     @property
     def sites(self) -> frozenset[Site]:
-        return self.term.sites
+        return frozenset(self.term.sites)
 
     def __call__(self, out: Forward, at: Moment) -> PerExample:
         assert at.clean is not None  # asked for above
@@ -207,11 +206,23 @@ def _votes(out: Forward) -> list[Logits]:
     return out.values(Site.VOTE) or [out.logits]
 
 
-def _at(out: Forward, site: Site, block: int, slot: str = "") -> Tensor:
+def by_mechanism(losses: Sequence[Objective], spec: Spec) -> Objective:
+    """The loss that the victim has the sites of; of several models with different mechanisms, shares.
+
+    Of a victim that has none, one that asks for all, so that it says what it lacks.
+    """
+    found = [each for each in losses if frozenset(each.sites) <= spec.sites]
+    if len(found) == 1:
+        return found[0]
+    return Weighted(tuple((1.0, OfClean(each)) for each in found or losses))
+
+
+def seen(out: Forward, site: Site, block: int, slot: str = "") -> Tensor:
+    """The site's value in a block."""
     return out.seen[Address(site, block, slot)]
 
 
-def _models(out: Forward) -> list[list[int]]:
+def models(out: Forward) -> list[list[int]]:
     """Blocks with halting scores, by model: nothing decides about tokens before a model's first."""
     halting = sorted(at.block for at in out.seen if at.site is Site.HALTING)
     decided = {at.block for at in out.seen if at.site is Site.KEEP}

@@ -101,3 +101,19 @@ def sign() -> Update:
 def scale(size: float) -> Update:
     """Multiply by a step size in pixels."""
     return stateless(lambda g, at: size * g)
+
+
+def adam(size: float) -> Update:
+    """size m / (sqrt v + 1e-8), m and v running means of g and g^2, unbiased (Kingma & Ba, ICLR 2015).
+
+    Their rates are 0.9 and 0.999. Pixels that never had a gradient stay where they are.
+    """
+
+    def apply(g: Tensor, state: Any, at: Moment) -> tuple[Tensor, Any]:
+        m, v = state
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g.square()
+        seen = at.step + 1
+        step = m / (1 - 0.9**seen) / ((v / (1 - 0.999**seen)).sqrt() + 1e-8)
+        return size * step, (m, v)
+
+    return Update(lambda x: (torch.zeros_like(x), torch.zeros_like(x)), apply)

@@ -15,6 +15,7 @@ from engine.attack.attack import Info, Watch, craft, run
 from engine.attack.catalog import BY_NAME, RECIPES
 from engine.attack.chain import Chain, Links
 from engine.attack.constraint import LinfBall, to_8bit
+from engine.attack.criterion import GapClosed
 from engine.attack.moment import Moment
 from engine.attack.recipe import Recipe
 from engine.core.knobs import knobs
@@ -67,7 +68,8 @@ def suited() -> list[tuple[str, str]]:
             inside = needs(attack)
             if inside <= source.spec.sites and (inside or name in ("vit", "resnet")):
                 found.append((kind.name, name))
-    return [*found, *(("desparsify", kind) for kind in KINDS)]
+    asleep = [kind.name for kind in RECIPES if isinstance(kind().criterion, GapClosed)]
+    return [*found, *((name, kind) for name in asleep for kind in KINDS)]
 
 
 CASES = suited()
@@ -226,9 +228,10 @@ def test_recording_does_not_change_the_attack(recipe: str, model: str):
         state, info = attack.step(source, asked, state, streams, watch)
         assert (info.out is not None) is attack.plain
         if info.out is not None:
-            # what ATS keeps moves no logit, a count has no slope: nothing goes back through them
-            flowing = set(source.spec.sites) - {Site.KEEP, Site.COST}
-            assert {at.site for at in info.out.grads} - {Site.KEEP} == flowing
+            # ATS's scores and what it keeps move no logit, a count has no slope: what goes back
+            # through them is a loss's that reads them
+            still = {Site.KEEP, Site.COST, Site.SIGNIFICANCE}
+            assert {at.site for at in info.out.grads} - still == set(source.spec.sites) - still
     # recording scores runs explicit attention: rounding of float64
     torch.testing.assert_close(state.x, result(recipe, model), rtol=0, atol=1e-9)
 

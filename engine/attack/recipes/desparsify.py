@@ -17,12 +17,12 @@ from engine.attack.sparse_objective import (
     Direction,
     KeepClass,
     Macs,
-    OfClean,
     Picks,
     Reading,
     RunOn,
     Support,
     UniformScores,
+    by_mechanism,
 )
 from engine.attack.update import Update, chain, mean_abs, momentum, sign, stateless
 from engine.core.knobs import knob
@@ -143,7 +143,7 @@ class DeSparsify(Recipe):
         return Best(attack) if self.iterate == "best" else attack
 
     def mechanism(self, spec: Spec) -> Objective:
-        """Minus the loss of what the victim has; of one that has nothing, its sites say what it lacks."""
+        """Minus the loss of what the victim has."""
         prefix = tuple(block.prefix for block in spec.blocks)
         direction, support = cast(Direction, self.direction), cast(Support, self.support)
         losses = (
@@ -151,10 +151,7 @@ class DeSparsify(Recipe):
             RunOn(prefix),
             AllOn(self.decisions == "soft"),
         )
-        found = [each for each in losses if each.sites <= spec.sites]
-        if len(found) == 1:
-            return found[0]
-        return Weighted(tuple((1.0, OfClean(each)) for each in found or losses))
+        return by_mechanism(losses, spec)
 
     def _shrinking(self) -> Update:
         first = self.step_size or max(self.eps / 10, 2.5 * self.eps / self.steps)
