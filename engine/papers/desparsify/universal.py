@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from engine.alter.ensemble import Mean
 from engine.attack.recipes.desparsify import DeSparsify
 from engine.attack.universal import PATCH, Training, Universal
 from engine.core.knobs import Knobbed, knob
@@ -129,18 +130,22 @@ def train(ground: Ground, chosen: Settings, before: Universal | None = None) -> 
 
 @dataclass(frozen=True)
 class Cost:
-    """What saved pictures cost, against clean ones in the same order: mean MACs and answers."""
+    """What saved pictures cost, against clean ones in the same order: their mean MACs and answers.
 
-    victim: Victim
+    Of an ensemble, MACs of all members together, and all of them are to keep their answers.
+    """
+
+    victims: tuple[Victim, ...]
     clean: float
     answers: Tensor
 
     @staticmethod
     def of(victim: Victim, clean: Tensor) -> Cost:
         """Of 8-bit pictures (n, 3, y, x)."""
-        found = look(victim, clean)
-        macs = torch.tensor([each.macs for each in found], dtype=torch.float64)
-        return Cost(victim, float(macs.mean()), torch.tensor([each.answer for each in found]))
+        module = victim.module
+        victims = module.victims if isinstance(module, Mean) else (victim,)
+        macs, _, answers = _seen(victims, clean)
+        return Cost(victims, float(macs.mean()), answers)
 
     def of_pictures(self, saved: Tensor) -> Mapping[str, PerExample]:
         """Figures of each of n saved pictures.
@@ -148,11 +153,20 @@ class Cost:
         The mean of "gap closed", (macs - mean clean macs) / (dense - mean clean macs), is the
         paper's: a ratio of means.
         """
-        found = look(self.victim, saved)
-        macs = torch.tensor([each.macs for each in found], dtype=torch.float64)
+        macs, utilisation, answers = _seen(self.victims, saved)
+        dense = sum(dense_macs(each) for each in self.victims)
         return {
             "GMACs": macs / 1e9,
-            "utilisation": torch.tensor([each.utilisation for each in found]),
-            "gap closed": (macs - self.clean) / (dense_macs(self.victim) - self.clean),
-            "answers kept": torch.tensor([each.answer for each in found]) == self.answers,
+            "utilisation": utilisation,
+            "gap closed": (macs - self.clean) / (dense - self.clean),
+            "answers kept": (answers == self.answers).all(0),
         }
+
+
+def _seen(victims: Sequence[Victim], pixels: Tensor) -> tuple[PerExample, PerExample, Tensor]:
+    """MACs and mean utilisation of n pictures, and every victim's answers (victims, n)."""
+    found = [look(each, pixels) for each in victims]
+    macs = torch.tensor([[each.macs for each in its] for its in found], dtype=torch.float64)
+    used = torch.tensor([[each.utilisation for each in its] for its in found])
+    answers = torch.tensor([[each.answer for each in its] for its in found])
+    return macs.sum(0), used.mean(0), answers

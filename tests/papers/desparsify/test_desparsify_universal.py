@@ -8,9 +8,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.attack.universal import PATCH, SHIPPED, Universal, load, save
+from demo.stored import weights
+from engine.alter.ensemble import ensemble
+from engine.alter.stack import named
+from engine.attack.universal import PATCH, SHIPPED, Universal, load, save, shipped_for, ships_as
 from engine.core.errors import BadTask, UnsupportedModel
-from engine.papers.desparsify.universal import Settings, train
+from engine.data.decode import fit
+from engine.data.samples import load_sample, samples
+from engine.evaluate.universal import measured, saved
+from engine.model import zoo
+from engine.papers.desparsify.universal import Cost, Settings, train
 from engine.papers.perturbing import Ground
 from tests.model.sparse.mechanisms import KINDS as MECHANISMS
 from tests.model.sparse.mechanisms import sparse
@@ -40,6 +47,16 @@ def test_it_wakes_tokens_in_pictures_it_never_saw(kind: str) -> None:
     steps = made.delta * 255
     assert torch.equal(steps, steps.round())
     assert float(steps.abs().max()) <= 32
+
+
+def test_one_of_an_ensemble_serves_all_its_members() -> None:
+    members = [sparse(kind) for kind in MECHANISMS]
+    made = last(Ground(ensemble(members), PIXELS), SETTINGS)
+    held = PIXELS[: made.measured.pictures]
+    alone = [measured(each, made, held, Cost.of(each, held).of_pictures) for each in members]
+    assert all(each.figures["gap closed"].attacked > 0 for each in alone)
+    total = sum(each.figures["GMACs"].attacked for each in alone)
+    assert made.measured.figures["GMACs"].attacked == pytest.approx(total)
 
 
 def test_a_patch_wakes_them_too_and_says_what_it_is_of() -> None:
@@ -73,3 +90,25 @@ def test_a_stopped_run_goes_on_to_the_same_bits_and_other_settings_are_refused(
 def test_a_dense_model_is_refused() -> None:
     with pytest.raises(UnsupportedModel):
         last(Ground(victim(), PIXELS), SETTINGS)
+
+
+@pytest.mark.parametrize("path", DESPARSIFY, ids=lambda path: path.stem)
+def test_what_ships_does_to_any_upload_what_its_file_says(path: Path) -> None:
+    """Rendered samples are neither training's pictures nor those held out, and drawn besides."""
+    made = load(path)
+    assert ships_as(made.attack, made.victim, made.label, made.side) == path
+    assert weights(path) == {(name := made.victim.split("|")[0]): zoo.card(name).sha256}
+    assert made.title in [each.title for each in shipped_for(made.victim, "desparsify")]
+    source = named(made.victim, zoo.load)
+    size = source.spec.input_size
+    drawn = [each for each in samples() if each.kind == "rendered"][:8]
+    pixels = torch.stack([fit(load_sample(each.id), size) for each in drawn])
+    changed = (saved(made, pixels, source).int() - pixels.int()).abs()
+    if made.side:
+        assert not changed[:, :, made.side :].any()
+        assert not changed[:, :, :, made.side :].any()
+    else:
+        assert int(changed.max()) == round(255 * made.eps) == 16
+    gap = measured(source, made, pixels, Cost.of(source, pixels).of_pictures).figures["gap closed"]
+    assert gap.attacked > max(0.1, gap.noise)
+    assert made.measured.figures["gap closed"].attacked > 0.1
