@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from engine.papers.desparsify.paper import DESPARSIFY
 from engine.papers.paper import Paper
 from engine.papers.quant.paper import QUANT
 from engine.papers.tgr.paper import TGR
 
-PAPERS: tuple[Paper, ...] = (TGR, QUANT)
+PAPERS: tuple[Paper, ...] = (TGR, QUANT, DESPARSIFY)

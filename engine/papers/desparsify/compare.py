@@ -16,6 +16,7 @@ from engine.attack.attack import observe
 from engine.attack.recipe import Recipe
 from engine.attack.universal import Universal
 from engine.core.shapes import Images
+from engine.core.streams import Streams
 from engine.data.decode import fit
 from engine.evaluate.judge import shown
 from engine.evaluate.machine import Machine
@@ -221,7 +222,7 @@ def _read(
     """All that follows from one pass of each saved picture."""
     saved = subject.saved(x, asked.attack.eps if asked.attack else 0.0)
     linf = int((saved.int() - asked.picture.int()).abs().max())
-    noise = noisy(asked.picture[None], linf / 255, asked.seed)[0]
+    noise = _control(asked, saved, linf)
     pixels = {CLEAN: asked.picture, NOISE: noise, ATTACKED: saved}
     seen = look(victim, torch.stack(list(pixels.values())))
     first = victim.spec.blocks[0]
@@ -249,6 +250,15 @@ def _read(
         asked=0,
         linf=linf,
     )
+
+
+def _control(asked: Asked, saved: Tensor, linf: int) -> Tensor:
+    """Sign noise of the attack's size; of a patch, random colours where it lies."""
+    if asked.attack is None or asked.attack.eps < 1:
+        return noisy(asked.picture[None], linf / 255, asked.seed)[0]
+    gen = Streams(asked.seed).at("noise")
+    colours = torch.randint(0, 256, saved.shape, generator=gen, dtype=torch.uint8)
+    return torch.where((saved != asked.picture).any(0), colours, asked.picture)
 
 
 def _elsewhere(victim: Victim, asked: Asked, found: Report) -> Iterator[Progress | Report]:

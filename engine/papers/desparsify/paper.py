@@ -10,6 +10,7 @@ from typing import Any
 from engine.attack.catalog import recipe
 from engine.attack.recipe import Recipe
 from engine.attack.recipes.desparsify import DeSparsify
+from engine.attack.recipes.slowformer import SlowFormer
 from engine.attack.universal import KINDS, Universal, shipped_for
 from engine.core.errors import BadTask
 from engine.core.knobs import Knobbed, knob
@@ -17,13 +18,14 @@ from engine.data.samples import load_sample, samples
 from engine.evaluate.progress import Progress
 from engine.evaluate.timing import ROUNDS
 from engine.model.victim import Victim
-from engine.papers.desparsify import export
+from engine.papers.desparsify import claims, export, universal
 from engine.papers.desparsify.compare import Asked, Report, Working, report
+from engine.papers.desparsify.findings import Findings
 from engine.papers.desparsify.victims import card, full, relatives, victim
 from engine.papers.export import Made, Source
-from engine.papers.paper import Exhibit
+from engine.papers.paper import Exhibit, ForAnyPicture, OnPhotographs, OnPicture, Paper, Told
 
-ATTACKS = (DeSparsify.name, "pgd", "sponge")
+ATTACKS = (DeSparsify.name, "pgd", "sponge", SlowFormer.name)
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Settings(Knobbed):
     )
     eps: float = knob(
         16 / 255,
-        "Largest change of any pixel; 0 changes nothing: the control.",
+        "Largest change of any pixel, but for patches; 0 changes nothing: the control.",
         label="Eps",
         low=0,
         high=32 / 255,
@@ -87,9 +89,12 @@ def attack(
                 f"No {settings.attack} perturbation ships for this model.", "Choose another attack."
             )
         return fitting[0]
-    knobs = {"lam": settings.weight} if settings.attack == DeSparsify.name else {}
-    made = recipe(settings.attack, eps=settings.eps or 1 / 255, steps=settings.steps, **knobs)
-    return made if settings.eps else None
+    if not settings.eps:
+        return None
+    if settings.attack == SlowFormer.name:
+        return SlowFormer(steps=settings.steps)
+    own = {"lam": settings.weight} if settings.attack == DeSparsify.name else {}
+    return recipe(settings.attack, eps=settings.eps, steps=settings.steps, **own)
 
 
 def compare(exhibit: Exhibit, settings: Settings) -> Iterator[Progress | Compared]:
@@ -112,3 +117,15 @@ def summary(exhibit: Exhibit, found: Compared) -> dict[str, Any]:
     """A report as plain data, as the page saves it."""
     del exhibit
     return export.summary(found.report, found.made)
+
+
+DESPARSIFY = Paper(
+    "desparsify",
+    "DeSparsify",
+    "DeSparsify: pictures that wake the tokens a model puts to sleep",
+    "Yehezkel et al., NeurIPS 2024",
+    OnPhotographs(claims.Settings, claims.claims, Findings, resumes=True),
+    OnPicture(Settings, compare, summary, lambda found: export.markdown(found.report)),
+    Told(),
+    ForAnyPicture(universal.Settings, universal.universal),
+)
