@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from engine.alter.ensemble import Mean
+from engine.attack.recipe import Recipe
 from engine.attack.recipes.desparsify import DeSparsify
+from engine.attack.recipes.slowformer import SlowFormer
 from engine.attack.universal import PATCH, Training, Universal
 from engine.core.knobs import Knobbed, knob
 from engine.core.shapes import PerExample
@@ -61,6 +63,11 @@ class Settings(Knobbed):
         low=0,
         high=2,
     )
+    attack: str = knob(
+        DeSparsify.name,
+        "Whose losses: DeSparsify's, or SlowFormer's, whose own patch is one for all pictures.",
+        choices=(DeSparsify.name, SlowFormer.name),
+    )
     form: str = knob(
         "count",
         "ATS: the paper's distance from uniform scores, or our soft count of the tokens picked.",
@@ -73,6 +80,12 @@ class Settings(Knobbed):
         choices=("hard", "soft"),
     )
     seed: int = knob(0, "Order and draws.", low=0, high=2**53 - 1)
+
+    def recipe(self) -> Recipe:
+        """What gives the gradients."""
+        if self.attack == SlowFormer.name:
+            return SlowFormer(lam=self.lam)
+        return DeSparsify(eps=self.eps, lam=self.lam, form=self.form, decisions=self.decisions)
 
     def training(self, size: int) -> Training:
         """For pictures of that size."""
@@ -94,7 +107,7 @@ def universal(
     """
     ground = Ground.of(asked)
     side = chosen.training(ground.victim.spec.input_size).side
-    path = out or ground.file(DeSparsify.name, side)
+    path = out or ground.file(chosen.attack, side)
     yield from perturbing.kept(path, resume, lambda before: train(ground, chosen, before))
 
 
@@ -102,23 +115,22 @@ def train(ground: Ground, chosen: Settings, before: Universal | None = None) -> 
     """As `universal`, of what is in memory; every epoch's end is an event."""
     victim = ground.victim
     wanted(victim)
-    recipe = DeSparsify(
-        eps=chosen.eps, lam=chosen.lam, form=chosen.form, decisions=chosen.decisions
-    )
     training = chosen.training(victim.spec.input_size)
     blank = training.blank(
         victim,
-        attack=recipe.name,
+        attack=chosen.attack,
         label=ground.label,
         weights=ground.weights,
         settings={
-            name: value for name, value in vars(chosen).items() if name not in ("eps", "kind")
+            name: value
+            for name, value in vars(chosen).items()
+            if name not in ("eps", "kind", "attack")
         },
     )
     held, _ = perturbing.apart(ground.pixels)
     yield from perturbing.train(
         victim,
-        recipe.build(victim.spec),
+        chosen.recipe().build(victim.spec),
         training,
         ground.pixels,
         Cost.of(victim, held).of_pictures,

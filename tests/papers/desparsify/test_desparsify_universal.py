@@ -59,10 +59,11 @@ def test_one_of_an_ensemble_serves_all_its_members() -> None:
     assert made.measured.figures["GMACs"].attacked == pytest.approx(total)
 
 
-def test_a_patch_wakes_them_too_and_says_what_it_is_of() -> None:
-    made = last(
-        Ground(sparse("avit"), PIXELS, "golf ball", "abc"), replace(SETTINGS, kind=PATCH, seed=1)
-    )
+@pytest.mark.parametrize("attack", ["desparsify", "slowformer"])
+def test_a_patch_wakes_them_too_and_says_what_it_is_of(attack: str) -> None:
+    chosen = replace(SETTINGS, kind=PATCH, seed=1, attack=attack)
+    made = last(Ground(sparse("avit"), PIXELS, "golf ball", "abc"), chosen)
+    assert made.attack == attack
     assert (made.side, made.label, made.weights) == (round(SIZE * 64 / 224), "golf ball", "abc")
     assert made.settings["seed"] == 1
     assert made.measured.figures["gap closed"].attacked > 0
