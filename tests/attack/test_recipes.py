@@ -172,7 +172,10 @@ def test_methods_differ_from_their_base():
     source, asked = victim("vit"), task(2)
     base = craft(MIFGSM(**BUDGET).build(source.spec), source, asked, Streams(SEED))
     for name, kind in BY_NAME.items():
-        if name not in ("mifgsm", "fgsm", "desparsify"):  # the last needs a model that drops tokens
+        runs = (
+            kind().criterion.lacks(source.spec) is None
+        )  # else it needs a model that drops tokens
+        if runs and name not in ("mifgsm", "fgsm"):
             x = craft(kind(**BUDGET).build(source.spec), source, asked, Streams(SEED))
             assert float((x - base).abs().max()) > 1e-3, name
 

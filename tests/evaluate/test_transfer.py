@@ -23,6 +23,7 @@ from engine.alter.quantize.int8 import Int8
 from engine.attack.attack import craft
 from engine.attack.catalog import RECIPES, recipe
 from engine.attack.constraint import to_8bit
+from engine.attack.criterion import GapClosed
 from engine.core.errors import BadTask
 from engine.core.streams import Streams
 from engine.data.decode import fit
@@ -199,7 +200,8 @@ def test_rates_count_what_they_say(matrix: Matrix) -> None:
 def test_the_size_of_a_batch_changes_nothing(kind: type) -> None:
     """Also for attacks that draw: every picture has its own noise. Exact, as the victims are double."""
     chosen = kind() if kind.name == "fgsm" else kind(steps=2)
-    source = "vit_a|ats" if kind.name == "desparsify" else "vit_a"  # which needs tokens asleep
+    asleep = isinstance(chosen.criterion, GapClosed)  # what needs tokens asleep
+    source = "vit_a|ats" if asleep else "vit_a"
     parts = {"sources": (source,), "recipes": (chosen,), "targets": (source, "vit_b")}
     whole, split = (
         finish(transfer(experiment(**parts, batch=batch, pictures=pictures()[:7]), load))

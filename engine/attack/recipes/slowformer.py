@@ -55,7 +55,9 @@ class SlowFormer(Recipe):
         high=1000,
         main=True,
     )
-    step_size: float = knob(0.2, "Adam's step; published for A-ViT.", low=0, high=1)
+    step_size: float = knob(
+        51 / 255, "Adam's step; 0.2 is published for A-ViT.", low=0, high=1, unit="1/255"
+    )
 
     @property
     def criterion(self) -> Criterion:
