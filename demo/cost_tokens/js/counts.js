@@ -6,7 +6,7 @@ import { ramp, sequential } from "../../kit/js/draw.js";
 import { legend, swatches } from "../../kit/js/legend.js";
 import { drawMap, mapFigure } from "../../kit/js/map.js";
 import { keptChart } from "../../kit/js/masks.js";
-import { NAMES, nameOf, passOf, ROLES, store } from "./store.js";
+import { NAMES, nameOf, passOf, present, ROLES, store } from "./store.js";
 
 const HEIGHT = 220;
 const BLOCKS = { block: () => store.sel.block, choose: (block) => store.select({ block }) };
@@ -66,8 +66,7 @@ export function halting(root) {
   left.append(maps, scale);
   right.append(chart);
   return (run) => {
-    root.hidden = !run.seen.clean.depth;
-    if (root.hidden) return;
+    if (!present(root, run.seen.clean.depth)) return;
     setHtml(
       scale,
       `<span>blocks that a patch is computed in</span>${ramp(sequential, 0, 1, ["0", String(run.blocks)])}`,

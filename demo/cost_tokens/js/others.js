@@ -50,16 +50,19 @@ export function elsewhere(root) {
 }
 
 export function defence(root) {
-  return ({ defences, dense }) => {
-    const rows = defences.map(({ name, clean, attacked, answer, kept }) => ({
-      name: name === "none" ? "no countermeasure" : name,
+  return (run) => {
+    const { defences, dense } = run;
+    const none = { ...ownOf(run), name: "no countermeasure", answer: true };
+    const found = defences.length ? [none, ...defences] : [];
+    const rows = found.map(({ name, clean, attacked, answer, kept }) => ({
+      name,
       note: `${answer ? "clean answer kept" : "clean answer changed"}, attacked ${kept ? "kept" : "changed"}`,
       bars: [
         ["clean", clean, giga(clean)],
         ["adversarial", attacked, giga(attacked)],
       ],
     }));
-    const high = Math.max(dense, ...defences.map(({ attacked }) => attacked));
+    const high = Math.max(dense, ...found.map(({ attacked }) => attacked));
     setHtml(
       root,
       `<h2>Countermeasures: what they leave of the bill on this picture</h2>` +

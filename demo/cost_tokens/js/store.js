@@ -46,6 +46,12 @@ export const rowOf = (packed, block, width) => packed.subarray(block * width, (b
 
 export const giga = (macs) => (macs / GIGA).toFixed(macs < 10 * GIGA ? 3 : 2);
 
+// Whether a view has something to show; one that has not keeps its width, or it would not be drawn again.
+export function present(root, evidence) {
+  root.classList.toggle("tok-none", !evidence);
+  return Boolean(evidence);
+}
+
 const opened = (pass) => ({
   ...pass,
   keep: unpack(pass.keep),

@@ -5,7 +5,7 @@ import { svg, text } from "../../kit/js/chart.js";
 import { part, setHtml } from "../../kit/js/dom.js";
 import { fateCell, fateLegend, fates } from "../../kit/js/masks.js";
 import { clamp, range } from "../../kit/js/numbers.js";
-import { NAMES, nameOf, passOf, ROLES, store } from "./store.js";
+import { NAMES, nameOf, passOf, present, ROLES, store } from "./store.js";
 
 const WORDS = [
   "switched off",
@@ -33,8 +33,7 @@ export function switches(root) {
   });
   root.append(grids);
   return (run) => {
-    root.hidden = !run.seen.clean.heads;
-    if (root.hidden) return;
+    if (!present(root, run.seen.clean.heads)) return;
     const before = rows(run, run.seen.clean).map(([, on]) => on);
     const occurring = new Set();
     ROLES.forEach((role, i) => {

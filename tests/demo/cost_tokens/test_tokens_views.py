@@ -27,7 +27,11 @@ async ({ message, parts }) => {
     box.id = `tokens-${name}`;
     box.innerHTML = '<section class="lab-view" data-state="run"></section>';
     document.querySelector("#bill").append(box);
-    if (name === "board") page.board(box, { value: message }, () => {});
+    if (name === "board") {
+      const props = { value: message };
+      const watch = (_, heard) => (window.tell = (value) => heard((props.value = value)));
+      page.board(box, props, watch);
+    }
     else page.mount(name, box);
   }
 }
@@ -241,9 +245,13 @@ def test_what_a_model_has_not_is_not_drawn(page: Any) -> None:
     for each in (*message["seen"].values(), *message["frames"]):
         each.update(depth=None, halts=None, heads=None, sublayers=None)
     show(page, message)
-    hidden = "[...document.querySelectorAll('[data-part=switches], [data-part=halting]')]"
-    assert page.evaluate(f"{hidden}.map((each) => each.hidden)") == [True, True]
+    views = [page.locator(f"[data-part={name}] h2").first for name in ("switches", "halting")]
+    assert not any(each.is_visible() for each in views)
     assert "Heads in use" not in words(page, "#tokens-price")
+    page.evaluate("(message) => window.tell(message)", report(run="another"))
+    settle(page)
+    assert all(each.is_visible() for each in views), "the next run may be of a model that has them"
+    assert "5 of 6 heads" in words(page, ".tok-grids figure >> nth=0")
 
 
 def test_a_change_made_beforehand_has_no_steps_to_follow(page: Any) -> None:
