@@ -37,7 +37,7 @@ class Cap(Alteration):
     title = "Token cap"
     paper = (
         "Yehezkel et al., DeSparsify: Adversarial Attack Against Token Sparsification Mechanisms in "
-        "Vision Transformers, NeurIPS 2024, section 6"
+        "Vision Transformers, NeurIPS 2024"
     )
 
     bound: float = knob(
