@@ -51,10 +51,14 @@ class Settings(Knobbed):
         low=0,
         high=1,
     )
-    epochs: int = knob(15, "Passes over the pictures.", low=1, high=10000)
-    batch: int = knob(16, "Pictures whose gradients are summed.", low=1, high=1024)
+    epochs: int = knob(2, "Passes over the pictures.", low=1, high=10000)
+    batch: int = knob(8, "Pictures whose gradients are summed.", low=1, high=1024)
     lam: float = knob(
-        0.01, "How strongly clean answers are kept.", label="Class weight", low=0, high=1000
+        0.1,
+        "How strongly clean answers are kept; A-ViT and AdaViT stand 1.",
+        label="Class weight",
+        low=0,
+        high=1000,
     )
     mu: float = knob(
         0.9,
