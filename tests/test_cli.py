@@ -153,6 +153,7 @@ OVER = {
     "claims tgr": ("--targets", "resnet_imagenette"),
     "claims quant": (),
     "universal quant": (),
+    "universal desparsify": ("--kind", "patch"),
 }
 
 
@@ -203,6 +204,7 @@ def test_what_can_be_checked_is_checked_before_any_work(
         ("universal quant", ("--epochs", "0")),
         ("universal quant", ("--share", "-0.1")),
         ("universal quant", ("--label", "unicorn")),
+        ("universal desparsify", ("--kind", "dots")),
     ],
 )
 def test_so_is_what_only_some_commands_have(
