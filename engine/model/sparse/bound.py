@@ -17,9 +17,6 @@ from engine.core.streams import Streams, uniform
 from engine.model.sites import Site
 from engine.model.victim import Tap
 
-ROUNDING = 1e-9
-"""A share of a count, such as 0.07 of 100, comes out of floats a little above the whole it is."""
-
 By = Literal["least confident", "random"]
 
 
@@ -45,8 +42,8 @@ class Bound:
 
 
 def whole(count: float) -> int:
-    """A count, rounded up."""
-    return math.ceil(count - ROUNDING)
+    """A count, rounded up, though in floats 0.07 of 100 is a little more than 7."""
+    return math.ceil(count - 1e-9)
 
 
 def surplus(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from engine.core.errors import BadKnob
-from engine.model.sparse.bound import ROUNDING
+from engine.model.sparse.bound import whole
 from engine.model.sparse.pruner import Pruner, share
 from engine.model.sparse.trace import Layout
 
@@ -42,8 +42,8 @@ class TopK(Pruner):
 
     def pick(self, s: Tensor, layout: Layout, entering: Tensor) -> tuple[Tensor, Tensor]:
         """The k of highest S, and min(1, k S)."""
-        del layout
-        k = (self.keep * entering.sum(1, keepdim=True).double() - ROUNDING).ceil()
+        kept = [whole(self.keep * patches) for patches in range(layout.patches + 1)]
+        k = torch.tensor(kept, device=s.device)[entering.sum(1, keepdim=True)]
         places = s.detach().masked_fill(~entering, -1).argsort(dim=1, descending=True, stable=True)
         picked = places.argsort(dim=1) < k
-        return picked, (k.to(s) * s).clamp_max(1)
+        return picked, (k * s).clamp_max(1)
