@@ -126,26 +126,30 @@ def batch_macs(victim: Victim, pixels: Tensor) -> int:
     with torch.no_grad(), victim.session():
         trace = found.trace(normalised(victim, shown(pixels, victim)))[1]
     on = trace.msa | trace.ffn
-    heads = trace.heads.amax(1, keepdim=True)
+
+    def most(each: Tensor) -> Tensor:
+        """What the largest member needs, for all members (l, b)."""
+        return each.amax(1, keepdim=True).expand_as(on)
+
+    heads = most(trace.heads)
     if isinstance(trace.gates, Decisions):
-        union = (trace.gates.hard.heads > 0).any(1).sum(1, keepdim=True)
+        union = (trace.gates.hard.heads > 0).any(1).sum(1, keepdim=True).expand(-1, on.shape[1])
         heads = heads.index_copy(0, torch.tensor(trace.sparse, device=heads.device), union)
     together = replace(
         trace,
-        n_in=(trace.n_in * on).amax(1, keepdim=True),
-        n_out=(trace.n_out * on).amax(1, keepdim=True),
+        n_in=most(trace.n_in * on),
+        n_out=most(trace.n_out * on),
         heads=heads,
-        msa=trace.msa.any(1, keepdim=True),
-        ffn=trace.ffn.any(1, keepdim=True),
+        msa=most(trace.msa),
+        ffn=most(trace.ffn),
     )
-    return int(cost.macs(together))
+    return int(cost.macs(together)[0])
 
 
 def normalised(victim: Victim, images: Images) -> Images:
     """As the module below the victim takes them."""
-    mean, std = (
-        images.new_tensor(x).view(1, -1, 1, 1) for x in (victim.spec.mean, victim.spec.std)
-    )
+    like = next(victim.module.parameters())
+    mean, std = (like.new_tensor(x).view(1, -1, 1, 1) for x in (victim.spec.mean, victim.spec.std))
     return (images - mean) / std
 
 
