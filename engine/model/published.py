@@ -31,6 +31,7 @@ HEAD_WIDTH = 64
 """Of every DeiT; a checkpoint does not say how its width is divided into heads."""
 ON = 20.0
 """The bias of a decision that the checkpoint does not take: its sigmoid is 1 in every sense."""
+OTHER = "Choose the other layout, or the file as it was published."
 DENSE = {192: "deit_tiny_patch16_224", 384: "deit_small_patch16_224", 768: "deit_base_patch16_224"}
 
 
@@ -80,7 +81,7 @@ def adavit(state: State, name: str) -> Published:
     state = _joined(state)
     deciding = {_block(key) for key in state if ".mlp_head." in key}
     if not deciding:
-        raise CorruptWeights("No block of it decides anything, so it is no AdaViT.")
+        raise CorruptWeights("No block of it decides anything, so it is no AdaViT.", OTHER)
     width, start = state["cls_token"].shape[-1], min(deciding)
     heads = next(
         (len(value) for key, value in state.items() if key.endswith("head_select.mlp_head.bias")),
@@ -169,9 +170,9 @@ def weights(file: Path, keys: tuple[str, ...]) -> State:
     inner = next((found[key] for key in keys if isinstance(found.get(key), Mapping)), found)
     state = {str(key).removeprefix("module."): value for key, value in inner.items()}
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise CorruptWeights(f"{file.name} holds no weights under {', '.join(keys)}.")
+        raise CorruptWeights(f"{file.name} holds no weights under {', '.join(keys)}.", OTHER)
     if "cls_token" not in state or "pos_embed" not in state:
-        raise CorruptWeights(f"{file.name} holds no ViT with a class token.")
+        raise CorruptWeights(f"{file.name} holds no ViT with a class token.", OTHER)
     return state
 
 
@@ -198,7 +199,7 @@ def sizes(state: State) -> dict[str, Any]:
             "num_classes": state["head.weight"].shape[0],
         }
     except (KeyError, ValueError) as error:
-        raise CorruptWeights("These are not the weights of a DeiT.") from error
+        raise CorruptWeights("These are not the weights of a DeiT.", OTHER) from error
 
 
 def _opened(file: Path) -> Mapping[str, Any]:
@@ -213,7 +214,7 @@ def _opened(file: Path) -> Mapping[str, Any]:
             "Give a file of tensors; a pickle that would run code is refused.",
         ) from error
     if not isinstance(found, Mapping):
-        raise CorruptWeights(f"{file.name} holds no weights by name.")
+        raise CorruptWeights(f"{file.name} holds no weights by name.", OTHER)
     return found
 
 
@@ -224,7 +225,7 @@ def _joined(state: State) -> State:
         if ".attn.query." in key:
             parts = [state.get(key.replace("query", each)) for each in ("query", "key", "value")]
             if any(part is None for part in parts):
-                raise CorruptWeights(f"It has {key}, but not the key and the value to it.")
+                raise CorruptWeights(f"It has {key}, but not the key and the value to it.", OTHER)
             made[key.replace("query", "qkv")] = torch.cat([p for p in parts if p is not None])
     return made
 
@@ -245,5 +246,5 @@ def _check(module: SparseViT, state: State, file: Path) -> None:
         has, needs = (each.get(wrong[0], "none") for each in (found, wanted))
         raise CorruptWeights(
             f"{file.name} does not fit its layout: {key} is {has} instead of {needs}.",
-            "Choose the other layout, or the published file.",
+            OTHER,
         )

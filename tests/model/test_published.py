@@ -325,8 +325,9 @@ def test_what_does_not_fit_is_one_sentence(
 ) -> None:
     file = tmp_path / f"{stem}.pth"
     torch.save({"model": change(dense().state_dict())}, file)
-    with pytest.raises(error, match=sentence):
+    with pytest.raises(error, match=sentence) as caught:
         published.convert(file, layout, tmp_path / "out")
+    assert caught.value.hint
     assert not (tmp_path / "out").exists()
 
 
