@@ -55,7 +55,8 @@ class Cap(Alteration):
     )
     by: str = knob(
         "least confident",
-        "Which tokens go: those of which the mechanism thinks least, or any.",
+        "Which of the tokens beyond the bound go: those the mechanism thinks least of, or any.",
+        label="What goes",
         choices=("least confident", "random"),
     )
 
