@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from engine.attack.moment import Moment
-from engine.attack.sparse_objective import models, seen
+from engine.attack.sparse_objective import halting, models, seen
 from engine.core.shapes import PerExample
 from engine.model.sites import Site
 from engine.model.victim import Forward
@@ -47,9 +47,8 @@ class Ponder:
         return torch.stack([self._mean(out, blocks) for blocks in models(out)]).mean(0)
 
     def _mean(self, out: Forward, blocks: list[int]) -> PerExample:
-        h = torch.stack([seen(out, Site.HALTING, block) for block in blocks[:-1]])
-        later = torch.stack([seen(out, Site.KEEP, block).detach() for block in blocks[1:]])
-        return (2 + (later - later * h).sum(0)).mean(1)
+        h, runs = halting(out, blocks)
+        return (2 + (runs[1:] - runs[1:] * h[:-1]).sum(0)).mean(1)
 
 
 @dataclass(frozen=True)

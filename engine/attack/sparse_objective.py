@@ -23,7 +23,7 @@ from engine.model.victim import Forward, Spec
 
 Direction = Literal["uniform", "scores"]
 Support = Literal["entering", "all"]
-Reading = Literal["soft", "mean", "binary"]
+Reading = Literal["soft", "mean", "binary", "margin"]
 
 LEAST = 1e-12
 """Scores below are taken as this, so that a logarithm stays finite."""
@@ -98,10 +98,30 @@ class RunOn:
         return -torch.stack([self._sum(out, blocks) for blocks in models(out)]).mean(0)
 
     def _sum(self, out: Forward, blocks: list[int]) -> PerExample:
-        h = torch.stack([seen(out, Site.HALTING, block) for block in blocks])
-        kept = [seen(out, Site.KEEP, block).detach() for block in blocks[1:]]
-        runs = torch.stack([torch.ones_like(h[0]), *kept])
+        h, runs = halting(out, blocks)
         return (runs * h.cumsum(0).square()).mean(0)[:, self.prefix[blocks[0]] :].mean(1)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A-ViT, this project's: mean over blocks 2..L of the share of tokens that go on to them, softly.
+
+    Of a token that runs in block n, sigmoid((1 - c^n) / w), w = 2^-(1 + 4 t / T) at step t of T. What
+    goes on surely, and what is hopeless, asks for less and less, so that effort goes to what is about
+    to halt. 1 is taken off: 0 where all go on.
+    """
+
+    sites: frozenset[Site] = frozenset({Site.HALTING, Site.KEEP})
+    wants_clean: bool = False
+
+    def __call__(self, out: Forward, at: Moment) -> PerExample:
+        width = 0.5 ** (1 + 4 * at.step / at.steps)
+        return torch.stack([self._share(out, each, width) for each in models(out)]).mean(0) - 1
+
+    def _share(self, out: Forward, blocks: list[int], width: float) -> PerExample:
+        h, runs = halting(out, blocks)
+        on = ((1 - h.cumsum(0)) / width).sigmoid() * runs
+        return on[:-1].mean((0, 2))
 
 
 @dataclass(frozen=True)
@@ -140,7 +160,9 @@ class KeepClass:
     "soft"    -sum_k p0_k log p_k
     "mean"    that / m
     "binary"  1/m sum_k of the cross-entropy of sigmoid(z_k) with sigmoid(z0_k)
-    Least, though not 0, where p = p0. Of an ensemble whose VOTE is seen, the mean over its members,
+    "margin"  max(0, 1 - (z_a - max_(k != a) z_k)), a = argmax z0: this project's. It asks for nothing
+              while the answer is safe, and for the answer, not for a doubt between two, where it is not.
+    The others are least, though not 0, where p = p0. Of an ensemble whose VOTE is seen, the mean over its members,
     each of which is to keep its own answer.
     """
 
@@ -154,6 +176,10 @@ class KeepClass:
         return torch.stack([self._apart(z, z0) for z, z0 in pairs]).mean(0)
 
     def _apart(self, z: Logits, z0: Logits) -> PerExample:
+        if self.reading == "margin":
+            answer = z0.argmax(1, keepdim=True)
+            best_other = z.scatter(1, answer, -torch.inf).amax(1)
+            return (z.gather(1, answer)[:, 0] - best_other - 1).clamp_max(0)
         if self.reading == "binary":
             every = F.binary_cross_entropy_with_logits(z, z0.sigmoid(), reduction="none")
             return -every.mean(1)
@@ -220,6 +246,13 @@ def by_mechanism(losses: Sequence[Objective], spec: Spec) -> Objective:
 def seen(out: Forward, site: Site, block: int, slot: str = "") -> Tensor:
     """The site's value in a block."""
     return out.seen[Address(site, block, slot)]
+
+
+def halting(out: Forward, blocks: list[int]) -> tuple[Tensor, Tensor]:
+    """A-ViT's scores h and 1 where a token runs, of one model's blocks, each (l, b, n)."""
+    h = torch.stack([seen(out, Site.HALTING, block) for block in blocks])
+    kept = [seen(out, Site.KEEP, block).detach() for block in blocks[1:]]
+    return h, torch.stack([torch.ones_like(h[0]), *kept])
 
 
 def models(out: Forward) -> list[list[int]]:

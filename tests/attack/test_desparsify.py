@@ -26,6 +26,7 @@ from engine.attack.sparse_objective import (
     Macs,
     Picks,
     Reading,
+    Running,
     RunOn,
     Support,
     UniformScores,
@@ -131,6 +132,19 @@ def test_nothing_halts_nothing_lost_and_what_has_halted_counts_no_more() -> None
     torch.testing.assert_close(went, torch.tensor([-(0.16 + 0.64 + 1) / 4]).double())
 
 
+def test_the_soft_count_of_running_tokens_becomes_their_number() -> None:
+    """Three tokens of three blocks: one halts after the first, one after the second, one never."""
+    h = torch.tensor([[1.5, 0.5, 0.1], [0, 0.9, 0.1], [0, 0, 0.9]])[:, None].double()
+    out = halting(h, torch.tensor([[[0.0, 1, 1]], [[0, 0, 1]]]).double())
+    first, last = (float(Running()(out, replace(AT, step=t, steps=1)) + 1) for t in (0, 1))
+    assert last == pytest.approx((2 + 1) / 6, abs=1e-5)  # sigmoid(0.4 x 32) = 1 - 3e-6
+    assert first == pytest.approx((sum(map(expit, (-1, 1, 1.8, -0.8, 1.6)))) / 6)
+
+
+def expit(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
 def test_decisions_cost_what_is_off() -> None:
     for soft in (False, True):
         loss = AllOn(soft)
@@ -142,7 +156,15 @@ def test_decisions_cost_what_is_off() -> None:
     assert (AllOn(True)(choices(0.8, 0.8, 0.8, 0.8), AT) < -0.1).all()
 
 
-@pytest.mark.parametrize("reading", get_args(Reading))
+def test_a_margin_asks_for_the_answer_where_it_is_not_safe() -> None:
+    z0 = torch.tensor([[3.0, 1, 0]] * 4)
+    z = torch.tensor([[9.0, 1, 0], [2, 1, 0], [2, 1.5, 0], [0, 0, 2]])
+    pictures = torch.zeros(4, 3, 2, 2)
+    clean, now = (Forward(pictures, logits, {}, {}) for logits in (z0, z))
+    assert KeepClass("margin")(now, replace(AT, clean=clean)).tolist() == [0, 0, -0.5, -3]
+
+
+@pytest.mark.parametrize("reading", ["soft", "mean", "binary"])
 def test_the_clean_answer_is_the_least_of_each_reading(reading: Reading) -> None:
     z0 = 4 * draw(2, 5)
     at = replace(AT, clean=passed({}, z0))
@@ -165,13 +187,13 @@ def one_pass(loss: Objective, x: Tensor) -> Forward:
             Address(Site.KEEP, at.block, "soft"): (4 * s).clamp_max(1) for at, s in out.seen.items()
         }
         return passed({**out.seen, **soft})
-    if isinstance(loss, RunOn):
+    if isinstance(loss, RunOn | Running):
         return halting(0.3 * x.sigmoid(), (draw(1, 2, 6) > 0.5).double())
     soft = x.sigmoid()
     return decided({"tokens": soft, "heads": soft, "sublayers": soft[..., :2]})
 
 
-@pytest.mark.parametrize("loss", [*SCORES, Picks(), RunOn(PREFIX), AllOn(soft=True)])
+@pytest.mark.parametrize("loss", [*SCORES, Picks(), RunOn(PREFIX), Running(), AllOn(soft=True)])
 def test_slopes_are_those_of_differences(loss: Objective) -> None:
     x = (draw(2, 2, 6) - 0.3).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: loss(one_pass(loss, x), AT), x)
