@@ -31,6 +31,7 @@ def settings(weights: Path | None = None) -> dict[str, Any] | None:
         "attack": DeSparsify.name,
         "eps": EPS,
         "steps": STEPS,
+        "keep": True,
     }
 
 

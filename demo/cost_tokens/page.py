@@ -92,13 +92,16 @@ def _controls(weights: Path | None, said: str) -> tuple[Panel, gr.HTML]:
         asked["steps"] = gr.Slider(
             1, 300, STEPS, step=1, label="Steps", interactive=True, elem_id="knob-steps"
         )
+    asked["keep"] = gr.Checkbox(
+        True, label="Keep the answer, so that nobody notices", elem_id="knob-keep"
+    )
     return Panel(asked, panel.actions(said), brought), about
 
 
 def _bill(earlier: dict[str, Any] | None) -> tuple[gr.HTML, list[Any]]:
     """The board, whose value is the latest message, and the sections beside the linked views."""
     board = _view("board", on_load("board(element, props, watch)"), earlier)
-    spent, spent_plot, curve, curve_plot, bound, bound_plot, told, told_plot = sections(earlier)
+    spent, spent_plot, bound, bound_plot, told, told_plot, curve, curve_plot = sections(earlier)
     with gr.Row(elem_classes="cost-two"):
         with gr.Column():
             _view("price", on_load("mount('price', element)"))
@@ -139,13 +142,14 @@ def _follow_choices(made: Panel, about: gr.HTML, weights: Path | None) -> None:
             return gr.skip(), gr.skip(), status.error(problem)
 
     def aim(attack: str) -> Any:
-        own = attack not in KINDS
-        return gr.update(visible=own), gr.update(visible=own)
+        own = gr.update(visible=attack not in KINDS)
+        return own, own, gr.update(visible=attack == DeSparsify.name)
 
     model, attack = made["model"], made["attack"]
+    budget = [made["eps"], made["steps"], made["keep"]]
     told = [about, attack, made.actions.status]
     model.change(look, [model, attack], told, preprocess=False, **QUICK)
-    attack.change(aim, attack, [made["eps"], made["steps"]], preprocess=False, **QUICK)
+    attack.change(aim, attack, budget, preprocess=False, **QUICK)
 
 
 def _follow_report(door: Door[Trial], board: gr.HTML, parts: list[Any]) -> None:

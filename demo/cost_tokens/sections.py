@@ -51,7 +51,7 @@ def sections(found: Message | None) -> list[Any]:
     """The words and charts of all sections, as the page lays them out; empty where nothing is known."""
     if found is None:
         return ["", None, "", None, "", None, "", None]
-    return [*times(found), *curve(found), *bounds(found), *detector(found)]
+    return [*times(found), *bounds(found), *detector(found), *curve(found)]
 
 
 def times(found: Message) -> Section:
@@ -78,82 +78,6 @@ def _metered(found: Message) -> str:
             f"({escape(found['meter'])})."
         )
     return f"<p>{' '.join(parts)}</p>" if parts else ""
-
-
-def curve(found: Message) -> Section:
-    """How much of the saving is taken away at which budget, on many pictures."""
-    title, known = "How small a change is enough: what is taken back of the saving", _study(found)
-    if not known:
-        needs = said(title, "A curve over budgets comes from a study of many pictures.")
-        return needs + _missing(found), None
-    points, of = known.curve, known.about
-    half = next((each for each in points if each.gap.value >= 50), None)
-    words = (
-        (
-            f"<p>Half of what the model saves is gone at {_eps(half)}; noise of that size takes "
-            f"{half.noise.value:.0f} %.</p>"
-            if half
-            else f"<p>No budget up to {_eps(points[-1])} takes half of what the model saves.</p>"
-        )
-        + f'<p class="lab-muted">{_about(of)} Below 1/255 the pictures are not rounded to 8 bits. '
-        "Bands are 95 % intervals.</p>"
-    )
-    return head(title) + words, _over_eps(points)
-
-
-def _over_eps(points: Sequence[Point]) -> go.Figure:
-    x = [each.eps * 255 for each in points]
-    figure = go.Figure(
-        [
-            *_banded(x, [each.noise for each in points], "noise of equal size", NOISE, "dot"),
-            *_banded(x, [each.gap for each in points], "attacked", ATTACKED),
-        ]
-    )
-    answers = go.Scatter(
-        x=x,
-        y=[each.kept.value for each in points],
-        name="answers kept",
-        mode="lines+markers",
-        line={"color": CLEAN, "width": 1.5, "dash": "dash"},
-        marker={"size": 5, "symbol": "square"},
-        hovertemplate="%{x:.3g}/255: %{y:.0f} %<extra>answers kept</extra>",
-    )
-    figure.add_trace(answers)
-    figure = styled(figure, "", "largest change of a pixel, n/255", "%", 320)
-    figure.update_xaxes(type="log", tickvals=x, ticktext=[f"{each:.2g}" for each in x])
-    return figure
-
-
-def _banded(
-    x: Sequence[float], y: Sequence[Estimate], name: str, colour: str, dash: str = "solid"
-) -> list[go.Scatter]:
-    """A line with its 95 % intervals as a band behind it."""
-    band = go.Scatter(
-        x=[*x, *reversed(x)],
-        y=[*(each.high for each in y), *(each.low for each in reversed(y))],
-        fill="toself",
-        fillcolor=_faint(colour),
-        line={"width": 0},
-        hoverinfo="skip",
-        showlegend=False,
-    )
-    line = go.Scatter(
-        x=x,
-        y=[each.value for each in y],
-        name=name,
-        mode="lines+markers",
-        line={"color": colour, "width": 2, "dash": dash},
-        marker={"size": 6},
-        customdata=[[each.low, each.high] for each in y],
-        hovertemplate="%{x:.3g}: %{y:.3g} [%{customdata[0]:.3g}, %{customdata[1]:.3g}]"
-        f"<extra>{name}</extra>",
-    )
-    return [band, line]
-
-
-def _faint(colour: str) -> str:
-    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
-    return f"rgba({red},{green},{blue},0.16)"
 
 
 def bounds(found: Message) -> Section:
@@ -232,6 +156,82 @@ def detector(found: Message) -> Section:
     used = f"above {by.limit / 1e9:.3g} GMACs"
     shares = by.flagged.value / 100, by.caught.value / 100
     return head(title) + words, kit.roc(Roc(by.false_alarms, by.hits, used, *shares))
+
+
+def curve(found: Message) -> Section:
+    """How much of the saving is taken away at which budget, on many pictures."""
+    title, known = "How small a change is enough: what is taken back of the saving", _study(found)
+    if not known:
+        needs = said(title, "A curve over budgets comes from a study of many pictures.")
+        return needs + _missing(found), None
+    points, of = known.curve, known.about
+    half = next((each for each in points if each.gap.value >= 50), None)
+    words = (
+        (
+            f"<p>Half of what the model saves is gone at {_eps(half)}; noise of that size takes "
+            f"{half.noise.value:.0f} %.</p>"
+            if half
+            else f"<p>No budget up to {_eps(points[-1])} takes half of what the model saves.</p>"
+        )
+        + f'<p class="lab-muted">{_about(of)} Below 1/255 the pictures are not rounded to 8 bits. '
+        "Bands are 95 % intervals.</p>"
+    )
+    return head(title) + words, _over_eps(points)
+
+
+def _over_eps(points: Sequence[Point]) -> go.Figure:
+    x = [each.eps * 255 for each in points]
+    figure = go.Figure(
+        [
+            *_banded(x, [each.noise for each in points], "noise of equal size", NOISE, "dot"),
+            *_banded(x, [each.gap for each in points], "attacked", ATTACKED),
+        ]
+    )
+    answers = go.Scatter(
+        x=x,
+        y=[each.kept.value for each in points],
+        name="answers kept",
+        mode="lines+markers",
+        line={"color": CLEAN, "width": 1.5, "dash": "dash"},
+        marker={"size": 5, "symbol": "square"},
+        hovertemplate="%{x:.3g}/255: %{y:.0f} %<extra>answers kept</extra>",
+    )
+    figure.add_trace(answers)
+    figure = styled(figure, "", "largest change of a pixel, n/255", "%", 320)
+    figure.update_xaxes(type="log", tickvals=x, ticktext=[f"{each:.2g}" for each in x])
+    return figure
+
+
+def _banded(
+    x: Sequence[float], y: Sequence[Estimate], name: str, colour: str, dash: str = "solid"
+) -> list[go.Scatter]:
+    """A line with its 95 % intervals as a band behind it."""
+    band = go.Scatter(
+        x=[*x, *reversed(x)],
+        y=[*(each.high for each in y), *(each.low for each in reversed(y))],
+        fill="toself",
+        fillcolor=_faint(colour),
+        line={"width": 0},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    line = go.Scatter(
+        x=x,
+        y=[each.value for each in y],
+        name=name,
+        mode="lines+markers",
+        line={"color": colour, "width": 2, "dash": dash},
+        marker={"size": 6},
+        customdata=[[each.low, each.high] for each in y],
+        hovertemplate="%{x:.3g}: %{y:.3g} [%{customdata[0]:.3g}, %{customdata[1]:.3g}]"
+        f"<extra>{name}</extra>",
+    )
+    return [band, line]
+
+
+def _faint(colour: str) -> str:
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.16)"
 
 
 def _study(found: Message) -> Findings | None:

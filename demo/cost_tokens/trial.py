@@ -73,11 +73,14 @@ class Trial(Job):
 
 def offered(weights: Path | None) -> list[tuple[str, str]]:
     """(title, name) of the models on this machine that lose tokens, or to which ATS can be added."""
-    found = [each for each in zoo.cards(weights) if zoo.available(each) == "here"]
-    return [
-        *((each.title, each.name) for each in found if _sparse(each)),
-        *((f"{each.title}, with ATS", each.name) for each in found if _fits(each)),
-    ]
+    here = [each for each in zoo.cards(weights) if zoo.available(each) == "here"]
+    found = sorted((each for each in here if _sparse(each) or _fits(each)), key=_rank)
+    return [(each.title + ", with ATS" * _fits(each), each.name) for each in found]
+
+
+def _rank(card: Card) -> int:
+    """What ships comes first: plain models, those trained to lose tokens, then the robust ones."""
+    return [*models.PURPOSES].index(card.task) if card.source == "bundled" else len(models.PURPOSES)
 
 
 def _sparse(card: Card) -> bool:
@@ -118,7 +121,8 @@ def question(values: Values, weights: Path | None) -> Question:
     attack = str(values["attack"] or "")
     if attack not in (*ATTACKS, *KINDS):
         raise BadTask("There is no attack.", "Choose one.")
-    settings = Settings(attack, eps / 255, steps)
+    weight = DeSparsify.lam if values["keep"] else 0.0
+    settings = Settings(attack, eps / 255, steps, weight)
     source = Picture.of(values["source"])
     exhibit = Exhibit(source.image, source.stem, str(values["model"] or ""), weights=weights)
     if not _sparse(card := zoo.card(exhibit.model, weights)) and not _fits(card):
@@ -138,7 +142,8 @@ def chosen(values: Values, weights: Path | None) -> Choice:
         "picture": picture.title_of(source),
         "source": source,
         "model": titles.get(model, model),
-        "attack": titled(model, attack, weights),
+        "attack": titled(model, attack, weights)
+        + ", whatever the answer" * (attack == DeSparsify.name and not values["keep"]),
     }
     if attack not in KINDS:
         found |= {"eps": f"{plain(values['eps'])}/255", "steps": f"{plain(values['steps'])} steps"}
