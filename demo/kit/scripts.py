@@ -2,8 +2,9 @@
 
 A page is a folder of `demo/` by the name of its route (the Lab's is `lab`; a dash is written `_`):
 `NAME/NAME.js` exports what the page's components call, `NAME/NAME.css` is its style beside
-`kit/kit.css`. All lie under one folder named by the hash of them all, so imports between them are
-relative and browsers keep them for good; the page itself holds `kit/js/head.js` alone.
+`kit/kit.css`; a room, PAGE_ROOM, has its page's style too. All lie under one folder named by the hash
+of them all, so imports between them are relative and browsers keep them for good; the page itself
+holds `kit/js/head.js` alone.
 """
 
 from __future__ import annotations

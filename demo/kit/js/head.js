@@ -9,9 +9,10 @@
   const name = (page || "lab").replaceAll("-", "_");
 
   // What is drawn is measured, so its style is there first; without it, the page still works.
-  const sheets = ["kit/kit.css", `${name}/${name}.css`].map((path) => {
+  // A room, PAGE_ROOM, has its page's style too.
+  const sheets = ["kit", ...new Set([name.split("_")[0], name])].map((each) => {
     const link = document.createElement("link");
-    Object.assign(link, { rel: "stylesheet", href: at(path) });
+    Object.assign(link, { rel: "stylesheet", href: at(`${each}/${each}.css`) });
     document.head.append(link);
     return new Promise((done) => {
       for (const end of ["load", "error"]) link.addEventListener(end, done);
