@@ -16,17 +16,21 @@ from tqdm import tqdm
 from engine import arguments, studio
 from engine.alter.alteration import Alteration
 from engine.alter.catalog import ALTERATIONS
+from engine.alter.stack import named
 from engine.attack.catalog import RECIPES, parse
 from engine.attack.recipe import Recipe
 from engine.core.errors import EngineError
 from engine.core.knobs import knobs
+from engine.data.decode import fit
 from engine.data.labels import class_index
 from engine.data.samples import load_sample, samples
 from engine.evaluate import evaluate as measuring
 from engine.evaluate import familiar as knowing
 from engine.evaluate.bench import bench as measure_speed
+from engine.evaluate.bench import bench_sparse
 from engine.evaluate.transfer import table
 from engine.model import published, zoo
+from engine.model.sites import Site
 from engine.papers import commands as papers
 from engine.probe.catalog import PROBES
 from engine.train import __main__ as training
@@ -232,8 +236,8 @@ def evaluate(asked: argparse.Namespace) -> None:
 
 def bench(asked: argparse.Namespace) -> None:
     """Speed as ratios to the bare timm model, all from one run."""
-    victim = zoo.load(asked.model, asked.weights)
-    picture = load_sample(samples()[0].id)
+    victim = named(asked.model, lambda name: zoo.load(name, asked.weights))
+    picture, batches = load_sample(samples()[0].id), tuple(asked.batches)
 
     def whole(recipe: Recipe) -> studio.Result:
         run = studio.Run(studio.Request(picture, asked.model, recipe, weights=asked.weights))
@@ -241,8 +245,13 @@ def bench(asked: argparse.Namespace) -> None:
             run.advance()
         return run.result()
 
+    if Site.COST in victim.spec.sites:
+        measured = bench_sparse(victim, fit(picture, victim.spec.input_size)[None], batches=batches)
+    else:
+        request = whole if victim.spec.full == asked.model else None  # of one bare model
+        measured = measure_speed(victim, request, batches=batches)
     rows: list[dict[str, Any]] = []
-    for row in measure_speed(victim, whole, batches=tuple(asked.batches)):
+    for row in measured:
         rows.append({**asdict(row), "ratio": row.ratio})
         if not asked.json:
             print(

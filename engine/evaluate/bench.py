@@ -9,18 +9,22 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from engine.alter.bfloat16 import BFloat16
 from engine.attack.attack import craft
 from engine.attack.catalog import recipe
 from engine.attack.recipe import Recipe
 from engine.core import placement
+from engine.core.errors import UnsupportedModel
 from engine.core.shapes import Images, Labels
 from engine.core.streams import Streams
+from engine.evaluate.judge import predict, shown
+from engine.model.sparse import SparseViT
 from engine.model.task import task_for
 from engine.model.victim import Victim
 
@@ -80,6 +84,43 @@ def bench(
             seconds = interleaved(jobs, max(3, rounds // 3), victim.device)
             what, against = f"{name} request with all views", f"{name}, 10 steps, nothing else"
             yield _row(what, against, 1, seconds["all"], seconds[""], victim)
+
+
+def bench_sparse(
+    victim: Victim, picture: Tensor, *, batches: tuple[int, ...] = (1, 8), rounds: int = 15
+) -> Iterator[Row]:
+    """Time a sparsified victim against the dense model below it, which is what it is to be faster than.
+
+    A step of DeSparsify on copies of the 8-bit picture (1, 3, y, x) against the dense model's floor;
+    then one pass over the picture with what is skipped really skipped, clean and attacked, against
+    the dense model's own pass. Raises UnsupportedModel where nothing is skipped.
+    """
+    module, chosen = victim.module, recipe("desparsify", steps=60)
+    if not isinstance(module, SparseViT):
+        raise UnsupportedModel(f"{victim.spec.full} skips no work.", "Alter a plain ViT by ATS.")
+    clean, label = shown(picture, victim), predict(victim, picture).to(victim.device)
+    dense = replace(victim, module=module.backbone)
+    for size in batches:
+        images, labels = clean.expand(size, -1, -1, -1), label.expand(size)
+        jobs = {
+            "": floor(dense, images, labels),
+            "step": one_step(victim, chosen, images, labels),
+        }
+        seconds = interleaved(jobs, rounds, victim.device)
+        what = f"{chosen.name} step"
+        yield _row(what, f"{FLOOR}, dense", size, seconds["step"], seconds[""], victim)
+    attacked = craft(chosen.build(victim.spec), victim, task_for(victim, clean, label), Streams(0))
+    jobs = {"": _forward(module.backbone, victim.normalised(clean))}
+    for name, x in (("clean", clean), ("attacked", attacked)):
+        jobs[name] = _forward(module.compact, victim.normalised(x))
+    seconds = interleaved(jobs, rounds, victim.device)
+    for name in ("clean", "attacked"):
+        what = f"skipping forward, {name}"
+        yield _row(what, "forward of the dense model", 1, seconds[name], seconds[""], victim)
+
+
+def _forward(module: Callable[[Images], Tensor], x: Images) -> Callable[[], object]:
+    return torch.no_grad()(lambda: module(x))
 
 
 def floor(victim: Victim, images: Images, labels: Labels) -> Callable[[], object]:

@@ -205,7 +205,11 @@ class Victim:
 
     def logits(self, images: Images) -> Logits:
         """Logits of pixels in [0, 1], through the unmodified model."""
-        return self.module((images - self._mean) / self._std)
+        return self.module(self.normalised(images))
+
+    def normalised(self, images: Images) -> Images:
+        """Pixels in [0, 1] as the module takes them."""
+        return (images - self._mean) / self._std
 
     def lens(self, stream: Float[Tensor, "b n d"]) -> Logits | None:
         """A residual stream (b, n, d) read by the model's own final norm and head."""

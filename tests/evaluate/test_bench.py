@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from small_zoo import load, victim, vit
 from torch.nn import functional as F
 
+from engine.alter.ats import TokenSampling
 from engine.attack.recipe import Recipe
-from engine.evaluate.bench import ATTACKS, COARSE, REQUESTS, Row, bench, floor, interleaved
+from engine.core.errors import UnsupportedModel
+from engine.evaluate.bench import (
+    ATTACKS,
+    COARSE,
+    REQUESTS,
+    Row,
+    bench,
+    bench_sparse,
+    floor,
+    interleaved,
+)
 
 
 def test_the_floor_is_the_bare_gradient() -> None:
@@ -39,6 +51,21 @@ def test_every_row_is_there_and_threads_stay() -> None:
     assert {each.steps for each in asked} == {10}
     assert all(row.seconds > 0 and row.floor > 0 for row in rows)
     assert torch.get_num_threads() == threads
+
+
+def test_a_sparsified_model_is_measured_against_the_dense_one_below_it() -> None:
+    single = victim("single", vit(), 32, dtype=torch.float32)
+    picture = torch.randint(0, 256, (1, 3, 32, 32), dtype=torch.uint8)
+    rows = list(bench_sparse(single | TokenSampling(), picture, batches=(1, 2), rounds=1))
+    assert [(row.what, row.batch) for row in rows] == [
+        ("desparsify step", 1),
+        ("desparsify step", 2),
+        ("skipping forward, clean", 1),
+        ("skipping forward, attacked", 1),
+    ]
+    assert all(row.seconds > 0 and row.floor > 0 for row in rows)
+    with pytest.raises(UnsupportedModel):
+        next(bench_sparse(single, picture))
 
 
 def test_a_ratio_is_a_quotient() -> None:

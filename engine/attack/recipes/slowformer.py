@@ -23,10 +23,11 @@ class SlowFormer(Recipe):
     to any colour; L is what each mechanism was trained to lower: A-ViT's ponder cost, AdaViT's usage
     with all targets 1, and for ATS attention of the class token that is not even.
 
-    Departures: the published patch is one for all pictures (`python -m engine universal` trains
-    such); this one is made for a picture, from its own pixels. 64 of 224 pixels are taken as a share
-    of the side. AdamW's weight decay is left out, for it pulls towards black whatever the loss says.
-    Gradients are scaled to mean |g| = 1, which Adam does not feel but for its 1e-8.
+    Departures: the published patch is one for all pictures (`python -m engine universal desparsify
+    --kind patch --attack slowformer` trains such); this one is made for a picture, from its own
+    pixels. 64 of 224 pixels are taken as a share of the side. AdamW's weight decay is left out, for
+    it pulls towards black whatever the loss says. Gradients are scaled to mean |g| = 1, which Adam
+    does not feel but for its 1e-8.
     """
 
     name = "slowformer"
