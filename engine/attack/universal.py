@@ -288,13 +288,18 @@ def kind_of(label: str, side: int) -> str:
 
 
 def ships_as(attack: str, victim: str, label: str = "", side: int = 0) -> Path:
-    """The file in which it ships; its name is words and underscores."""
-    words = re.sub(r"\W+|_{2,}", "_", f"{attack}_{victim}_{label}_{kind_of(label, side)}")
-    return SHIPPED / f"{words}.safetensors"
+    """The file in which it ships."""
+    return SHIPPED / f"{_words(attack, victim, label, kind_of(label, side))}.safetensors"
 
 
 def shipped_for(victim: str, attack: str, folder: Path = SHIPPED) -> tuple[Universal, ...]:
     """What ships for a model (`vit_imagenette|ats`) by an attack's name, in the order of KINDS."""
-    found = (load(path) for path in sorted(folder.glob("*.safetensors")))
+    named = folder.glob(f"{_words(attack, victim, '')}*.safetensors")
+    found = [load(path) for path in sorted(named)]
     of = [each for each in found if (each.victim, each.attack) == (victim, attack)]
     return tuple(sorted(of, key=lambda each: (KINDS.index(each.kind), each.label)))
+
+
+def _words(*parts: str) -> str:
+    """Letters, digits and single underscores."""
+    return re.sub(r"\W+|_{2,}", "_", "_".join(parts))
