@@ -15,7 +15,7 @@ const LEGEND = legend([
 ]);
 
 export function path(root) {
-  root.innerHTML = `<h2>The bill while the attack works</h2>${LEGEND}<p class="lab-muted"></p>`;
+  root.innerHTML = `<h2>The bill while the attack works</h2><p class="lab-muted"></p>`;
   const box = document.createElement("div");
   root.append(box);
   const { where, track } = player(box, "Step of the attack", {
@@ -24,6 +24,7 @@ export function path(root) {
     at: () => store.sel.step,
     go: (step) => store.select({ step }),
   });
+  box.insertAdjacentHTML("afterbegin", LEGEND);
   return (run) => {
     const { frames, seen, dense, asked } = run;
     const said = instead(run);

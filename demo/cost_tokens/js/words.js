@@ -5,7 +5,7 @@ import { escape, percent, plural, say } from "../../kit/js/format.js";
 import { giga, passOf, stepOf, store } from "./store.js";
 
 export function findings(root) {
-  root.innerHTML = `<p class="cost-finding" aria-live="polite"></p><p class="cost-second"></p>`;
+  root.innerHTML = `<p class="cost-finding"></p><p class="cost-second"></p>`;
   return (run) => {
     setHtml(root.children[0], found(run));
     setHtml(root.children[1], how(run));
@@ -49,7 +49,7 @@ function how(run) {
   const { gap, woke } = run.seen.noise;
   return (
     `Noise of the same size wakes ${woke}${taken(gap)}. ` +
-    `${changed(run)} (${escape(run.attack.title.split(":")[0])}, ${made(run)}).`
+    `${changed(run)} (${escape(run.attack.title.split(/[:,]/)[0])}, ${made(run)}).`
   );
 }
 
@@ -59,6 +59,6 @@ const changed = ({ attack: { side }, linf }) =>
     : `No pixel has changed by more than ${linf}/255`;
 
 function made({ attack, steps, asked }) {
-  if (attack.kind) return `made beforehand of ${plural(attack.pictures, "other picture")}`;
+  if (attack.kind) return `made beforehand from ${plural(attack.pictures, "other picture")}`;
   return steps === asked ? plural(steps, "step") : `stopped at step ${steps} of ${asked}`;
 }

@@ -264,7 +264,7 @@ def test_a_change_made_beforehand_has_no_steps_to_follow(page: Any) -> None:
         "measured": {"pictures": 9} | figures,
     }
     show(page, message)
-    assert "made beforehand of 50 other pictures" in words(page, ".cost-second")
+    assert "made beforehand from 50 other pictures" in words(page, ".cost-second")
     said = words(page, "[data-part=path]")
     assert "On 9 pictures that it had never seen it raised the bill from 0.200 to 0.280" in said
     assert page.evaluate("document.querySelector('.lab-track').offsetHeight") == 0
