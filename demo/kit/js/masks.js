@@ -53,25 +53,16 @@ function hatch(context, x, y, w, h) {
   context.strokeStyle = BLUE;
   context.lineWidth = Math.min(2, w / 5);
   context.beginPath();
-  for (const [from, to] of HATCHES) {
-    context.moveTo(x + from[0] * w, y + from[1] * h);
-    context.lineTo(x + to[0] * w, y + to[1] * h);
+  for (const [x0, y0, x1, y1] of HATCHES) {
+    context.moveTo(x + x0 * w, y + y0 * h);
+    context.lineTo(x + x1 * w, y + y1 * h);
   }
   context.stroke();
 }
 const HATCHES = [
-  [
-    [0, 0.5],
-    [0.5, 0],
-  ],
-  [
-    [0, 1],
-    [1, 0],
-  ],
-  [
-    [0.5, 1],
-    [1, 0.5],
-  ],
+  [0, 0.5, 0.5, 0],
+  [0, 1, 1, 0],
+  [0.5, 1, 1, 0.5],
 ];
 
 // One cell as SVG.
@@ -79,10 +70,11 @@ export function fateCell(fate, x, y, w, h) {
   const kept = fate & 1;
   const box = `<rect x="${x}" y="${y}" width="${w}" height="${h}" rx="1" fill="${kept ? LIGHT : DARK}" stroke="#7f868f" stroke-width="0.8"/>`;
   if (fate < 2) return box;
-  if (kept)
-    return `${box}<rect x="${x + 1.5}" y="${y + 1.5}" width="${w - 3}" height="${h - 3}" fill="none" stroke="${DARK}" stroke-width="4"/><rect x="${x + 1.5}" y="${y + 1.5}" width="${w - 3}" height="${h - 3}" fill="none" stroke="${YELLOW}" stroke-width="2.5"/>`;
+  const inner = (colour, pen) =>
+    `<rect x="${x + 1.5}" y="${y + 1.5}" width="${w - 3}" height="${h - 3}" fill="none" stroke="${colour}" stroke-width="${pen}"/>`;
+  if (kept) return box + inner(DARK, 4) + inner(YELLOW, 2.5);
   const path = HATCHES.map(
-    ([a, b]) => `M${x + a[0] * w} ${y + a[1] * h}L${x + b[0] * w} ${y + b[1] * h}`,
+    ([x0, y0, x1, y1]) => `M${x + x0 * w} ${y + y0 * h}L${x + x1 * w} ${y + y1 * h}`,
   );
   return `${box}<path d="${path.join("")}" stroke="${BLUE}" stroke-width="1.8"/>`;
 }
