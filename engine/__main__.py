@@ -173,7 +173,7 @@ def attack(asked: argparse.Namespace) -> None:
     image = arguments.picture(asked.image)
     for name in asked.targets:
         zoo.load(name, asked.weights)
-    spec = zoo.load(asked.model, asked.weights).spec
+    spec = named(asked.model, lambda name: zoo.load(name, asked.weights)).spec
     run = studio.Run(
         studio.Request(
             image=image,

@@ -63,6 +63,19 @@ def test_every_recipe_stays_inside_eps_after_saving(
     )
 
 
+def test_mechanisms_side_by_side_are_attacked_as_one_model(picture: Image.Image) -> None:
+    names = "vit_imagenette|ats", "vit_imagenette_avit"
+    chosen = recipe("desparsify", steps=2)
+    alone = [
+        finish(studio.Request(picture, name, chosen, views=False)).clean.figures for name in names
+    ]
+    result = finish(studio.Request(picture, "+".join(names), chosen))
+    for figure in ("MACs, clean", "MACs, dense"):
+        assert result.clean.figures[figure] == sum(each[figure] for each in alone)
+    titles = [zoo.card(each).title for each in ("vit_imagenette", "vit_imagenette_avit")]
+    assert result.title == f"{titles[0]}, ATS + {titles[1]}"
+
+
 def test_files_say_what_they_are(picture: Image.Image, tmp_path: Path) -> None:
     chosen = recipe("mifgsm", eps=4 / 255, steps=2)
     run = studio.Run(

@@ -9,11 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from engine.alter.stack import altered
+from engine.alter.catalog import ON, parse
+from engine.alter.ensemble import JOIN, members
+from engine.alter.stack import altered, named
 from engine.attack.attack import NOTHING, Attack, State, Watch, observe
 from engine.core import placement
 from engine.core.errors import BadStack, MissingSite, UnsupportedModel
@@ -24,6 +27,7 @@ from engine.evaluate.judge import shown
 from engine.model import zoo
 from engine.model.sites import Site
 from engine.model.victim import Forward
+from engine.model.zoo import Card
 from engine.probe.catalog import PROBES
 from engine.probe.probe import Seen
 from engine.studio.request import Request
@@ -52,7 +56,7 @@ class Run:
     def __init__(self, request: Request) -> None:
         began = time.perf_counter()
         self.request = request
-        bare = zoo.load(request.model, request.weights)
+        bare = named(request.model, lambda name: zoo.load(name, request.weights))
         self.victim = altered(bare, request.alter)
         self._crafted_on = altered(bare, request.crafted_on)
         self._own = request.crafted_on == request.alter
@@ -144,7 +148,7 @@ class Run:
         return Result(
             request=self.request,
             spec=self.victim.spec,
-            card=zoo.card(self.request.model, self.request.weights),
+            card=_card(self.request.model, self.request.weights),
             label=self.label,
             frames=tuple(frames),
             noise=noise,
@@ -254,6 +258,19 @@ def _exact(out: Forward) -> Forward:
     """The pass in float32, whatever its model computes in."""
     seen, grads = ({at: v.float() for at, v in all.items()} for all in (out.seen, out.grads))
     return replace(out, seen=seen, grads=grads)
+
+
+def _card(model: str, weights: Path | None) -> Card:
+    """A model's card; that of an ensemble, or of an altered model's name, has no figures."""
+    if not {JOIN, ON} & set(model):
+        return zoo.card(model, weights)
+    cards, titles = list[Card](), list[str]()
+    for name in members(model):
+        bare, *alterations = name.split(ON)
+        cards.append(zoo.card(bare, weights))
+        titles.append(", ".join((cards[-1].title, *(parse(each).title for each in alterations))))
+    digests = " ".join(each.sha256 for each in cards)
+    return replace(cards[0], name=model, title=" + ".join(titles), sha256=digests, measured={})
 
 
 def _stored(steps: int) -> frozenset[int]:
