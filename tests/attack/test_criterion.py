@@ -142,6 +142,21 @@ def test_a_saving_is_lost_and_the_answer_kept():
     )
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_moved_loses_nothing_and_nothing_spared_is_all_lost(kind: str):
+    source, criterion = sparse(kind), GapClosed(Macs())
+    clean = observe(source, ASKED.images, criterion.sites)
+    none = criterion.figures(clean, clean)["saving lost"]
+    assert none.tolist() == [0, 0, 0]
+    dense = {
+        at: clean.seen[at._replace(slot="dense")] if at.slot == "macs" else value
+        for at, value in clean.seen.items()
+    }
+    every = criterion.figures(clean, replace(clean, seen=dense))["saving lost"]
+    assert every.tolist() == [1, 1, 1]
+    assert bool(criterion.reached(clean, replace(clean, seen=dense), ASKED).all())
+
+
 @pytest.mark.parametrize("model", ["vit", "pit", "swin", "visformer"])
 def test_outlier_columns_are_those_an_int8_model_counts(model: str):
     source = victim(model)
