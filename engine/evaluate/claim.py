@@ -8,7 +8,7 @@ from typing import Literal
 
 from engine.evaluate.interval import Estimate
 
-Unit = Literal["points", "%", "ratio", "columns", "correlation", "area", "GMACs"]
+Unit = Literal["points", "%", "ratio", "columns", "correlation", "area", "GMACs", "count"]
 Verdict = Literal["holds", "fails", "undecided", "reported"]
 
 
@@ -78,6 +78,7 @@ _AFTER: dict[Unit, str] = {
     "correlation": "",
     "area": "",
     "GMACs": " GMACs",
+    "count": "",
 }
 
 
@@ -91,5 +92,7 @@ def _number(value: float, unit: Unit) -> str:
             return f"{value:.{digits}f}" if value else "0"
         case "correlation" | "area" | "GMACs":
             return f"{value:.3f}"
+        case "count":
+            return f"{value:.0f}"
         case _:
             return f"{value:.1f}"

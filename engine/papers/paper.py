@@ -156,11 +156,20 @@ def study(
         "versions": {name: version(name) for name in ("torch", "timm")},
     }
     cards = [zoo.card(each, asked.weights) for each in dict.fromkeys((asked.model, *asked.targets))]
+    weights = {each.name: _sha256(each, asked.weights) for each in cards}
     return Study(
         name,
         asked.model,
-        {each.name: each.sha256 for each in cards if each.sha256},
+        {name: known for name, known in weights.items() if known},
         about,
         tuple(each for each in events if isinstance(each, Row)),
         findings[-1] if findings else None,
     )
+
+
+def _sha256(of: zoo.Card, weights: Path | None) -> str:
+    """Of a model's file: its card's word, or read from the folder of local weights."""
+    folder = zoo.weights_folder(weights)
+    if of.source != "local" or folder is None:
+        return of.sha256
+    return hashlib.sha256((folder / f"{of.name}.safetensors").read_bytes()).hexdigest()

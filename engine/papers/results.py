@@ -137,7 +137,7 @@ def _claims(paper: Paper, of: Sequence[Study[Any]]) -> str:
     known = [{(row.claim, row.statement): row for row in each.claims} for each in of]
     keys = sorted(dict.fromkeys(key for its in known for key in its), key=lambda key: key[0])
     columns = {"": [key[0] for key in keys], "claim": [key[1] for key in keys]}
-    columns["expected"] = [next(its[k].expected for its in known if k in its) for k in keys]
+    columns["expected"] = [_expected([its[k].expected for its in known if k in its]) for k in keys]
     for each, its in zip(of, known, strict=True):
         columns[names[each.model]] = [_told(its.get(key)) for key in keys]
     with_p = [its for its in known if any(row.p is not None for row in its.values())]
@@ -149,6 +149,11 @@ def _claims(paper: Paper, of: Sequence[Study[Any]]) -> str:
     return (
         f"## {paper.short}'s claims\n\n{paper.told.about} {' '.join(measured)}\n\n{table(columns)}"
     )
+
+
+def _expected(of: Sequence[str]) -> str:
+    """What all models are held to, or each in turn where they differ."""
+    return of[0] if len(set(of)) == 1 else ", then ".join(each or "nothing" for each in of)
 
 
 def _told(row: Row | None) -> str:
@@ -166,7 +171,7 @@ def _on(study: Study[Any], names: Mapping[str, str]) -> str:
     """On what a study was measured."""
     about = study.about
     settings = {
-        name: f"{255 * value:g}/255" if name == "eps" else value
+        name: f"{255 * value:g}/255" if name in ("eps", "budget") else value
         for name, value in about["settings"].items()
     }
     to = f" to {listed([names[each] for each in about['targets']])}" if about["targets"] else ""

@@ -21,7 +21,7 @@ def studies(name: str, kind: type[Any]) -> list[Study[Any]]:
 def titles(of: Sequence[Study[Any]]) -> dict[str, str]:
     """What the models of these studies are called among themselves."""
     names = {name for each in of for name in (each.model, *each.about["targets"])}
-    return shorts({name: zoo.card(name).title for name in names})
+    return shorts({name: zoo.card(name).title.partition(":")[0] for name in names})
 
 
 def models() -> tuple[str, ...]:

@@ -7,10 +7,12 @@ first pictures set the detector, all others are measured, and the side experimen
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -83,8 +85,11 @@ ASIDE_WORDS = {
 }
 ADAPTIVE = (0.4, 0.6, 0.8)
 """Bounds that an attacker knows; all other bounds meet one who does not."""
-ASIDE = 40
-"""Steps of the attacks that aim at something else."""
+ASLEEP = (
+    "blocks that use no patch of any clean picture",
+    "tokens, block by block, that sleep on every clean picture",
+    "heads and sub-layers that are off on every clean picture",
+)
 BATCHES, GROUPS = (2, 8), 32
 
 ATTACK = DeSparsify.name
@@ -112,8 +117,12 @@ class Settings(Knobbed):
     aim: float = knob(
         0.5, "Share of the dense gap that is to be closed at that budget.", low=0, high=1
     )
-    steps: int = knob(100, "Steps of DeSparsify.", low=1, high=1000)
-    few: int = knob(32, "Pictures of the side experiments.", low=LEAST, high=4096)
+    steps: int = knob(100, "Steps of DeSparsify at that budget.", low=1, high=1000)
+    few: int = knob(24, "Pictures of the side experiments.", low=LEAST, high=4096)
+    side_steps: int = knob(40, "Steps of DeSparsify there.", low=1, high=1000)
+    other_steps: int = knob(
+        20, "Steps there of attacks that aim at something else.", low=1, high=1000
+    )
     calibration: int = knob(32, "Pictures set apart, a third at most.", low=1, high=4096)
     rounds: int = knob(30, "How often each time is taken.", low=1, high=1000)
 
@@ -167,17 +176,13 @@ def _measured(
     yield Progress("clean pictures", 0, 1)
     clean = Load.of(victim, pixels)
     main, hard = pixels, pixels[:few]
-    for each in craft(ATTACK, _attack(settings, settings.budget), victim, pixels, labels):
+    whole = DeSparsify(eps=settings.budget, steps=settings.steps)
+    for each in craft(ATTACK, whole, victim, pixels, labels):
         if isinstance(each, Progress):
             yield each
         else:
             main = each
-    same = settings.budget == settings.eps
-    for each in (
-        (main[:few],)
-        if same
-        else craft(ATTACK, _attack(settings, settings.eps), victim, pixels[:few], labels[:few])
-    ):
+    for each in craft(ATTACK, _side(settings, settings.eps), victim, pixels[:few], labels[:few]):
         if isinstance(each, Progress):
             yield each
         else:
@@ -205,8 +210,9 @@ def _measured(
         yield from part()
 
 
-def _attack(settings: Settings, eps: float) -> DeSparsify:
-    return DeSparsify(eps=eps, steps=settings.steps)
+def _side(settings: Settings, eps: float) -> DeSparsify:
+    """The attack of the side experiments."""
+    return DeSparsify(eps=eps, steps=settings.side_steps)
 
 
 @dataclass(frozen=True)
@@ -266,6 +272,7 @@ class Evidence:
             chosen.eps,
             chosen.budget,
             chosen.steps,
+            chosen.side_steps,
             describe(self.victim.device),
             self.dense / 1e9,
             right,
@@ -289,23 +296,22 @@ class Evidence:
         yield self._row("b", f"gap closed at {words}", hard, "%", self.few, paper=ATTACK)
         kept = self._rate(self.hard_load.answers == first)
         yield self._row("b", f"answers kept at {words}", kept, "%", self.few, above=95)
-        for name, load in (("clean", self.clean), ("attacked", self.main_load)):
+        for name, load in (("clean", self.clean), (f"attacked at {at}", self.main_load)):
             right = self._rate(load.answers == self.labels)
-            yield self._row("b", f"right answers, {name}, at {at}", right, "%", self.n)
-            macs = self._mean(load.macs / 1e9)
-            yield self._row("b", f"cost, {name}, at {at}", macs, "GMACs", self.n)
+            yield self._row("b", f"right answers, {name}", right, "%", self.n)
+            yield self._row("b", f"cost, {name}", self._mean(load.macs / 1e9), "GMACs", self.n)
             used = self._mean(load.utilisation * 100)
-            yield self._row("b", f"tokens used, {name}, at {at}", used, "%", self.n)
+            yield self._row("b", f"tokens used, {name}", used, "%", self.n)
 
     def aside(self) -> Iterator[Progress | Row | Finding]:
         """(a): noise and attacks that aim at something else; (g): without the class term."""
         eps, pixels, labels = self.settings.eps, self.pixels[: self.few], self.labels[: self.few]
         sets = {"noise": noisy(pixels, eps, self.craft.seed)}
         todo: dict[str, Recipe] = {
-            "pgd": PGD(eps=eps, steps=ASIDE),
-            "sponge": Sponge(eps=eps, steps=ASIDE),
-            SlowFormer.name: SlowFormer(steps=ASIDE),
-            "no class term": replace(_attack(self.settings, eps), lam=0.0),
+            "pgd": PGD(eps=eps, steps=self.settings.other_steps),
+            "sponge": Sponge(eps=eps, steps=self.settings.other_steps),
+            SlowFormer.name: SlowFormer(steps=self.settings.other_steps),
+            "no class term": replace(_side(self.settings, eps), lam=0.0),
         }
         for name, recipe in todo.items():
             for each in self.craft(name, recipe, self.victim, pixels, labels):
@@ -337,16 +343,19 @@ class Evidence:
     def asleep(self) -> Iterator[Row]:
         """(c): what sleeps on every clean picture, which the paper's AdaViT cannot wake."""
         clean, hit = self.clean.decisions, self.hard_load.decisions
-        dead = ~clean.any(0)
-        tokens = dead[: self.clean.passes[0].keep.numel()]
-        share = 100 * float(tokens.double().mean())
-        words = "tokens of blocks that sleep on every clean picture"
-        yield self._row("c", words, Estimate(share, share, share), "%", self.n)
-        others = int(dead.sum() - tokens.sum())
-        if self.clean.passes[0].sublayers is not None:
-            share = 100 * others / (len(dead) - len(tokens))
-            words = "heads and sub-layers that are off on every clean picture"
-            yield self._row("c", words, Estimate(share, share, share), "%", self.n)
+        first, dead = self.clean.passes[0], ~clean.any(0)
+        slots = first.keep.numel()
+        tokens = dead[:slots].view_as(first.keep)
+        patches = tokens[:, self.victim.spec.blocks[0].prefix :]
+        found = {
+            ASLEEP[0]: (float(patches.all(1).sum()), "count"),
+            ASLEEP[1]: (100 * float(tokens.double().mean()), "%"),
+            ASLEEP[2]: (100 * float(dead[slots:].double().mean()), "%"),
+        }
+        for words, (value, unit) in found.items():
+            if not math.isnan(value):  # only AdaViT decides about heads and sub-layers
+                alike = Estimate(value, value, value)
+                yield self._row("c", words, alike, cast(Unit, unit), self.n)
         if dead.any():
             woken = self._mean(100 * hit[:, dead].double().mean(1))
             at = _words(self.settings.eps)
@@ -365,12 +374,10 @@ class Evidence:
                         yield each
                     else:
                         loads[step], noise = each
-            elif abs(eps - self.settings.budget) < 1e-9:
-                loads[step] = Load(self.main_load.passes[: self.few])
             elif abs(eps - self.settings.eps) < 1e-9:
                 loads[step] = self.hard_load
             else:
-                attack = _attack(self.settings, eps)
+                attack = _side(self.settings, eps)
                 for each in self.craft(_words(eps), attack, self.victim, pixels, labels):
                     if isinstance(each, Progress):
                         yield each
@@ -387,8 +394,8 @@ class Evidence:
     def _unrounded(self, eps: float) -> Iterator[Progress | tuple[Load, Load]]:
         """The first pictures under a budget that 8 bits cannot hold, attacked and under noise."""
         recipe = replace(
-            _attack(self.settings, 1 / 255),
-            step_size=max(eps / 10, 2.5 * eps / self.settings.steps),
+            _side(self.settings, 1 / 255),
+            step_size=max(eps / 10, 2.5 * eps / self.settings.side_steps),
         )
         attack = _within(recipe.build(self.victim.spec), eps)
         pixels, labels = self.pixels[: self.few], self.labels[: self.few]
@@ -450,7 +457,7 @@ class Evidence:
         if not others:
             return
         pixels, labels = self.pixels[: self.few], self.labels[: self.few]
-        attack = _attack(self.settings, self.settings.eps)
+        attack = _side(self.settings, self.settings.eps)
         for each in self.craft(
             "ensemble", attack, ensemble([self.victim, *others]), pixels, labels
         ):
@@ -532,7 +539,7 @@ class Evidence:
     def bounded(self) -> Iterator[Progress | Row | Finding]:
         """(h): the curve over bounds, and the attacker who knows them."""
         pixels, labels = self.pixels[: self.few], self.labels[: self.few]
-        attack = _attack(self.settings, self.settings.eps)
+        attack = _side(self.settings, self.settings.eps)
 
         def anew(held: Victim) -> Tensor:
             *_, last = self.craft("adaptive", attack, held, pixels, labels)

@@ -18,7 +18,8 @@ class About:
     experiments, `calibration` others set the detector; GMACs of a pass that spares nothing; % of
     clean pictures that the model and its dense host get right.
 
-    `eps` is the published budget, `budget` the one of the aim; both in pixels of [0, 1].
+    `eps` is the published budget, of the side experiments with their `side_steps`, `budget` the one
+    of the aim; both in pixels of [0, 1].
     """
 
     model: str
@@ -29,6 +30,7 @@ class About:
     eps: float
     budget: float
     steps: int
+    side_steps: int
     device: str
     dense: float
     accuracy: Rate

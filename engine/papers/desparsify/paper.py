@@ -18,7 +18,7 @@ from engine.data.samples import load_sample, samples
 from engine.evaluate.progress import Progress
 from engine.evaluate.timing import ROUNDS
 from engine.model.victim import Victim
-from engine.papers.desparsify import claims, export, universal
+from engine.papers.desparsify import claims, export, results, universal
 from engine.papers.desparsify.compare import Asked, Report, Working, report
 from engine.papers.desparsify.findings import Findings
 from engine.papers.desparsify.victims import card, full, relatives, victim
@@ -126,6 +126,6 @@ DESPARSIFY = Paper(
     "Yehezkel et al., NeurIPS 2024",
     OnPhotographs(claims.Settings, claims.claims, Findings, resumes=True),
     OnPicture(Settings, compare, summary, lambda found: export.markdown(found.report)),
-    Told(),
+    Told(results.ABOUT, results.sections, results.findings),
     ForAnyPicture(universal.Settings, universal.universal),
 )

@@ -37,14 +37,19 @@ def host(of: Card) -> str:
 
 
 def relatives(name: str, weights: Path | None = None) -> Mapping[str, Victim]:
-    """Every other mechanism on the same host, trained ones and ATS, and the dense host, by titles."""
-    below = host(card(name, weights))
-    dense = zoo.load(below, weights)
-    called = shorts({below: card(below, weights).title})[below]
-    found = {f"ATS on {called}": altered(dense, (TokenSampling(),))}
+    """Every other mechanism on the same host, trained ones and ATS, and the dense host, by titles.
+
+    A host that is not on this machine is left out, and ATS on it.
+    """
+    below = card(host(card(name, weights)), weights)
+    called = shorts({below.name: below.title})[below.name]
+    found: dict[str, Victim] = {}
     for each in zoo.cards(weights):
-        if "sparsifier" in each.details and host(each) == below:
+        if "sparsifier" in each.details and host(each) == below.name:
             found[each.title.partition(":")[0]] = zoo.load(each.name, weights)
-    found[f"{called}, dense"] = dense
+    if "sparsifier" not in below.details and zoo.available(below) == "here":
+        dense = zoo.load(below.name, weights)
+        found = {f"ATS on {called}": altered(dense, (TokenSampling(),)), **found}
+        found[f"{called}, dense"] = dense
     own = victim(name, weights).spec.full
     return {title: each for title, each in found.items() if each.spec.full != own}
