@@ -13,11 +13,13 @@ from torch import Tensor
 
 from demo.cost_tokens.trial import Trial
 from demo.kit.packing import milliseconds, pack, png, png_of, rounded, shown
+from engine.attack.recipes.slowformer import SlowFormer
 from engine.attack.universal import Universal
 from engine.core.figures import number
 from engine.papers.desparsify import export
 from engine.papers.desparsify.compare import ATTACKED, CLEAN, Elsewhere, Moment, Report
 from engine.papers.desparsify.passes import Pass
+from engine.papers.export import Made
 
 MOST_FRAMES = 61
 
@@ -48,6 +50,7 @@ def message(trial: Trial, found: Report) -> dict[str, Any]:
         "attack": {
             "name": trial.made.attack,
             "title": asked.title,
+            **_patch(trial.made),
             **_universal(trial.made.recipe),
         },
         "linf": found.linf,
@@ -131,6 +134,12 @@ def _elsewhere(each: Elsewhere) -> dict[str, Any]:
     """Another model, with the share of what it spares on the clean picture that is taken from it."""
     spared = each.dense - each.clean
     return asdict(each) | {"gap": number((each.attacked - each.clean) / spared) if spared else None}
+
+
+def _patch(made: Made) -> dict[str, Any]:
+    """The side in pixels of what covers a corner instead of changing every pixel a little."""
+    by = made.recipe
+    return {"side": round(by.patch * made.card.input_size)} if isinstance(by, SlowFormer) else {}
 
 
 def _universal(made: object) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from demo.cost_tokens import first
 from demo.cost_tokens.message import message, working
 from demo.cost_tokens.sections import sections
 from demo.cost_tokens.trial import (
+    BUDGETED,
     EPS,
     PATIENCE_SECONDS,
     STEPS,
@@ -142,8 +143,8 @@ def _follow_choices(made: Panel, about: gr.HTML, weights: Path | None) -> None:
             return gr.skip(), gr.skip(), status.error(problem)
 
     def aim(attack: str) -> Any:
-        own = gr.update(visible=attack not in KINDS)
-        return own, own, gr.update(visible=attack == DeSparsify.name)
+        shown = attack in BUDGETED, attack not in KINDS, attack == DeSparsify.name
+        return [gr.update(visible=each) for each in shown]
 
     model, attack = made["model"], made["attack"]
     budget = [made["eps"], made["steps"], made["keep"]]

@@ -39,7 +39,7 @@ from engine.papers.desparsify.findings import About, Bounded, Defended, Findings
 
 DEFENDED = "#009E73"
 TIMED = (
-    Timed("dense", "nothing sleeps", PLAIN),
+    Timed("dense", "dense model", PLAIN),
     Timed("clean", "clean", CLEAN),
     Timed("noise", "noise", NOISE),
     Timed("adversarial", "attacked", ATTACKED),
@@ -58,9 +58,9 @@ def times(found: Message) -> Section:
     """What a pass takes, and where that was measured; on a GPU, its memory and energy."""
     ratios = (
         ("Attacked over clean", "adversarial", "clean"),
-        ("attacked over a pass in which nothing sleeps", "adversarial", "dense"),
+        ("attacked over the dense model", "adversarial", "dense"),
     )
-    how = "the path that really leaves sleeping tokens out; where nothing sleeps, the dense model itself."
+    how = "what sleeps is really left out, which takes gathering of its own."
     words, chart = kit.times(found, TIMED, ratios, how)
     return words + _metered(found), chart
 
@@ -82,13 +82,10 @@ def _metered(found: Message) -> str:
 
 def bounds(found: Message) -> Section:
     """What a bound on the tokens of each block leaves of the attack, and its price in accuracy."""
-    title, known = (
-        "A bound on awake tokens: what it leaves of the attack, and its price",
-        _study(found),
-    )
+    known = _study(found)
     if not known:
-        return said(title, "What a bound costs in accuracy needs many labelled pictures."), None
-    of = known.about
+        return "", None
+    title, of = "A bound on awake tokens: what it leaves of the attack, and its price", known.about
     rows = [_defended(each) for each in known.defended]
     columns = ["", "left of the attack, %", "change of accuracy, points", "answers kept, %"]
     words = (
@@ -143,9 +140,10 @@ def _over_bounds(points: Sequence[Bounded], of: About) -> go.Figure:
 
 def detector(found: Message) -> Section:
     """What a detector that counts multiplications catches at what price."""
-    title, known = "A detector that counts the work: what it catches at what price", _study(found)
+    known = _study(found)
     if not known:
-        return said(title, "Its ROC curve comes from a study of many pictures, too."), None
+        return "", None
+    title = "A detector that counts the work: what it catches at what price"
     by, of = known.detected, known.about
     words = (
         f"<p>Area under the curve {kit.area(by.area, of.pictures)}. Calibrated to "
@@ -160,10 +158,10 @@ def detector(found: Message) -> Section:
 
 def curve(found: Message) -> Section:
     """How much of the saving is taken away at which budget, on many pictures."""
-    title, known = "How small a change is enough: what is taken back of the saving", _study(found)
+    known = _study(found)
     if not known:
-        needs = said(title, "A curve over budgets comes from a study of many pictures.")
-        return needs + _missing(found), None
+        return _missing(found), None
+    title = "How small a change is enough: what is taken back of the saving"
     points, of = known.curve, known.about
     half = next((each for each in points if each.gap.value >= 50), None)
     words = (
@@ -173,8 +171,9 @@ def curve(found: Message) -> Section:
             if half
             else f"<p>No budget up to {_eps(points[-1])} takes half of what the model saves.</p>"
         )
-        + f'<p class="lab-muted">{_about(of)} Below 1/255 the pictures are not rounded to 8 bits. '
-        "Bands are 95 % intervals.</p>"
+        + f'<p class="lab-muted">The study: {of.few} labelled pictures, DeSparsify in {of.side_steps} '
+        f"steps, on {escape(of.device)}. Below 1/255 pictures are not rounded to 8 bits. Bands are 95 % "
+        "intervals.</p>"
     )
     return head(title) + words, _over_eps(points)
 
@@ -250,21 +249,26 @@ def study(victim: str) -> Findings | str | None:
 
 
 def _missing(found: Message) -> str:
+    title = (
+        "Over many pictures: how small a change is enough, what a bound or a detector leaves of it"
+    )
     name, known = found["model"]["name"].partition(ON)[0], study(found["model"]["name"])
     if isinstance(known, str):
-        return f'<p class="lab-muted">{escape(known)}</p>'
-    out = f"assets/studies/desparsify_{name}.json"
-    return (
-        f"<p>There is no study for {escape(found['model']['title'])} yet. "
-        f"<code>{escape(f'{COMMAND} {name} --out {out}')}</code> makes it.</p>"
+        return said(title, escape(known))
+    command = f"{COMMAND} {name} --out assets/studies/desparsify_{name}.json"
+    return said(
+        title,
+        f"That is told by a study of labelled pictures. {escape(found['model']['title'])} has none yet; "
+        f"<code>{escape(command)}</code> makes it.",
     )
 
 
 def _about(of: About) -> str:
+    """All of a study's pictures, at the budget that it aims at."""
     return (
-        f"The study: {of.pictures} labelled pictures, DeSparsify at {of.eps * 255:.2g}/255 in "
-        f"{of.steps} steps, on {escape(of.device)}; clean accuracy {of.accuracy.value:.1f} %, dense "
-        f"{of.dense_accuracy.value:.1f} %. 95 % intervals."
+        f"The study: {of.pictures} labelled pictures, DeSparsify at {of.budget * 255:.2g}/255 in "
+        f"{of.steps} steps, on {escape(of.device)}; clean accuracy {of.accuracy.value:.1f} %, of the "
+        f"dense model {of.dense_accuracy.value:.1f} %. 95 % intervals."
     )
 
 

@@ -14,6 +14,7 @@ from demo.kit.loading import Loading, load
 from demo.kit.picture import Picture
 from demo.kit.store import Values, sizeof
 from engine.attack.recipes.desparsify import DeSparsify
+from engine.attack.recipes.slowformer import SlowFormer
 from engine.attack.universal import KINDS, shipped_for
 from engine.core.errors import BadTask, EngineError
 from engine.evaluate.progress import Progress
@@ -34,12 +35,14 @@ Choice = dict[str, str]
 TITLES = {
     DeSparsify.name: "DeSparsify: wakes sleeping tokens",
     "sponge": "Sponge: large activations everywhere",
-    "slowformer": "SlowFormer: a patch that wakes tokens",
+    SlowFormer.name: "SlowFormer: a patch that wakes tokens",
     "pgd": "PGD: aims at the answer, not at the cost",
 }
 TRAINED = {kind: f"{kind.capitalize()} perturbation, trained beforehand" for kind in KINDS[:2]} | {
     KINDS[2]: "Universal patch, trained beforehand"
 }
+BUDGETED = tuple(name for name in TITLES if name != SlowFormer.name)
+"""Attacks that may change every pixel, by at most eps; the others have a patch, or an eps of their own."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +120,11 @@ def titled(model: str, attack: str, weights: Path | None) -> str:
 
 def question(values: Values, weights: Path | None) -> Question:
     """The run as the controls stand; raises EngineError."""
-    eps, steps = (whole(name, values[name]) for name in ("eps", "steps"))
     attack = str(values["attack"] or "")
     if attack not in (*ATTACKS, *KINDS):
         raise BadTask("There is no attack.", "Choose one.")
+    eps = whole("eps", values["eps"]) if attack in BUDGETED else EPS
+    steps = whole("steps", values["steps"])
     weight = DeSparsify.lam if values["keep"] else 0.0
     settings = Settings(attack, eps / 255, steps, weight)
     source = Picture.of(values["source"])
@@ -145,8 +149,10 @@ def chosen(values: Values, weights: Path | None) -> Choice:
         "attack": titled(model, attack, weights)
         + ", whatever the answer" * (attack == DeSparsify.name and not values["keep"]),
     }
+    if attack in BUDGETED:
+        found["eps"] = f"{plain(values['eps'])}/255"
     if attack not in KINDS:
-        found |= {"eps": f"{plain(values['eps'])}/255", "steps": f"{plain(values['steps'])} steps"}
+        found["steps"] = f"{plain(values['steps'])} steps"
     return found
 
 
