@@ -14,12 +14,18 @@ from engine.core.errors import BadTask
 from engine.evaluate.claim import figure
 from engine.evaluate.study import STUDIES, read
 from engine.papers import results
+from engine.papers.desparsify import findings as desparsify
 from engine.papers.quant.findings import Findings
 from engine.papers.tgr.ablation import Parts
 
 PAGE = (results.ROOT / results.PAGE).read_text(encoding="utf-8")
 README = (results.ROOT / results.README).read_text(encoding="utf-8")
-KINDS = {"tgr": NoneType, "tgr_ablation": Parts, "quant": Findings}
+KINDS = {
+    "tgr": NoneType,
+    "tgr_ablation": Parts,
+    "quant": Findings,
+    "desparsify": desparsify.Findings,
+}
 # A figure with its sign and share, as `8/255`, `+4.7`, `−9` or `27.2`; names of models have none.
 NUMBER = re.compile(r"(?<![\w.`/])[+−×]?\d+(?:[./]\d+)*(?![\w`])")
 
@@ -47,7 +53,11 @@ def test_every_number_of_the_readmes_findings_is_in_the_results() -> None:
     assert {word.lstrip("×+") for word in said} <= {word.lstrip("×+") for word in known}
 
 
-@pytest.mark.parametrize("path", [*studies("tgr"), *studies("quant")], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [path for name in ("tgr", "quant", "desparsify") for path in studies(name)],
+    ids=lambda path: path.stem,
+)
 def test_every_row_of_every_study_is_told(path: Path) -> None:
     study = read(path, KINDS[path.stem.split("_")[0]])
     assert study.claims
@@ -84,6 +94,25 @@ def test_every_perturbation_and_countermeasure_is_told() -> None:
                 f"| {each.name} | {figure(each.left, 'ratio')} | {figure(each.price, 'points')} |"
             )
             assert lines(told)
+
+
+@pytest.mark.parametrize("path", studies("desparsify"), ids=lambda path: path.stem)
+def test_every_set_budget_model_and_bound_of_desparsify_is_told(path: Path) -> None:
+    found = read(path, desparsify.Findings).findings
+    for each in found.measured:
+        told = (figure(each.macs, "GMACs"), figure(each.gap, "%"), figure(each.kept, "%"))
+        assert any(all(f"| {word} |" in line for word in told) for line in PAGE.splitlines())
+    for each in found.curve:
+        rows = lines(f"| {255 * each.eps:g}/255 |")
+        assert any(f"| {figure(each.gap, '%')} (noise" in line for line in rows)
+    for each in found.abroad:
+        assert lines(f"| {each.title} | {figure(each.gap, '%')} |")
+    for each in found.bounds:
+        told = f"| {each.bound:.0%} of tokens | {each.ceiling:.3f} GMACs | "
+        assert any(figure(each.blind, "GMACs") in line for line in lines(told))
+    for each in found.defended:
+        assert any(figure(each.left, "%") in line for line in lines(f"| {each.name} |"))
+    assert lines(f"| {figure(found.detected.area, 'area')} |")
 
 
 def test_what_is_stale_is_said_and_written_anew(tmp_path: Path) -> None:
