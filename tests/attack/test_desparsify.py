@@ -17,7 +17,7 @@ from engine.attack.attack import craft, observe, run
 from engine.attack.chain import Chain
 from engine.attack.criterion import answers
 from engine.attack.moment import Moment
-from engine.attack.objective import Objective
+from engine.attack.objective import Objective, Weighted
 from engine.attack.recipes.desparsify import DeSparsify
 from engine.attack.sparse_objective import (
     AllOn,
@@ -217,6 +217,20 @@ def test_steps_shrink_from_a_tenth_of_eps_to_nothing(steps: int, first: float) -
     expected = [first * (1 + math.cos(math.pi * t / steps)) / 2 for t in range(steps + 1)]
     assert sizes == pytest.approx(expected, rel=1e-6)
     assert sizes[-1] == 0
+
+
+@every
+def test_the_published_attack_is_there(kind: str) -> None:
+    """Its losses, 8e-4 of the cross-entropy, and the sign of the gradient alone."""
+    source = sparse(kind)
+    published = DeSparsify(form="paper", reading="soft", lam=8e-4, mu=0.0)
+    attack = cast(Chain, published.build(source.spec))
+    prefix = tuple(block.prefix for block in source.spec.blocks)
+    losses = {"ats": UniformScores(prefix), "avit": RunOn(prefix), "adavit": AllOn()}
+    assert attack.objective == Weighted(((1.0, losses[kind]), (8e-4, KeepClass("soft"))))
+    g = draw(1, 3, 2, 2) - 0.5
+    step, _ = attack.update.apply(g, attack.update.init(g), Moment(0, 250, ASKED))
+    torch.testing.assert_close(step, published.eps / 10 * g.sign())
 
 
 @functools.cache
