@@ -161,12 +161,12 @@ def curve(found: Message) -> Section:
     known = _study(found)
     if not known:
         return _missing(found), None
-    title = "How small a change is enough: what is taken back of the saving"
+    title = "How small a change is enough: the share of the saving that is gone"
     points, of = known.curve, known.about
     half = next((each for each in points if each.gap.value >= 50), None)
     words = (
         (
-            f"<p>Half of what the model saves is gone at {_eps(half)}; noise of that size takes "
+            f"<p>Half of what the model saves is gone by {_eps(half)}; noise of that size takes "
             f"{half.noise.value:.0f} %.</p>"
             if half
             else f"<p>No budget up to {_eps(points[-1])} takes half of what the model saves.</p>"
@@ -208,6 +208,7 @@ def _banded(
     band = go.Scatter(
         x=[*x, *reversed(x)],
         y=[*(each.high for each in y), *(each.low for each in reversed(y))],
+        mode="lines",
         fill="toself",
         fillcolor=_faint(colour),
         line={"width": 0},

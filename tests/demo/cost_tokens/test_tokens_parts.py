@@ -191,7 +191,7 @@ def test_a_study_is_drawn_as_it_was_found(
     monkeypatch.setattr(sections, "study", lambda victim: STUDY)
     sent = message(*church)
     words, chart = sections.curve(sent)
-    assert "gone at 4/255; noise of that size takes 3 %" in words
+    assert "gone by 4/255; noise of that size takes 3 %" in words
     lines = {each.name: each for each in chart.data if each.name}
     assert list(lines["attacked"].y) == [20, 80]
     assert list(lines["attacked"].x) == [1, 4]
