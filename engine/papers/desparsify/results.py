@@ -82,7 +82,7 @@ def sections() -> str:
         _bounds,
         _detected,
     )
-    told = [f"- {each}\n" for each in _why_adavit(of)]
+    told = [f"- {each}\n" for each in (*_order(of), *_why_adavit(of))]
     return "## DeSparsify, set by set\n\n" + "\n".join((*(part(of) for part in parts), *told))
 
 
@@ -92,7 +92,7 @@ def _sets(of: Sequence[Kept]) -> str:
     columns = {
         "model": [names[each.model] for each, _ in rows],
         "pictures": [SETS.get(its.name, its.name) for _, its in rows],
-        "budget": [_eps(its.eps) if its.eps else "" for _, its in rows],
+        "budget": [_eps(its.eps) for _, its in rows],
         "photographs": [str(its.pictures) for _, its in rows],
         "cost": [figure(its.macs, "GMACs") for _, its in rows],
         "tokens used": [figure(its.utilisation, "%") for _, its in rows],
@@ -112,7 +112,7 @@ def _budgets(of: Sequence[Kept]) -> str:
     for each in of:
         known = {point.eps: point for point in each.findings.curve}
         columns[names[each.model]] = [
-            f"{figure(known[eps].gap, '%')} (noise {known[eps].noise.value:.1f} %)"
+            f"{figure(known[eps].gap, '%')} (noise {round(known[eps].noise.value, 1) + 0:.1f} %)"
             for eps in budgets
         ]
     few = listed([f"{names[each.model]} {each.findings.about.few}" for each in of])
@@ -149,7 +149,7 @@ def _for_any_picture(of: Sequence[Kept]) -> str:
     columns = {
         "model": [name for name, _, _ in made],
         "made for any picture": [its.title for _, its, _ in made],
-        "budget": ["any colour" if its.side else _eps(its.eps) for _, its, _ in made],
+        "budget": [_eps(its.eps) for _, its, _ in made],
         "trained on, measured on": [f"{its.pictures}, {held.pictures}" for _, its, held in made],
         "GMACs, clean": [f"{each['GMACs'].clean:.3f}" for each in figures],
         "noise of equal size": [f"{each['GMACs'].noise:.3f}" for each in figures],
@@ -213,6 +213,25 @@ def _detected(of: Sequence[Kept]) -> str:
     return f"The detector by cost, at the aim's budget:\n\n{table(columns)}"
 
 
+def _order(of: Sequence[Kept]) -> Iterator[str]:
+    """Which mechanism gives way most: the first model of each, beside the paper's."""
+    names, first = _names(of), dict[str, tuple[str, Measured]]()
+    for each in of:
+        wide = next(its for its in each.findings.measured if its.name == DeSparsify.name)
+        first.setdefault(each.findings.about.mechanism, (names[each.model], wide))
+    if len(first) < 2:
+        return
+    ranked = sorted(first.values(), key=lambda each: -each[1].gap.value)
+    here = listed([f"{name} {figure(its.gap, '%')}" for name, its in ranked])
+    printed = {kind: gap(kind, DeSparsify.name) or 0 for kind in first}
+    there = listed([f"{kind} {100 * printed[kind]:.0f} %" for kind in _falling(printed)])
+    yield f"**Who gives way most** at {_eps(ranked[0][1].eps)}: {here}; in the paper {there}."
+
+
+def _falling(values: Mapping[str, float]) -> list[str]:
+    return sorted(values, key=lambda name: -values[name])
+
+
 def _why_adavit(of: Sequence[Kept]) -> Iterator[str]:
     """Of AdaViT: what sleeps on every clean picture."""
     for each in of:
@@ -242,7 +261,7 @@ def _printed(study: Kept, its: Measured) -> str:
     name = its.name.partition(":")[0]
     name = "patch" if name == "universal patch" else name
     found = gap(study.findings.about.mechanism, name)
-    return "" if found is None else f"{100 * found:.0f} %"
+    return "" if found is None or name == "clean" else f"{100 * found:.0f} %"
 
 
 def _names(of: Sequence[Kept]) -> Mapping[str, str]:
@@ -256,4 +275,7 @@ def _names(of: Sequence[Kept]) -> Mapping[str, str]:
 
 
 def _eps(eps: float) -> str:
+    """A budget in words: of clean pictures none, of a patch any colour."""
+    if eps in (0, 1):
+        return "any colour" if eps else ""
     return f"{255 * eps:g}/255"

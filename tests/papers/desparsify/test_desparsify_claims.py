@@ -15,14 +15,15 @@ from engine.attack.constraint import to_8bit
 from engine.attack.recipes.desparsify import DeSparsify
 from engine.core.errors import BadTask, UnsupportedModel
 from engine.core.streams import Streams
-from engine.evaluate.claim import Row
+from engine.evaluate.claim import Row, figure
 from engine.evaluate.interval import Estimate
 from engine.evaluate.judge import predict, shown
 from engine.evaluate.noise import noisy
 from engine.evaluate.progress import Progress
 from engine.evaluate.study import STUDIES, Study, data, read
 from engine.model.task import task_for
-from engine.papers.desparsify import published
+from engine.papers import told
+from engine.papers.desparsify import published, results
 from engine.papers.desparsify.claims import CURVE, Settings, measure
 from engine.papers.desparsify.findings import Findings
 from engine.papers.desparsify.passes import dense_macs, look
@@ -184,6 +185,33 @@ def test_a_study_reads_back(tmp_path: Path) -> None:
     path = tmp_path / "desparsify_adavit.json"
     path.write_text(json.dumps(data(study)), encoding="utf-8")
     assert read(path, Findings) == study
+
+
+def test_what_is_stored_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"ats": "", "avit": "_avit", "adavit": "_adavit"}
+    for kind, end in names.items():
+        name = f"vit_imagenette{end}"
+        study = Study("desparsify", name, {}, {"limit": 14, "targets": []}, *measured(kind))
+        path = tmp_path / f"desparsify_{name}.json"
+        path.write_text(json.dumps(data(study)), encoding="utf-8")
+    monkeypatch.setattr(told, "STUDIES", tmp_path)
+    page = results.sections()
+    (order,) = (line for line in page.splitlines() if line.startswith("- **Who gives way most**"))
+    wide = {kind: gap(kind, attacked(kind, EPS, 8)) for kind in KINDS}
+    said = {"ats": "ATS on ViT", "avit": "A-ViT", "adavit": "AdaViT"}
+    places = [
+        order.index(f"{said[kind]} {wide[kind]:.1f}")
+        for kind in sorted(wide, key=lambda kind: -wide[kind])
+    ]
+    assert places == sorted(places)
+    assert order.endswith("in the paper A-ViT 100 %, ATS 74 % and AdaViT 43 %.")
+    for each in measured("adavit")[1].measured:
+        assert f"| {figure(each.gap, '%')} |" in page
+    table, why = results.findings()
+    assert table.count("\n") == 2 + len(KINDS)
+    asleep = value("adavit", "heads and sub-layers that are off on every clean picture")
+    assert f"{asleep.measured.value:.1f} % of heads and sub-layers" in why
+    assert f"- {why}" in page
 
 
 def test_a_run_that_was_killed_goes_on(tmp_path: Path) -> None:
