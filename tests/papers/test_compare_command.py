@@ -14,6 +14,7 @@ from engine.attack.recipes.tgr import TGR
 from engine.data.samples import load_sample, samples
 from engine.evaluate.judge import shown
 from engine.model import zoo
+from engine.papers.desparsify import paper as tokens
 from engine.papers.quant import paper
 from engine.papers.quant.compare import ATTACKED
 from engine.papers.quant.threshold import usual
@@ -68,6 +69,26 @@ def test_quant_reports_what_the_page_reports(
         assert f"| {each['name']} | {each['clean']:.1%} | {each['attacked']:.1%} |" in table
 
 
+def test_desparsify_reports_what_the_page_reports(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "samples", lambda: samples()[:3])  # batch-mates, to be quick
+    out = tmp_path / "tokens.json"
+    words = ("compare", "desparsify", "sample:golf_ball", "--steps", "2", "--rounds", "1")
+    assert main([*words, "--out", str(out)]) == 0
+    table = capsys.readouterr().out
+    found = json.loads(out.read_text(encoding="utf-8"))
+    assert (found["victim"], found["mechanism"]) == ("vit_imagenette|ats", "ATS")
+    clean, attacked = (found["pictures"][name]["macs"] for name in ("clean", "attacked"))
+    assert clean == found["macs_by_step"][0][1] < found["macs_dense"]
+    assert found["steps"] == {"done": 2, "asked": 2}
+    gap = (attacked - clean) / (found["macs_dense"] - clean)
+    assert f"| {attacked / 1e9:.3f} | {gap:.1%} |" in table
+    dense = next(each for each in found["elsewhere"] if each["mechanism"] == "Dense")
+    assert dense["clean"] == dense["attacked"] == found["macs_dense"]
+    assert [each["name"] for each in found["countermeasures"]]
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -78,6 +99,7 @@ def test_quant_reports_what_the_page_reports(
         ("quant", "sample:church", "--targets", "resnet_imagenette"),
         ("quant", "sample:church", "--attack", "tgr"),
         ("quant", "sample:church", "--model", "typo"),
+        ("desparsify", "sample:church", "--attack", "quantattack"),
         ("nobody", "sample:church"),
     ],
 )
@@ -89,3 +111,20 @@ def test_what_cannot_be_compared_is_a_sentence(
     assert out == ""
     assert err.startswith("engine: ")
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--model", "resnet_imagenette"), "cannot drop tokens"),
+        (("--model", "deit_imagenette", "--attack", "universal"), "ships for this model"),
+    ],
+    ids=("a CNN", "nothing shipped"),
+)
+def test_what_only_the_model_can_refuse_is_a_sentence_too(
+    words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", "desparsify", "sample:church", *words]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("engine: ")
+    assert said in last

@@ -99,7 +99,6 @@ def attack(
 
 def compare(exhibit: Exhibit, settings: Settings) -> Iterator[Progress | Compared]:
     """What an attack on the picture costs a model that puts tokens to sleep."""
-    yield Progress("loading", 0, 1)
     found, asked, made = begin(exhibit, settings)
     last: Report | None = None
     for event in report(found, asked):
