@@ -66,7 +66,10 @@ export function boardOf({ store, prepare, views, layout, empty, files, parts }) 
     if (message.kind !== "report") return false;
     const asked = !message.earlier && message.run !== store.shown?.run;
     if (message.earlier) store.keep(prepare(message));
-    else store.end(prepare(message));
+    else {
+      store.look(false); // after a reload nothing else says that the visitor has a run of their own
+      store.end(prepare(message));
+    }
     return asked;
   }
 

@@ -74,11 +74,11 @@ def test_a_run_is_followed_step_by_step_and_taken_away(room: Visit) -> None:
     pick(room, "model", "AdaViT")
     number(room, "knob-steps", "6")
     page.click("#run")
+    page.wait_for_selector(f"{FINDING}:has-text('AdaViT lets')")
     room.status("Finished")
     page.wait_for_selector("#bill :text('What a pass takes on this machine')")
     assert page.is_hidden(NOTE)
     assert page.inner_text("#tokens-curve h2").startswith(("How small", "Over many pictures"))
-    assert "AdaViT lets" in page.inner_text(FINDING)
     for chart in ("[data-part=path] svg", "[data-part=counts] svg", "#tokens-times .main-svg"):
         assert page.locator(f"#bill {chart} >> nth=-1").bounding_box()["height"] > 100, chart
     track = page.locator("[aria-label='Step of the attack']")

@@ -254,6 +254,16 @@ def test_what_a_model_has_not_is_not_drawn(page: Any) -> None:
     assert "5 of 6 heads" in words(page, ".tok-grids figure >> nth=0")
 
 
+def test_whoever_comes_back_finds_their_own_run_over_the_one_that_the_page_brings(
+    page: Any,
+) -> None:
+    """After a reload its last report comes alone: nothing said that it had begun."""
+    show(page, report(run="earlier", earlier=True, mechanism="ATS"))
+    assert "ATS lets" in words(page, ".cost-finding")
+    page.evaluate("(message) => window.tell(message)", report(run="own"))
+    assert "AdaViT lets" in words(page, ".cost-finding")
+
+
 def test_a_change_made_beforehand_has_no_steps_to_follow(page: Any) -> None:
     message = report(steps=1, asked=1)
     figures = {"GMACs": {"clean": 0.2, "attacked": 0.28, "noise": 0.201}}
