@@ -167,7 +167,7 @@ def curve(found: Message) -> Section:
     words = (
         (
             f"<p>Half of what the model saves is gone by {_eps(half)}; noise of that size takes "
-            f"{half.noise.value:.0f} %.</p>"
+            f"{half.noise.value:z.0f} %.</p>"
             if half
             else f"<p>No budget up to {_eps(points[-1])} takes half of what the model saves.</p>"
         )
