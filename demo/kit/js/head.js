@@ -23,3 +23,12 @@
     ([module]) => module,
   );
 }
+
+// Run may be pressed before the page's module is there: whoever pressed it is taken to the result.
+document.addEventListener(
+  "click",
+  (event) => {
+    if (event.target.closest?.("#run")) window.labPressed = true;
+  },
+  true,
+);
