@@ -264,7 +264,7 @@ def test_a_phone_is_taken_to_the_result(visit: Visit) -> None:
     page.click("#run")
     visit.status("Finished: 10 steps")
     page.wait_for_function(  # what was in sight already stays where it is
-        "(b => b.bottom > 80 && b.top < 0.6 * innerHeight)("
+        "(b => b.top >= 0 && b.top < 0.6 * innerHeight)("
         "document.querySelector('#lab-headline').getBoundingClientRect())"
     )
 

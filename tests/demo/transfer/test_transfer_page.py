@@ -199,6 +199,11 @@ def test_the_measured_map_is_called_back_at_any_time(visit: Visit) -> None:
     assert back.inner_text() == "Show your map"
     page.click("#run")  # who runs again wants to see that run
     page.wait_for_selector(".lab-of:has-text('Your run')")
+    page.wait_for_function(  # the line still holds the end of the run before
+        "([ready, own]) => [...document.querySelectorAll(ready)]"
+        ".every((each, i) => each.ariaLabel === own[i])",
+        arg=[READY, own],
+    )
     visit.status("Finished: 1 picture")
     assert cells(visit) == own
 
