@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.attack.recipe import Recipe
+from engine.attack.recipes.apgd import AutoPGD
 from engine.attack.recipes.att import ATT
 from engine.attack.recipes.desparsify import DeSparsify
 from engine.attack.recipes.dim import DIM
@@ -30,6 +31,7 @@ RECIPES: tuple[type[Recipe], ...] = (
     TGR,
     MIFGSM,
     PGD,
+    AutoPGD,
     FGSM,
     PNA,
     SGM,

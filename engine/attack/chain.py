@@ -112,6 +112,7 @@ class Chain:
                 f"The loss became {found.loss.mean().item()} at step {state.step + 1}.",
                 "Lower the step size or choose another model.",
             )
+        at = replace(at, x=state.x, loss=found.loss)
         direction, update = self.update.apply(found.g, state.update, at)
         x = self.constraint.project(state.x + direction, task.images)
         kept = tuple(rule.kept if isinstance(rule, Remembering) else {} for rule in own)

@@ -75,10 +75,10 @@ class Together:
             own = state.each[index]._replace(step=state.step, x=state.x)
             infos.append(self.chain.step(victims[index], task, own, streams, watch)[1])
         g = torch.stack([_scaled(info.g) for info in infos if info.g is not None]).sum(0)
-        at = Moment(state.step, self.steps, task)
+        loss = torch.stack([info.loss for info in infos]).mean(0)
+        at = Moment(state.step, self.steps, task, x=state.x, loss=loss)
         change, update = self.chain.update.apply(g, state.update, at)
         x = self.chain.constraint.project(state.x + change, task.images)
-        loss = torch.stack([info.loss for info in infos]).mean(0)
         seen = infos[0].out if ran[0] == 0 else None
         spent = time.perf_counter() - began
         info = Info(state.step, state.x, loss, spent, seen, infos[0].judge, g)

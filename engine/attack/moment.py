@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from engine.core.shapes import Images
+from engine.core.shapes import Images, PerExample
 from engine.model.task import Task
 from engine.model.victim import Forward
 
@@ -17,7 +17,8 @@ class Moment:
     """Step `step` of `steps` of an attack on `task`.
 
     `clean` is the victim's pass on the unperturbed images, there only if the objective asks for it;
-    `x` is the picture of this pass before the view, `ready` what the view prepared before step 0.
+    `x` is the picture of this pass before the view, `ready` what the view prepared before step 0. An
+    update is told the `loss` at `x`, the picture that it goes out from.
     """
 
     step: int
@@ -26,6 +27,7 @@ class Moment:
     clean: Forward | None = None
     x: Images | None = None
     ready: Any = None
+    loss: PerExample | None = None
 
     @property
     def x0(self) -> Images:

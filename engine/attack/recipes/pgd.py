@@ -2,10 +2,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.attack.attack import Attack
+from engine.attack.best import Best
 from engine.attack.chain import Chain
 from engine.attack.constraint import LinfBall
-from engine.attack.objective import CrossEntropy
+from engine.attack.objective import CrossEntropy, Objective
 from engine.attack.recipe import Recipe
+from engine.attack.sequence import Sequence
 from engine.attack.update import chain, scale, sign
 from engine.core.knobs import knob
 from engine.model.victim import Spec
@@ -31,14 +34,28 @@ class PGD(Recipe):
         unit="1/255",
     )
     random_start: bool = knob(True, "Start from uniform noise in the eps ball.")
+    keep: str = knob(
+        "last",
+        "The picture after the last step, or the best on the way: fooled, then highest loss.",
+        choices=("last", "best"),
+    )
+    restarts: int = knob(
+        1, "Begin so often, each time from new noise, until the picture falls.", low=1, high=50
+    )
 
-    def build(self, spec: Spec) -> Chain:
-        del spec
+    def build(self, spec: Spec) -> Attack:
         alpha = self.step_size or 2.5 * self.eps / self.steps
-        return Chain(
-            CrossEntropy(),
+        attack = Chain(
+            self.objective(spec),
             chain(sign(), scale(alpha)),
             LinfBall(self.eps),
             self.steps,
             start="random" if self.random_start else "clean",
         )
+        kept = Best(attack) if self.keep == "best" else attack
+        return Sequence((kept,) * self.restarts) if self.restarts > 1 else kept
+
+    def objective(self, spec: Spec) -> Objective:
+        """What is maximised on a victim of this geometry."""
+        del spec
+        return CrossEntropy()
