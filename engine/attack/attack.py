@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -100,6 +100,13 @@ class Attack(Protocol):
         ...
 
 
+@runtime_checkable
+class Tells(Protocol):
+    """An attack that has something to say of its outcome: sentences for whoever reads the verdict."""
+
+    def told(self, state: Any) -> tuple[str, ...]: ...
+
+
 def observe(victim: Victim, x: Images, sites: Collection[Site]) -> Forward:
     """One pass without gradient that records the given sites."""
     with torch.no_grad(), victim.session(observe=sites) as forward:
@@ -111,7 +118,7 @@ def run(
 ) -> Iterator[tuple[State, Info]]:
     """The attack's steps, one by one; the last State holds the adversarial images."""
     state = attack.init(victim, task, streams)
-    for _ in range(attack.steps):
+    while state.step < attack.steps:  # which some reach early, when nothing is left to be done
         state, info = attack.step(victim, task, state, streams)
         yield state, info
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -16,12 +16,24 @@ from engine.core.streams import Streams
 from engine.model.task import Task
 from engine.model.victim import Victim
 
+STANDS, ALREADY = -1, -2
+"""Instead of an attack's number: fell to none, and needed none."""
+
+
+@runtime_checkable
+class Keeping(Protocol):
+    """A state that says where its x has what is wanted (b,), which no later step gives up."""
+
+    @property
+    def reached(self) -> Tensor: ...
+
 
 class Turns(NamedTuple):
     """Which attack is at work on which `rows` of the batch; `own` is its state, None when all is done.
 
-    `fallen` are the pictures that earlier attacks succeeded on, `loss` is what was last known of
-    each, `first` the first attack's state before its first step.
+    `fell` is the attack that each picture fell to, else STANDS or ALREADY, and `after` the steps that
+    it took by then; `loss` is what was last known of each, `first` the first attack's state before its
+    first step, of the whole batch.
     """
 
     step: int
@@ -29,9 +41,14 @@ class Turns(NamedTuple):
     turn: int
     rows: Tensor
     own: Any
-    fallen: Tensor
+    fell: Tensor
+    after: Tensor
     loss: PerExample
     first: Any
+
+    @property
+    def reached(self) -> Tensor:
+        return self.fell != STANDS
 
 
 @dataclass(frozen=True)
@@ -40,14 +57,17 @@ class Sequence:
 
     The same attack several times is an attack with restarts: from the second turn on each draws
     anew. A picture that falls to none ends as the last attack left it (AutoAttack's scheme, Croce
-    and Hein, ICML 2020).
+    and Hein, ICML 2020). A turn ends early where its attack keeps what it has found (`Keeping`) and
+    has found something for every picture; `step` then goes on where the next attack begins, and is
+    `steps` as soon as nobody stands. `spare` leaves pictures as they are that need no attack.
     """
 
     attacks: tuple[Attack, ...]
+    spare: bool = False
 
     @property
     def steps(self) -> int:
-        return sum(attack.steps for attack in self.attacks)
+        return self._before(len(self.attacks))
 
     @property
     def criterion(self) -> Criterion:
@@ -56,22 +76,23 @@ class Sequence:
     def init(
         self, victim: Victim, task: Task, streams: Streams, start: Images | None = None
     ) -> Turns:
-        first = self.attacks[0].init(victim, task, streams, start)
-        none = torch.zeros_like(task.labels, dtype=torch.bool)
-        everyone = torch.arange(len(none), device=none.device)
-        return Turns(0, first.x, 0, everyone, first, none, first.x.new_zeros(none.shape), first)
+        first = own = self.attacks[0].init(victim, task, streams, start)
+        rows = torch.arange(len(task.labels), device=task.labels.device)
+        none, loss = torch.zeros_like(rows), first.x.new_zeros(rows.shape)
+        state = Turns(0, first.x, 0, rows, own, none + STANDS, none, loss, first)
+        if not self.spare:
+            return state
+        hit = self.attacks[0].look(victim, task, first, task.images, streams).success
+        return self._spared(victim, task, state, streams, hit) if bool(hit.any()) else state
 
     def step(
         self, victim: Victim, task: Task, state: Turns, streams: Streams, watch: Watch = NOTHING
     ) -> tuple[Turns, Info]:
+        """One step of the attack whose turn it is; raises where nobody stands any more."""
         began = time.perf_counter()
-        rows, fallen, next_step = state.rows, state.fallen, state.step + 1
-        if state.own is None:
-            idle = Info(state.step, state.x, state.loss, 0.0, None, lambda: fallen)
-            return state._replace(step=next_step), idle
-        attack, part = self.attacks[state.turn], task.of(rows)
+        rows, fallen, attack = state.rows, state.reached, self.attacks[state.turn]
         draws = self._draws(streams, state.turn, rows)
-        own, info = attack.step(victim, part, state.own, draws, watch)
+        own, info = attack.step(victim, task.of(rows), state.own, draws, watch)
         loss = state.loss.index_copy(0, rows, info.loss)
         told = Info(
             state.step,
@@ -82,23 +103,13 @@ class Sequence:
             lambda: fallen.index_copy(0, rows, info.success),
             info.g,
         )
+        after = state.after.index_add(0, rows, torch.ones_like(rows))
         x = state.x.index_copy(0, rows, own.x)
-        state = state._replace(step=next_step, x=x, own=own, loss=loss)
-        if own.step == attack.steps and state.turn + 1 < len(self.attacks):
-            hit = attack.look(victim, part, own, own.x, draws).success
-            state = self._turn(victim, task, state, streams, hit)
+        step = self._before(state.turn) + own.step
+        state = state._replace(step=step, x=x, own=own, loss=loss, after=after)
+        if own.step == attack.steps or (isinstance(own, Keeping) and bool(own.reached.all())):
+            state = self._turn(victim, task, state, streams)
         return state, told
-
-    def _turn(
-        self, victim: Victim, task: Task, state: Turns, streams: Streams, hit: Tensor
-    ) -> Turns:
-        turn, rows = state.turn + 1, state.rows[~hit]
-        fallen = state.fallen.index_copy(0, state.rows, hit)
-        own = None
-        if len(rows):
-            draws = self._draws(streams, turn, rows)
-            own = self.attacks[turn].init(victim, task.of(rows), draws)
-        return state._replace(turn=turn, rows=rows, own=own, fallen=fallen)
 
     def look(
         self,
@@ -111,6 +122,47 @@ class Sequence:
     ) -> Info:
         return self.attacks[0].look(victim, task, state.first, x, streams, watch)
 
+    def _spared(
+        self, victim: Victim, task: Task, state: Turns, streams: Streams, hit: Tensor
+    ) -> Turns:
+        """Before the first step, without the pictures that need none."""
+        rows = state.rows[~hit]
+        state = state._replace(
+            x=torch.where(hit.view(-1, 1, 1, 1), task.images, state.x),
+            rows=rows,
+            fell=state.fell.masked_fill(hit, ALREADY),
+        )
+        if not len(rows):
+            return state._replace(step=self.steps, own=None)
+        draws = self._draws(streams, 0, rows)
+        return state._replace(own=self.attacks[0].init(victim, task.of(rows), draws))
+
+    def _turn(self, victim: Victim, task: Task, state: Turns, streams: Streams) -> Turns:
+        """The next attack's, on those who stand."""
+        attack, own, rows = self.attacks[state.turn], state.own, state.rows
+        if isinstance(own, Keeping):
+            hit = own.reached
+        else:
+            draws = self._draws(streams, state.turn, rows)
+            hit = attack.look(victim, task.of(rows), own, own.x, draws).success
+        fell = state.fell.index_copy(0, rows, torch.where(hit, state.turn, STANDS))
+        turn, rows = state.turn + 1, rows[~hit]
+        if not len(rows) or turn == len(self.attacks):
+            return state._replace(step=self.steps, rows=rows, own=None, fell=fell)
+        draws = self._draws(streams, turn, rows)
+        own = self.attacks[turn].init(victim, task.of(rows), draws)
+        step = self._before(turn)
+        return state._replace(step=step, turn=turn, rows=rows, own=own, fell=fell)
+
+    def _before(self, turn: int) -> int:
+        """The steps of all attacks before that one."""
+        return sum(attack.steps for attack in self.attacks[:turn])
+
     @staticmethod
     def _draws(streams: Streams, turn: int, rows: Tensor) -> Streams:
-        return streams.inside("turn", turn).of(rows.tolist()) if turn else streams
+        return (streams.inside("turn", turn) if turn else streams).of(rows.tolist())
+
+
+def restarted(attack: Attack, times: int) -> Attack:
+    """The attack as often as that, each time on what survived so far and from new noise."""
+    return attack if times == 1 else Sequence((attack,) * times)

@@ -75,11 +75,24 @@ def test_each_attack_in_turn_works_on_what_survived():
     assert torch.equal(states[2].x, alone)
     assert [info.out is None for info in infos] == [False] * 3 + [True] * 3
     assert bool(infos[-1].success[fell].all())
-    # where all have fallen nothing is computed
-    done = [*run(Sequence((strong, strong)), SOURCE, ASKED, STREAMS)]
-    assert bool(fooled(done[2][0].x).all())
-    assert torch.equal(done[-1][0].x, done[2][0].x)
-    assert done[-1][1].seconds == 0
+    assert states[-1].fell.tolist() == [0 if one else 1 for one in fell.tolist()]
+    # where all have fallen it is over, and within a turn as soon as what was found is kept
+    done = [state for state, _ in run(Sequence((strong, strong)), SOURCE, ASKED, STREAMS)]
+    assert bool(fooled(done[-1].x).all())
+    assert [state.step for state in done] == [1, 2, 6]
+    best = Best(pgd(32 / 255, 50))
+    early = [state for state, _ in run(Sequence((best, weak)), SOURCE, ASKED, STREAMS)]
+    assert len(early) < 50
+    assert early[-1].step == 53
+    assert bool(fooled(early[-1].x).all())
+    # who needs no attack is left alone
+    spared = Sequence((strong,), spare=True)
+    wrong = replace(ASKED, labels=torch.where(fell, ASKED.labels, ASKED.labels + 1) % 7)
+    x = craft(spared, SOURCE, wrong, STREAMS)
+    assert torch.equal(x[~fell], ASKED.images[~fell])
+    assert bool(fooled(x)[fell].all())
+    nothing = replace(ASKED, labels=(ASKED.labels + 1) % 7)
+    assert torch.equal(craft(spared, SOURCE, nothing, STREAMS), ASKED.images)
 
 
 def test_restarts_draw_anew_and_pictures_do_not_feel_each_other():
