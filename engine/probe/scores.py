@@ -15,6 +15,16 @@ from engine.probe.probe import Lacks, Probe, Table
 SITES = frozenset({Site.SCORES})
 CANCELS = 16.75
 UNDERFLOWS = 104.0
+PAST = {
+    "float32 rounds": CANCELS,
+    "float32 underflows": UNDERFLOWS,
+    "float16 rounds": 8.5,
+    "float16 underflows": 17.5,
+    "bfloat16 rounds": 6.25,
+    "bfloat16 underflows": 92.75,
+}
+"""Leads from which on a softmax in that precision rounds its top to 1, or its second to exactly 0
+(spec AAS 3.3: a row of two scores)."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +44,8 @@ class ScoreGaps:
 
 def read(out: Forward, index: int = 0) -> ScoreGaps:
     """The gaps of image `index` of a pass that recorded SCORES."""
-    gaps = [_gaps(part) for part in alike([value[index] for value in out.values(Site.SCORES)])]
+    gaps = [leads(part) for part in alike([value[index] for value in out.values(Site.SCORES)])]
+    gaps = [gap.flatten(1) for gap in gaps]
     levels = gaps[0].new_tensor((0, 0.25, 0.5, 0.75, 1))
     return ScoreGaps(
         torch.cat([torch.quantile(gap, levels, dim=1).T for gap in gaps]).cpu(),
@@ -43,13 +54,13 @@ def read(out: Forward, index: int = 0) -> ScoreGaps:
     )
 
 
-def _gaps(scores: Tensor) -> Tensor:
-    """Lead of the top score (l, rows); a row with one score leads by nothing."""
+def leads(scores: Tensor) -> Tensor:
+    """z_(1) - z_(2) of every row (..., rows) of (..., rows, columns); one score leads by nothing."""
     if scores.shape[-1] < 2:
-        return torch.zeros_like(scores).flatten(1)
+        return torch.zeros_like(scores[..., 0])
     top, at = scores.detach().max(-1, keepdim=True)
     second = scores.detach().scatter(-1, at, -torch.inf).amax(-1, keepdim=True)
-    return (top - second).flatten(1)
+    return (top - second).squeeze(-1)
 
 
 PROBE = Probe(
