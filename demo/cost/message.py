@@ -3,7 +3,6 @@ worked out at every threshold that the slider offers; and what `sections` says o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
@@ -13,7 +12,8 @@ import torch
 from torch import Tensor
 
 from demo.cost.trial import Trial
-from demo.kit.packing import milliseconds, pack, png, png_of, rounded, shown
+from demo.kit.packing import pack, png, png_of, rounded, shown
+from demo.kit.reporting import measured, opening
 from engine.alter.quantize.cost import Cost
 from engine.attack.universal import Universal
 from engine.core.errors import EngineError
@@ -25,31 +25,17 @@ from engine.papers.quant.findings import Findings
 from engine.papers.quant.sweep import LEAST_SHARE, Sweep, ranked, sweep
 
 
-def working(trial: Trial) -> dict[str, Any]:
-    """A run is under way: what stands there is of the one before."""
-    return {"kind": "working", "run": trial.id, "choice": trial.question.choice}
-
-
 def message(trial: Trial, found: Report) -> dict[str, Any]:
     """All that is known so far of a run."""
     assert trial.made is not None
-    asked = trial.question
     exported = export.summary(found, trial.made)
     clean = found.seen[CLEAN].columns
     return {
-        "kind": "report",
-        "run": trial.id,
-        "choice": asked.choice,
-        "files": {
-            "stem": trial.made.stem,
-            "json": json.dumps(exported, indent=1, ensure_ascii=False) + "\n",
-            "csv": export.table(exported),
-            "png": _saved(found, exported),
-        },
+        **opening(trial, exported, export.table(exported), _saved(found, exported)),
         "model": {"name": trial.made.card.name, "title": trial.made.card.title},
         "attack": {
             "name": trial.made.attack,
-            "title": asked.title,
+            "title": trial.question.title,
             **_universal(trial.made.recipe),
         },
         "linf": found.linf,
@@ -71,13 +57,8 @@ def message(trial: Trial, found: Report) -> dict[str, Any]:
         },
         "path": [list(each) for each in found.path],
         "others": found.others,
-        "machine": found.machine and asdict(found.machine),
         "defences": [rounded(asdict(each)) for each in found.defences],
-        "times": found.times and {name: milliseconds(each) for name, each in found.times.items()},
-        "memory": found.memory and dict(found.memory),
-        "energy": found.energy and rounded(found.energy),
-        "metered": found.metered,
-        "meter": found.meter,
+        **measured(found),
     }
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from demo.cost import first
-from demo.cost.message import message, working
 from demo.cost.sections import sections
 from demo.cost.trial import (
     ABSOLUTE,
@@ -18,29 +15,30 @@ from demo.cost.trial import (
     EPS,
     PATIENCE_SECONDS,
     STEPS,
-    Trial,
     attacks,
     chosen,
-    drive,
-    question,
 )
-from demo.kit import models, panel, plots, rooms, status, strip
-from demo.kit.door import RESTORE, Doing, Door, Note, Pace, Shared, Sights
+from demo.kit import models, panel, rooms, status, strip
+from demo.kit.board import Board
+from demo.kit.door import Shared
 from demo.kit.events import QUICK
-from demo.kit.frame import said_frame, unseen, view_frame
-from demo.kit.loading import Loading
 from demo.kit.panel import Panel, header
-from demo.kit.scripts import on_load
-from demo.kit.sections import updates
 from engine.core.errors import EngineError
-from engine.evaluate.progress import Progress
 from engine.model import zoo
-from engine.papers.quant.compare import Report, Working
 from engine.papers.quant.paper import UNIVERSAL
 from engine.papers.quant.threshold import PUBLISHED, SHARE, is_calibrated
 
 LEAD = "An int8 model runs outliers in 16 bits. An attack makes outliers: the answer stays, the bill grows."
 MOST_STEPS = {"pgd": 200}
+BOARD = Board(
+    "cost",
+    first.DEFAULT,
+    chosen,
+    sections,
+    lambda at: f"{at.columns} outlier columns",
+    PATIENCE_SECONDS,
+)
+at_first = BOARD.at_first
 
 
 def page(shared: Shared) -> None:
@@ -52,22 +50,9 @@ def page(shared: Shared) -> None:
         with gr.Column(elem_id="recipe"):
             made, card = _controls(weights, said)
         with gr.Column(elem_id="bill"):
-            board, parts = _bill(earlier)
-    chosen_now = unseen(on_load("choose(props, watch)"), "cost-chosen")
-    note = Note([chosen_now], lambda _, values: [json.dumps(chosen(values, weights))])
-    door = Door[Trial](shared, made, board, note=note)
-    door.opens(lambda place, values: Trial(question(values, weights), place=place), stages)
+            shown, parts = _bill(earlier)
+    BOARD.opens(shared, made, shown, parts)
     _follow_choices(made, card, weights)
-    _follow_report(door, board, parts)
-
-
-def at_first(weights: Path | None) -> tuple[dict[str, Any] | None, str]:
-    """What stands there before anyone presses Run, and what the line beside the button says of it."""
-    try:
-        earlier = first.stored(weights)
-    except EngineError as problem:
-        return None, status.error(problem)
-    return earlier, status.line(status.EARLIER if earlier else status.EMPTY)
 
 
 def _controls(weights: Path | None, said: str) -> tuple[Panel, gr.HTML]:
@@ -127,28 +112,24 @@ def _by_share(model: str, weights: Path | None) -> bool:
 
 def _bill(earlier: dict[str, Any] | None) -> tuple[gr.HTML, list[Any]]:
     """The board, whose value is the latest message, and the sections beside the linked views."""
-    board = _view("board", on_load("board(element, props, watch)"), earlier)
+    shown = BOARD.shown(earlier)
     spent, spent_plot, grown, grown_plot, mended, told, told_plot = sections(earlier)
     with gr.Row(elem_classes="cost-two"):
         with gr.Column():
-            _view("price", on_load("mount('price', element)"))
+            BOARD.view("price")
         with gr.Column():
-            parts: list[Any] = [_said("time", spent), plots.plot(spent_plot, "cost-times")]
+            parts: list[Any] = [BOARD.said("time", spent), BOARD.plot(spent_plot, "times")]
     with gr.Row(elem_classes="cost-two"):
         with gr.Column():
-            _view("batch", on_load("mount('batch', element)"))
+            BOARD.view("batch")
         with gr.Column():
-            parts += [_said("path", grown), plots.plot(grown_plot, "cost-growth")]
-    parts += [_said("defence", mended), _said("detect", told), plots.plot(told_plot, "cost-roc")]
-    return board, parts
-
-
-def _view(name: str, script: str, value: Any = None) -> gr.HTML:
-    return view_frame(f'data-state="run" data-part="{name}"', script, f"cost-{name}", value)
-
-
-def _said(name: str, words: str) -> gr.HTML:
-    return said_frame(words, f'data-state="run" data-part="{name}"', f"cost-{name}")
+            parts += [BOARD.said("path", grown), BOARD.plot(grown_plot, "growth")]
+    parts += [
+        BOARD.said("defence", mended),
+        BOARD.said("detect", told),
+        BOARD.plot(told_plot, "roc"),
+    ]
+    return shown, parts
 
 
 def _follow_choices(made: Panel, card: gr.HTML, weights: Path | None) -> None:
@@ -183,49 +164,3 @@ def _follow_choices(made: Panel, card: gr.HTML, weights: Path | None) -> None:
     model.change(look, [model, attack], told, preprocess=False, **QUICK)
     attack.change(aim, attack, [made["eps"], made["steps"]], preprocess=False, **QUICK)
     how.input(set_by, how, either, preprocess=False, **QUICK)
-
-
-def _follow_report(door: Door[Trial], board: gr.HTML, parts: list[Any]) -> None:
-    """Whenever the board has a new report, the sections beside it are of that one."""
-
-    def told(visitor: gr.Request, visit: str) -> Any:
-        trial = door.store.current(door.place(visit, visitor))
-        if not isinstance(trial, Trial) or trial.told is None:
-            return [gr.skip()] * len(parts)
-        return updates(parts, sections(trial.told))
-
-    board.change(told, door.visit, parts, **QUICK)
-
-
-def stages(trial: Trial) -> Iterator[Doing]:
-    """What must be done for a run."""
-    yield "torch", _follow(trial)
-
-
-def _follow(trial: Trial) -> Sights:
-    """What happens in a run, thinned to what an eye can follow."""
-    pace = Pace()
-    for event in drive(trial):
-        if isinstance(event, Loading):
-            yield working(trial), status.loading(event)
-        elif isinstance(event, Report):
-            trial.told = message(trial, event)
-            yield trial.told, None
-        elif pace.due:
-            yield None, _progress(event)
-    yield RESTORE if trial.report is None else None, _ended(trial, pace.spent)
-
-
-def _progress(event: Progress | Working) -> str:
-    if not isinstance(event, Working):
-        return status.progress(event)
-    detail = f"step {event.step} of {event.steps}, {event.columns} outlier columns"
-    return status.line("Attacking.", "busy", detail=detail, share=event.step / event.steps)
-
-
-def _ended(trial: Trial, seconds: float) -> str:
-    found = trial.report
-    if found is None:
-        return status.line(status.BEFORE, "done")
-    whole = found.times is not None
-    return status.ended(trial, seconds, PATIENCE_SECONDS, found.steps, found.asked, whole)

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from demo.kit import picture
+from demo.kit import picture, reporting
 from demo.kit.controls import plain, whole
-from demo.kit.job import Job
-from demo.kit.loading import Loading, load
+from demo.kit.loading import load
 from demo.kit.picture import Picture
-from demo.kit.store import Values, sizeof
+from demo.kit.reporting import Choice, Event, Reporting
+from demo.kit.store import Values
 from engine.attack.recipes.quantattack import QuantAttack
 from engine.attack.universal import shipped_for
 from engine.core.errors import BadKnob, BadTask
 from engine.evaluate.progress import Progress
 from engine.model import zoo
-from engine.papers.export import Made
 from engine.papers.paper import Exhibit
 from engine.papers.quant import paper
-from engine.papers.quant.compare import Report, Working, report
+from engine.papers.quant.compare import Report, report
 from engine.papers.quant.paper import UNIVERSAL, Settings
 
 PATIENCE_SECONDS = 90.0  # everybody else on this machine waits for it
 EPS, STEPS = 8, 60  # of the default run
 CALIBRATE, ABSOLUTE = "by a share of clean columns", "as a number"
-Choice = dict[str, str]
-"""What a run is of, part by part in words."""
+Question = reporting.Question[Settings]
+Trial = Reporting[Settings, Report]
 TITLES = {
     "count": "QuantAttack, our soft count of columns",
     "code": "QuantAttack, loss of the published code",
@@ -36,35 +35,6 @@ TITLES = {
     "pgd": "PGD: aims at the answer, not at the cost",
     UNIVERSAL: "Universal perturbation",
 }
-
-
-@dataclass(frozen=True)
-class Question:
-    """The picture and the model, the run's settings, and the choice in words."""
-
-    picture: Picture
-    exhibit: Exhibit
-    settings: Settings
-    choice: Choice
-
-    @property
-    def title(self) -> str:
-        """The attack in words."""
-        return TITLES[self.settings.attack]
-
-
-@dataclass(eq=False)
-class Trial(Job):
-    """One run: what it is made of once the model is read, its report so far, and what was told of it."""
-
-    question: Question
-    made: Made | None = None
-    report: Report | None = None
-    told: dict[str, Any] | None = None
-
-    @property
-    def bytes(self) -> int:
-        return sizeof(self.report)
 
 
 def attacks(model: str) -> list[tuple[str, str]]:
@@ -87,7 +57,7 @@ def question(values: Values, weights: Path | None) -> Question:
     exhibit = Exhibit(source.image, source.stem, str(values["model"] or ""), weights=weights)
     zoo.card(exhibit.model, weights)
     paper.attack(exhibit.model, settings)
-    return Question(source, exhibit, settings, chosen(values, weights))
+    return Question(exhibit, settings, TITLES[settings.attack], chosen(values, weights))
 
 
 def by_share(values: Values) -> bool:
@@ -130,17 +100,10 @@ def chosen(values: Values, weights: Path | None) -> Choice:
     return found
 
 
-def drive(
-    trial: Trial, patience: float = PATIENCE_SECONDS
-) -> Iterator[Loading | Progress | Working | Report]:
-    """Work to the end, until it is stopped, or until patience ends; the latest report is kept."""
+def drive(trial: Trial, patience: float = PATIENCE_SECONDS) -> Iterator[Event]:
+    """Read the model and work to the end, until it is stopped, or until patience ends."""
     exhibit = trial.question.exhibit
     yield from load([exhibit.model], exhibit.weights)
     yield Progress("measuring clean columns", 0, 1)
     victim, asked, trial.made = paper.begin(exhibit, trial.question.settings)
-    limit = trial.limit(patience)
-    for event in report(victim, asked, limit.over):
-        if isinstance(event, Report):
-            trial.report = event
-        yield event
-    trial.why = limit.why(trial.report is not None and trial.report.times is not None)
+    yield from trial.grow(partial(report, victim, asked), patience)

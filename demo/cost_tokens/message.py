@@ -3,7 +3,6 @@ the study that `sections` speaks of."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -12,7 +11,8 @@ import torch
 from torch import Tensor
 
 from demo.cost_tokens.trial import Trial
-from demo.kit.packing import milliseconds, pack, png, png_of, rounded, shown
+from demo.kit.packing import pack, png, png_of, rounded, shown
+from demo.kit.reporting import measured, opening
 from engine.attack.recipes.slowformer import SlowFormer
 from engine.attack.universal import Universal
 from engine.core.figures import number
@@ -24,11 +24,6 @@ from engine.papers.export import Made
 MOST_FRAMES = 61
 
 
-def working(trial: Trial) -> dict[str, Any]:
-    """A run is under way: what stands there is of the one before."""
-    return {"kind": "working", "run": trial.id, "choice": trial.question.choice}
-
-
 def message(trial: Trial, found: Report) -> dict[str, Any]:
     """All that is known so far of a run."""
     assert trial.made is not None
@@ -36,15 +31,7 @@ def message(trial: Trial, found: Report) -> dict[str, Any]:
     exported = export.summary(found, trial.made)
     depth, tokens = clean.keep.shape
     return {
-        "kind": "report",
-        "run": trial.id,
-        "choice": asked.choice,
-        "files": {
-            "stem": trial.made.stem,
-            "json": json.dumps(exported, indent=1, ensure_ascii=False) + "\n",
-            "csv": export.table(exported),
-            "png": _saved(found, exported),
-        },
+        **opening(trial, exported, export.table(exported), _saved(found, exported)),
         "model": {"name": found.model, "title": asked.choice["model"]},
         "mechanism": found.mechanism,
         "attack": {
@@ -73,12 +60,7 @@ def message(trial: Trial, found: Report) -> dict[str, Any]:
         "elsewhere": [_elsewhere(each) for each in found.elsewhere],
         "batch": [asdict(each) for each in found.batch],
         "defences": [asdict(each) for each in found.defences],
-        "times": found.times and {name: milliseconds(each) for name, each in found.times.items()},
-        "machine": found.machine and asdict(found.machine),
-        "memory": found.memory and dict(found.memory),
-        "energy": found.energy and rounded(found.energy),
-        "metered": found.metered,
-        "meter": found.meter,
+        **measured(found),
     }
 
 

@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from demo.kit import models, picture
+from demo.kit import models, picture, reporting
 from demo.kit.controls import plain, whole
-from demo.kit.job import Job
-from demo.kit.loading import Loading, load
+from demo.kit.loading import load
 from demo.kit.picture import Picture
-from demo.kit.store import Values, sizeof
+from demo.kit.reporting import Choice, Event, Reporting
+from demo.kit.store import Values
 from engine.attack.recipes.desparsify import DeSparsify
 from engine.attack.recipes.slowformer import SlowFormer
 from engine.attack.universal import KINDS, shipped_for
 from engine.core.errors import BadTask, EngineError
-from engine.evaluate.progress import Progress
 from engine.model import zoo
 from engine.model.zoo import Card
 from engine.papers.desparsify import paper
-from engine.papers.desparsify.compare import Report, Working, report
+from engine.papers.desparsify.compare import Report, report
 from engine.papers.desparsify.paper import ATTACKS, Settings
 from engine.papers.desparsify.victims import full
-from engine.papers.export import Made
 from engine.papers.paper import Exhibit
 from engine.probe import tokens
 
 PATIENCE_SECONDS = 90.0  # everybody else on this machine waits for it
 EPS, STEPS = 8, 60  # of the default run
-Choice = dict[str, str]
-"""What a run is of, part by part in words."""
+Question = reporting.Question[Settings]
+Trial = Reporting[Settings, Report]
 TITLES = {
     DeSparsify.name: "DeSparsify: wakes sleeping tokens",
     "sponge": "Sponge: large activations everywhere",
@@ -43,35 +40,6 @@ TRAINED = {kind: f"{kind.capitalize()} perturbation, trained beforehand" for kin
 }
 BUDGETED = tuple(name for name in TITLES if name != SlowFormer.name)
 """Attacks that may change every pixel, by at most eps; the others have a patch, or an eps of their own."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """The picture and the model, the run's settings, and the choice in words."""
-
-    picture: Picture
-    exhibit: Exhibit
-    settings: Settings
-    choice: Choice
-
-    @property
-    def title(self) -> str:
-        """The attack in words."""
-        return titled(self.exhibit.model, self.settings.attack, self.exhibit.weights)
-
-
-@dataclass(eq=False)
-class Trial(Job):
-    """One run: what it is made of once the model is read, its report so far, and what was told of it."""
-
-    question: Question
-    made: Made | None = None
-    report: Report | None = None
-    told: dict[str, Any] | None = None
-
-    @property
-    def bytes(self) -> int:
-        return sizeof(self.report)
 
 
 def offered(weights: Path | None) -> list[tuple[str, str]]:
@@ -135,7 +103,8 @@ def question(values: Values, weights: Path | None) -> Question:
             "Choose an A-ViT, an AdaViT, or a plain ViT.",
         )
     paper.attack(exhibit.model, settings, weights)
-    return Question(source, exhibit, settings, chosen(values, weights))
+    title = titled(exhibit.model, settings.attack, weights)
+    return Question(exhibit, settings, title, chosen(values, weights))
 
 
 def chosen(values: Values, weights: Path | None) -> Choice:
@@ -161,16 +130,9 @@ def card(model: str, weights: Path | None) -> str:
     return models.card(model, weights, altered=_fits(zoo.card(model, weights)))
 
 
-def drive(
-    trial: Trial, patience: float = PATIENCE_SECONDS
-) -> Iterator[Loading | Progress | Working | Report]:
-    """Work to the end, until it is stopped, or until patience ends; the latest report is kept."""
+def drive(trial: Trial, patience: float = PATIENCE_SECONDS) -> Iterator[Event]:
+    """Read the model and work to the end, until it is stopped, or until patience ends."""
     exhibit = trial.question.exhibit
     yield from load([exhibit.model], exhibit.weights)
     victim, asked, trial.made = paper.begin(exhibit, trial.question.settings)
-    limit = trial.limit(patience)
-    for event in report(victim, asked, limit.over):
-        if isinstance(event, Report):
-            trial.report = event
-        yield event
-    trial.why = limit.why(trial.report is not None and trial.report.times is not None)
+    yield from trial.grow(partial(report, victim, asked), patience)

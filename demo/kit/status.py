@@ -67,6 +67,12 @@ def stepped(done: int, total: int, left: float, of: str = "") -> str:
     return line(RUNNING, "busy", detail=detail, share=done / total)
 
 
+def attacking(step: int, steps: int, detail: str) -> str:
+    """A step of an attack is done, and what it has come to."""
+    said = f"step {step} of {steps}, {detail}"
+    return line("Attacking.", "busy", detail=said, share=step / steps)
+
+
 def progress(event: Progress) -> str:
     """A part of the work, and how far it has come."""
     detail = f"{event.done} of {event.total}" if event.total > 1 else ""

@@ -62,7 +62,6 @@ from engine.papers.desparsify.passes import (
     batch_macs,
     dense_macs,
     mechanism,
-    normalised,
     passes,
     wanted,
     watch,
@@ -549,7 +548,7 @@ def timed(of: Evidence) -> Iterator[Row]:
     """(j): time of the path that really skips, picture by picture, and of the host."""
     sparse, where = wanted(of.victim), of.victim.device
     ready = {
-        name: normalised(of.victim, shown(pixels[:LEAST], of.victim)).split(1)
+        name: of.victim.normalised(shown(pixels[:LEAST], of.victim)).split(1)
         for name, pixels in (("clean", of.pixels), ("attacked", of.hard))
     }
     jobs = {name: partial(_one_by_one, sparse.compact, x) for name, x in ready.items()}

@@ -19,11 +19,11 @@ from engine.core.shapes import Images
 from engine.core.streams import Streams
 from engine.data.decode import fit
 from engine.evaluate.judge import shown
-from engine.evaluate.machine import Machine
 from engine.evaluate.noise import noisy
 from engine.evaluate.progress import Progress
-from engine.evaluate.timing import ROUNDS, Timing, timed
+from engine.evaluate.timing import ROUNDS
 from engine.model.victim import Forward, Victim
+from engine.papers import report as papers
 from engine.papers.desparsify.countermeasures import countermeasures
 from engine.papers.desparsify.passes import (
     Pass,
@@ -31,11 +31,11 @@ from engine.papers.desparsify.passes import (
     dense_macs,
     look,
     mechanism,
-    normalised,
     passes,
     wanted,
     watch,
 )
+from engine.papers.report import Stopped, growing
 from engine.studio import Subject
 
 BATCHES = (1, 2, 4, 8)
@@ -72,11 +72,9 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Working:
+class Working(papers.Working):
     """A step of the attack is done; `macs` is what its picture costs before rounding."""
 
-    step: int
-    steps: int
     macs: int
 
 
@@ -124,15 +122,14 @@ class Defended:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(papers.Timed):
     """What is known so far; parts that follow later are empty until then.
 
     sparse   blocks that decide something, counted from 0;  prefix, grid: where tokens are
     dense    MACs of a pass that spares nothing = embed + head + l block, the parts of `formula`;
              `deciders` come on top where deciding multiplies (AdaViT)
-    seen, pixels   the saved 8-bit pictures, each alone;  `path` its steps, `steps` of `asked` done
-    times    seconds of the path that really skips, batch of one; DENSE is the host without it
-    energy   joules of a pass, None where nothing meters them; `meter` names it or says why
+    seen, pixels   the saved 8-bit pictures, each alone;  path: the attack's steps
+    times    of the path that really skips, batch of one; DENSE is the host without it
     """
 
     model: str
@@ -146,18 +143,9 @@ class Report:
     seen: Mapping[str, Pass]
     pixels: Mapping[str, Tensor]
     path: tuple[Moment, ...]
-    steps: int
-    asked: int
-    linf: int
     elsewhere: tuple[Elsewhere, ...] = ()
     batch: tuple[Batch, ...] = ()
     defences: tuple[Defended, ...] = ()
-    times: Mapping[str, Timing] | None = None
-    machine: Machine | None = None
-    memory: Mapping[str, int] | None = None
-    energy: Mapping[str, float] | None = None
-    metered: bool = False
-    meter: str = ""
 
     def gap(self, name: str) -> float:
         """(C - C_clean) / (C_dense - C_clean) of one of the pictures; nan where nothing is spared."""
@@ -170,13 +158,12 @@ class Report:
 
 
 def report(
-    victim: Victim, asked: Asked, stopped: Callable[[], bool] = lambda: False
+    victim: Victim, asked: Asked, stopped: Stopped = lambda: False
 ) -> Iterator[Progress | Working | Report]:
     """Attack the picture, then read what it does here and elsewhere, in a batch, defended, in time.
 
-    Each Report holds all of the one before. `stopped` is looked at between steps: it ends the
-    attack there, whose picture is then still read, and leaves out what would follow. Raises
-    UnsupportedModel for a model without tokens to wake, and what the attack raises.
+    Stopped, the attack ends there, its picture is still read, and what would follow is left out.
+    Raises UnsupportedModel for a model without tokens to wake, and what the attack raises.
     """
     wanted(victim)
     subject = Subject(victim, asked.picture, seed=asked.seed)
@@ -200,14 +187,12 @@ def report(
     yield Progress("counting", 0, 1)
     found = _read(victim, subject, asked, x, path)
     found = replace(found, steps=steps, asked=total)
-    yield found
-    for part in (_elsewhere, _defended, _timed):
-        for each in part(victim, asked, found):
-            if stopped():
-                return
-            if isinstance(each, Report):
-                found = each
-            yield each
+    parts = (
+        partial(_elsewhere, victim, asked),
+        partial(_defended, victim),
+        partial(_timed, victim, asked),
+    )
+    yield from growing(found, parts, stopped)
 
 
 def _moment(victim: Victim, step: int, x: Images, out: Forward | None = None) -> Moment:
@@ -227,7 +212,7 @@ def _read(
     seen = look(victim, torch.stack(list(pixels.values())))
     first = victim.spec.blocks[0]
     with torch.no_grad(), victim.session():
-        trace = wanted(victim).trace(normalised(victim, subject.images))[1]
+        trace = wanted(victim).trace(victim.normalised(subject.images))[1]
     layout, dense = trace.layout, dense_macs(victim)
     return Report(
         model=victim.spec.full,
@@ -246,8 +231,6 @@ def _read(
         seen=dict(zip(pixels, seen, strict=True)),
         pixels=pixels,
         path=tuple(path),
-        steps=0,
-        asked=0,
         linf=linf,
     )
 
@@ -281,9 +264,8 @@ def _elsewhere(victim: Victim, asked: Asked, found: Report) -> Iterator[Progress
     yield replace(found, elsewhere=tuple(rows), batch=batch)
 
 
-def _defended(victim: Victim, asked: Asked, found: Report) -> Iterator[Progress | Report]:
+def _defended(victim: Victim, found: Report) -> Iterator[Progress | Report]:
     """Every countermeasure on the clean and on the attacked picture."""
-    del asked
     todo = countermeasures()
     pixels = torch.stack([found.pixels[name] for name in (CLEAN, ATTACKED)])
     answer = found.seen[CLEAN].answer
@@ -297,27 +279,15 @@ def _defended(victim: Victim, asked: Asked, found: Report) -> Iterator[Progress 
 
 
 def _timed(victim: Victim, asked: Asked, found: Report) -> Iterator[Progress | Report]:
-    """Seconds of the path that really skips, picture by picture, and of the host that does not."""
+    """Passes of the path that really skips, picture by picture, and of the host that does not."""
     sparse = wanted(victim)
     ready = {
-        name: normalised(victim, shown(pixels[None], victim))
+        name: victim.normalised(shown(pixels[None], victim))
         for name, pixels in found.pixels.items()
     }
     jobs = {DENSE: partial(_pass, sparse.backbone, ready[CLEAN])}
     jobs |= {name: partial(_pass, sparse.compact, x) for name, x in ready.items()}
-    for each in timed(jobs, victim.device, asked.rounds):
-        if isinstance(each, Progress):
-            yield each
-            continue
-        yield replace(
-            found,
-            times=each.times,
-            machine=each.machine,
-            memory=each.memory,
-            energy=each.energy,
-            metered=each.energy is not None,
-            meter=each.meter,
-        )
+    return found.timed(jobs, victim.device, asked.rounds)
 
 
 def _pass(module: Callable[[Images], Tensor], images: Images) -> None:

@@ -19,11 +19,12 @@ from engine.evaluate.progress import Progress
 from engine.evaluate.timing import ROUNDS
 from engine.model.victim import Victim
 from engine.papers.desparsify import claims, export, results, universal
-from engine.papers.desparsify.compare import Asked, Report, Working, report
+from engine.papers.desparsify.compare import Asked, Report, report
 from engine.papers.desparsify.findings import Findings
 from engine.papers.desparsify.victims import card, full, relatives, victim
 from engine.papers.export import Made, Source
 from engine.papers.paper import Exhibit, ForAnyPicture, OnPhotographs, OnPicture, Paper, Told
+from engine.papers.report import Compared, compared
 
 ATTACKS = (DeSparsify.name, "pgd", "sponge", SlowFormer.name)
 
@@ -54,14 +55,6 @@ class Settings(Knobbed):
         high=1000,
     )
     rounds: int = knob(ROUNDS, "How often each time is taken, at most.", low=1, high=1000)
-
-
-@dataclass(frozen=True)
-class Compared:
-    """A finished report and what it was made of."""
-
-    report: Report
-    made: Made
 
 
 def begin(exhibit: Exhibit, settings: Settings) -> tuple[Victim, Asked, Made]:
@@ -97,22 +90,13 @@ def attack(
     return recipe(settings.attack, eps=settings.eps, steps=settings.steps, **own)
 
 
-def compare(exhibit: Exhibit, settings: Settings) -> Iterator[Progress | Compared]:
+def compare(exhibit: Exhibit, settings: Settings) -> Iterator[Progress | Compared[Report]]:
     """What an attack on the picture costs a model that puts tokens to sleep."""
     found, asked, made = begin(exhibit, settings)
-    last: Report | None = None
-    for event in report(found, asked):
-        if isinstance(event, Report):
-            last = event
-        elif isinstance(event, Working):
-            yield Progress("attack steps", event.step, event.steps)
-        else:
-            yield event
-    assert last is not None  # a report that nobody stops is finished
-    yield Compared(last, made)
+    yield from compared(report(found, asked), made)
 
 
-def summary(exhibit: Exhibit, found: Compared) -> dict[str, Any]:
+def summary(exhibit: Exhibit, found: Compared[Report]) -> dict[str, Any]:
     """A report as plain data, as the page saves it."""
     del exhibit
     return export.summary(found.report, found.made)

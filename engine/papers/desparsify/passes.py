@@ -10,7 +10,6 @@ from torch import Tensor
 
 from engine.attack.attack import Watch, observe
 from engine.core.errors import UnsupportedModel
-from engine.core.shapes import Images
 from engine.evaluate.judge import shown
 from engine.model.sites import Address, Site
 from engine.model.sparse import Decisions, SparseViT, cost, layout_of
@@ -124,7 +123,7 @@ def batch_macs(victim: Victim, pixels: Tensor) -> int:
     """
     found = wanted(victim)
     with torch.no_grad(), victim.session():
-        trace = found.trace(normalised(victim, shown(pixels, victim)))[1]
+        trace = found.trace(victim.normalised(shown(pixels, victim)))[1]
     on = trace.msa | trace.ffn
 
     def most(each: Tensor) -> Tensor:
@@ -144,13 +143,6 @@ def batch_macs(victim: Victim, pixels: Tensor) -> int:
         ffn=most(trace.ffn),
     )
     return int(cost.macs(together)[0])
-
-
-def normalised(victim: Victim, images: Images) -> Images:
-    """As the module below the victim takes them."""
-    like = next(victim.module.parameters())
-    mean, std = (like.new_tensor(x).view(1, -1, 1, 1) for x in (victim.spec.mean, victim.spec.std))
-    return (images - mean) / std
 
 
 def _decided(out: Forward, kind: str, depth: int) -> Tensor | None:

@@ -23,14 +23,15 @@ from engine.core.errors import EngineError
 from engine.core.shapes import Images
 from engine.data.decode import fit
 from engine.evaluate.judge import shown
-from engine.evaluate.machine import Machine
 from engine.evaluate.noise import noisy
 from engine.evaluate.progress import Progress
-from engine.evaluate.timing import ROUNDS, Timing, timed
+from engine.evaluate.timing import ROUNDS
 from engine.model.sites import Site
 from engine.model.victim import Victim
+from engine.papers import report as papers
 from engine.papers.quant.countermeasures import countermeasures
 from engine.papers.quant.threshold import Threshold
+from engine.papers.report import Stopped, growing
 from engine.studio import Subject
 
 BATCHES = (1, 2, 4, 8)
@@ -76,11 +77,9 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Working:
+class Working(papers.Working):
     """A step of the attack is done; `columns` are those counted last."""
 
-    step: int
-    steps: int
     columns: int
 
 
@@ -127,13 +126,12 @@ class Defence:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(papers.Timed):
     """What is known so far; parts that follow later are empty until then.
 
-    `merged[b]` holds the column peaks of b - 1 batch-mates together, by layer. `steps` of `asked`
-    are done; `path` is how the columns grew, as (step, columns). `others` clean pictures calibrated
-    the countermeasures; `machine` is where the times are of. `energy` is joules of a pass:
-    measured if `metered`, else MODELLED from multiplications; `meter` says why.
+    `merged[b]` holds the column peaks of b - 1 batch-mates together, by layer; `path` is how the
+    columns grew, as (step, columns). `others` clean pictures calibrated the countermeasures.
+    `energy` is MODELLED from multiplications unless it is `metered`.
     """
 
     model: str
@@ -145,17 +143,8 @@ class Report:
     seen: Mapping[str, Seen]
     merged: Mapping[int, tuple[Tensor, ...]]
     path: tuple[tuple[int, int], ...]
-    steps: int
-    asked: int
-    linf: int
     others: int
-    machine: Machine | None = None
     defences: tuple[Defence, ...] = ()
-    times: Mapping[str, Timing] | None = None
-    memory: Mapping[str, int] | None = None
-    energy: Mapping[str, float] | None = None
-    metered: bool = False
-    meter: str = ""
 
     def columns(self, name: str, threshold: float | None = None) -> int:
         """Outlier columns of one of the pictures, at any threshold."""
@@ -186,13 +175,12 @@ def counts(columns: Sequence[Tensor], threshold: float) -> Tensor:
 
 
 def report(
-    victim: Victim, asked: Asked, stopped: Callable[[], bool] = lambda: False
+    victim: Victim, asked: Asked, stopped: Stopped = lambda: False
 ) -> Iterator[Progress | Working | Report]:
     """Attack the picture on the float model, then count, defend and time the int8 one.
 
-    Each Report holds all of the one before. `stopped` is looked at between steps: it ends the
-    attack there, whose picture is then still counted, and leaves out what would follow. Raises
-    what the model or the attack raise.
+    Stopped, the attack ends there, its picture is still counted, and what would follow is left out.
+    Raises what the model or the attack raise.
     """
     threshold = asked.threshold
     yield Progress("quantizing", 0, 1)
@@ -218,19 +206,8 @@ def report(
     yield Progress("counting", 0, 1)
     found = _counted(victim, int8, asked, saved)
     found = replace(found, path=tuple(path), steps=steps, asked=total)
-    yield found
-    if stopped():
-        return
-    for each in _defended(victim, asked, found):
-        if isinstance(each, Report):
-            found = each
-        yield each
-        if stopped():
-            return
-    for each in _timed(victim, int8, found, asked.rounds):
-        yield each
-        if stopped():
-            return
+    parts = partial(_defended, victim, asked), partial(_timed, victim, int8, asked)
+    yield from growing(found, parts, stopped)
 
 
 def _count(int8: Victim, x: Images) -> int:
@@ -264,10 +241,8 @@ def _counted(victim: Victim, int8: Victim, asked: Asked, saved: Tensor) -> Repor
             size: _merged(mates, size - 1) for size in BATCHES if size - 1 <= len(asked.others)
         },
         path=(),
-        steps=0,
-        asked=0,
-        linf=linf,
         others=len(asked.others),
+        linf=linf,
     )
 
 
@@ -345,26 +320,15 @@ def _defended(victim: Victim, asked: Asked, found: Report) -> Iterator[Progress 
     yield replace(found, defences=tuple(made))
 
 
-def _timed(victim: Victim, int8: Victim, found: Report, rounds: int) -> Iterator[Progress | Report]:
-    """Seconds of a pass, each alone in its batch, then memory and energy where they can be read."""
+def _timed(
+    victim: Victim, int8: Victim, asked: Asked, found: Report
+) -> Iterator[Progress | Report]:
+    """Passes of the float and of the int8 model, each picture alone in its batch."""
     pictures = {name: shown(seen.pixels[None], victim) for name, seen in found.seen.items()}
     jobs = {"float": partial(_pass, victim, pictures[CLEAN])}
     jobs |= {name: partial(_pass, int8, x) for name, x in pictures.items()}
-    for each in timed(jobs, victim.device, rounds):
-        if isinstance(each, Progress):
-            yield each
-            continue
-        prices = Prices()
-        modelled = {name: seen.cost.energy(prices) for name, seen in found.seen.items()}
-        yield replace(
-            found,
-            times=each.times,
-            machine=each.machine,
-            memory=each.memory,
-            energy=each.energy or modelled,
-            metered=each.energy is not None,
-            meter=each.meter,
-        )
+    modelled = {name: seen.cost.energy(Prices()) for name, seen in found.seen.items()}
+    return replace(found, energy=modelled).timed(jobs, victim.device, asked.rounds)
 
 
 def _pass(victim: Victim, images: Images) -> None:

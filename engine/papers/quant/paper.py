@@ -19,9 +19,10 @@ from engine.model.victim import Victim
 from engine.papers.export import Made, Source
 from engine.papers.paper import Exhibit, ForAnyPicture, OnPhotographs, OnPicture, Paper, Told
 from engine.papers.quant import claims, export, results, universal
-from engine.papers.quant.compare import ROUNDS, Asked, Report, Working, report
+from engine.papers.quant.compare import ROUNDS, Asked, Report, report
 from engine.papers.quant.findings import Findings
 from engine.papers.quant.threshold import PUBLISHED, calibration, usual
+from engine.papers.report import Compared, compared
 
 UNIVERSAL = "universal"
 ATTACKS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -66,14 +67,6 @@ class Settings(Knobbed):
     rounds: int = knob(ROUNDS, "How often each time is taken, at most.", low=1, high=1000)
 
 
-@dataclass(frozen=True)
-class Compared:
-    """A finished report and what it was made of."""
-
-    report: Report
-    made: Made
-
-
 def begin(exhibit: Exhibit, settings: Settings) -> tuple[Victim, Asked, Made]:
     """The model, the run that is asked for, and what it is made of; raises EngineError.
 
@@ -94,20 +87,11 @@ def begin(exhibit: Exhibit, settings: Settings) -> tuple[Victim, Asked, Made]:
     return victim, asked, Made(source, card, settings.attack, asked.aimed, asked.seed)
 
 
-def compare(exhibit: Exhibit, settings: Settings) -> Iterator[Progress | Compared]:
+def compare(exhibit: Exhibit, settings: Settings) -> Iterator[Progress | Compared[Report]]:
     """What an attack on the picture costs the int8 model: columns, multiplications, time."""
     yield Progress("measuring clean columns", 0, 1)
     victim, asked, made = begin(exhibit, settings)
-    found: Report | None = None
-    for event in report(victim, asked):
-        if isinstance(event, Report):
-            found = event
-        elif isinstance(event, Working):
-            yield Progress("attack steps", event.step, event.steps)
-        else:
-            yield event
-    assert found is not None  # a report that nobody stops is finished
-    yield Compared(found, made)
+    yield from compared(report(victim, asked), made)
 
 
 def attack(model: str, settings: Settings) -> Recipe | Universal | None:
@@ -122,7 +106,7 @@ def attack(model: str, settings: Settings) -> Recipe | Universal | None:
     return found[0]
 
 
-def summary(exhibit: Exhibit, found: Compared) -> dict[str, Any]:
+def summary(exhibit: Exhibit, found: Compared[Report]) -> dict[str, Any]:
     """A report as plain data, as the page saves it."""
     del exhibit
     return export.summary(found.report, found.made)

@@ -43,7 +43,7 @@ from engine.papers.desparsify.compare import (
     report,
 )
 from engine.papers.desparsify.countermeasures import countermeasures
-from engine.papers.desparsify.passes import batch_macs, dense_macs, look, normalised, wanted
+from engine.papers.desparsify.passes import batch_macs, dense_macs, look, wanted
 from engine.papers.desparsify.victims import full, relatives
 from engine.papers.export import Made, Source
 from tests.model.sparse.mechanisms import KINDS, sparse
@@ -77,7 +77,7 @@ def test_each_pass_is_what_the_trace_of_the_picture_alone_says(kind: str) -> Non
     for name, seen in found(kind).seen.items():
         x = shown(found(kind).pixels[name][None], of)
         with torch.no_grad():
-            logits, trace = wanted(of).trace(normalised(of, x))
+            logits, trace = wanted(of).trace(of.normalised(x))
         used = trace.keep[:, 0] & (trace.msa | trace.ffn)
         assert torch.equal(seen.keep, used)
         assert seen.macs == int(cost.macs(trace))
@@ -119,7 +119,7 @@ def test_the_path_is_the_attacks_own_pictures(kind: str) -> None:
     states = [state for state, _ in run(ATTACK.build(of.spec), of, task, Streams(0))]
     for told, state in zip(its.path[1:], states, strict=True):
         with torch.no_grad():
-            trace = wanted(of).trace(normalised(of, state.x))[1]
+            trace = wanted(of).trace(of.normalised(state.x))[1]
         assert told.seen.macs == int(cost.macs(trace))
     assert torch.equal(its.pixels[ATTACKED], to_8bit(states[-1].x, clean, EPS)[0])
     assert its.linf <= 16

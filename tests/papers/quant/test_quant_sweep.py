@@ -32,7 +32,7 @@ def found() -> Report:
     pictures = {CLEAN: seen(3), ATTACKED: seen(8), NOISE: seen(3)}
     merged = {size: peaks(2, WIDTHS) for size in (1, 4)}
     threshold = Threshold(2.7, 0.1, 0.0, 3, calibrated=True)
-    return Report("m", ("cat",), threshold, layers, (2, 2), 1, pictures, merged, (), 0, 0, 8, 3)
+    return Report("m", ("cat",), threshold, layers, (2, 2), 1, pictures, merged, (), 3, linf=8)
 
 
 @pytest.fixture(scope="module")
