@@ -57,9 +57,9 @@ class Sequence:
 
     The same attack several times is an attack with restarts: from the second turn on each draws
     anew. A picture that falls to none ends as the last attack left it (AutoAttack's scheme, Croce
-    and Hein, ICML 2020). A turn ends early where its attack keeps what it has found (`Keeping`) and
-    has found something for every picture; `step` then goes on where the next attack begins, and is
-    `steps` as soon as nobody stands. `spare` leaves pictures as they are that need no attack.
+    and Hein, ICML 2020). Where an attack keeps what it has found (`Keeping`), a picture's first is
+    kept, and the turn ends when each has one; `step` then goes on where the next attack begins, and
+    is `steps` as soon as nobody stands. `spare` leaves pictures as they are that need no attack.
     """
 
     attacks: tuple[Attack, ...]
@@ -92,22 +92,28 @@ class Sequence:
         began = time.perf_counter()
         rows, fallen, attack = state.rows, state.reached, self.attacks[state.turn]
         draws = self._draws(streams, state.turn, rows)
-        own, info = attack.step(victim, task.of(rows), state.own, draws, watch)
-        loss = state.loss.index_copy(0, rows, info.loss)
+        own, info = attack.step(victim.of(rows), task.of(rows), state.own, draws, watch)
         told = Info(
             state.step,
             state.x.index_copy(0, rows, info.x),
-            loss,
+            state.loss.index_copy(0, rows, info.loss.to(state.loss)),
             time.perf_counter() - began,
             info.out if len(rows) == len(task.labels) else None,
-            lambda: fallen.index_copy(0, rows, info.success),
+            lambda: fallen.index_copy(0, rows, fallen[rows] | info.success),
             info.g,
         )
-        after = state.after.index_add(0, rows, torch.ones_like(rows))
-        x = state.x.index_copy(0, rows, own.x)
-        step = self._before(state.turn) + own.step
-        state = state._replace(step=step, x=x, own=own, loss=loss, after=after)
-        if own.step == attack.steps or (isinstance(own, Keeping) and bool(own.reached.all())):
+        stood = ~fallen[rows]
+        x = torch.where(stood.view(-1, 1, 1, 1), own.x, state.x[rows])
+        state = state._replace(
+            step=self._before(state.turn) + own.step,
+            x=state.x.index_copy(0, rows, x),
+            own=own,
+            after=state.after.index_add(0, rows, stood.to(state.after)),
+            loss=told.loss,
+        )
+        if isinstance(own, Keeping):
+            state = self._felled(state, own.reached)
+        if own.step == attack.steps or bool(state.reached[rows].all()):
             state = self._turn(victim, task, state, streams)
         return state, told
 
@@ -135,24 +141,29 @@ class Sequence:
         if not len(rows):
             return state._replace(step=self.steps, own=None)
         draws = self._draws(streams, 0, rows)
-        return state._replace(own=self.attacks[0].init(victim, task.of(rows), draws))
+        return state._replace(own=self.attacks[0].init(victim.of(rows), task.of(rows), draws))
 
     def _turn(self, victim: Victim, task: Task, state: Turns, streams: Streams) -> Turns:
         """The next attack's, on those who stand."""
         attack, own, rows = self.attacks[state.turn], state.own, state.rows
-        if isinstance(own, Keeping):
-            hit = own.reached
-        else:
+        if not isinstance(own, Keeping):
             draws = self._draws(streams, state.turn, rows)
-            hit = attack.look(victim, task.of(rows), own, own.x, draws).success
-        fell = state.fell.index_copy(0, rows, torch.where(hit, state.turn, STANDS))
-        turn, rows = state.turn + 1, rows[~hit]
+            hit = attack.look(victim.of(rows), task.of(rows), own, own.x, draws).success
+            state = self._felled(state, hit)
+        turn, rows = state.turn + 1, rows[~state.reached[rows]]
         if not len(rows) or turn == len(self.attacks):
-            return state._replace(step=self.steps, rows=rows, own=None, fell=fell)
+            return state._replace(step=self.steps, rows=rows, own=None)
         draws = self._draws(streams, turn, rows)
-        own = self.attacks[turn].init(victim, task.of(rows), draws)
+        own = self.attacks[turn].init(victim.of(rows), task.of(rows), draws)
         step = self._before(turn)
-        return state._replace(step=step, turn=turn, rows=rows, own=own, fell=fell)
+        return state._replace(step=step, turn=turn, rows=rows, own=own)
+
+    @staticmethod
+    def _felled(state: Turns, hit: Tensor) -> Turns:
+        """Which of the turn's pictures, as far as they stood, fell to its attack."""
+        past = state.fell[state.rows]
+        now = torch.where(hit & (past == STANDS), state.turn, past)
+        return state._replace(fell=state.fell.index_copy(0, state.rows, now))
 
     def _before(self, turn: int) -> int:
         """The steps of all attacks before that one."""
