@@ -5,10 +5,18 @@ from __future__ import annotations
 from engine.attack.recipe import Recipe
 from engine.attack.recipes.apgd import AutoPGD
 from engine.attack.recipes.att import ATT
+from engine.attack.recipes.autoattack import AutoAttack
+from engine.attack.recipes.autoattack_quick import AutoAttackQuick
+from engine.attack.recipes.cw import CW
+from engine.attack.recipes.cw_l2 import CWL2
 from engine.attack.recipes.desparsify import DeSparsify
 from engine.attack.recipes.dim import DIM
+from engine.attack.recipes.dlr import PGDOnDLR
+from engine.attack.recipes.fab import FAB
 from engine.attack.recipes.fgsm import FGSM
 from engine.attack.recipes.fpr import FPR
+from engine.attack.recipes.gama_fw import GamaFW
+from engine.attack.recipes.gama_pgd import GamaPGD
 from engine.attack.recipes.mifgsm import MIFGSM
 from engine.attack.recipes.nifgsm import NIFGSM
 from engine.attack.recipes.patchout import PNAPatchOut
@@ -19,6 +27,7 @@ from engine.attack.recipes.sgm import SGM
 from engine.attack.recipes.sim import SIM
 from engine.attack.recipes.slowformer import SlowFormer
 from engine.attack.recipes.sponge import Sponge
+from engine.attack.recipes.square import SquareAttack
 from engine.attack.recipes.tgr import TGR
 from engine.attack.recipes.tgr_factors import TGRFactors
 from engine.attack.recipes.tgr_patchout import TGRPatchOut
@@ -32,6 +41,15 @@ RECIPES: tuple[type[Recipe], ...] = (
     MIFGSM,
     PGD,
     AutoPGD,
+    FAB,
+    SquareAttack,
+    AutoAttackQuick,
+    AutoAttack,
+    CW,
+    CWL2,
+    PGDOnDLR,
+    GamaPGD,
+    GamaFW,
     FGSM,
     PNA,
     SGM,

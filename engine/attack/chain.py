@@ -16,7 +16,7 @@ from engine.attack.constraint import Constraint
 from engine.attack.criterion import AnotherAnswer, Criterion
 from engine.attack.estimate import Direct, Estimator, Gradient, Oracle
 from engine.attack.moment import Moment, repeat
-from engine.attack.objective import Objective
+from engine.attack.objective import Anchored, Objective
 from engine.attack.rule import Remembering
 from engine.attack.update import Update
 from engine.attack.view import Prepared, View, identity
@@ -46,6 +46,7 @@ class Links(NamedTuple):
     clean: Forward | None
     ready: Any = None
     rules: tuple[Memory, ...] = ()
+    first: Forward | None = None
 
 
 @dataclass(frozen=True)
@@ -85,14 +86,16 @@ class Chain:
         ready = self.view.prepare(victim, task) if isinstance(self.view, Prepared) else None
         if start is None and self.start == "random":
             x = self.constraint.sample(x, streams.at("start"))
+        anchored = isinstance(self.objective, Anchored) and self.objective.wants_first
+        first = observe(victim, x, self.sites) if anchored else None
         past: tuple[Memory, ...] = tuple({} for _ in self.rules)
-        return Links(0, x, self.update.init(x), self.estimate.init(x), clean, ready, past)
+        return Links(0, x, self.update.init(x), self.estimate.init(x), clean, ready, past, first)
 
     def step(
         self, victim: Victim, task: Task, state: Links, streams: Streams, watch: Watch = NOTHING
     ) -> tuple[Links, Info]:
         began = time.perf_counter()
-        at = Moment(state.step, self.steps, task, state.clean, ready=state.ready)
+        at = Moment(state.step, self.steps, task, state.clean, ready=state.ready, first=state.first)
         seen, ruled = (streams.at("step", state.step, part) for part in ("view", "rules"))
         own = self.arm(len(task.images), state.rules, ruled)
         watched = watch if self.plain else NOTHING
@@ -134,7 +137,7 @@ class Chain:
         began = time.perf_counter()
         plain = tuple(rule for rule in self.rules if type(rule).edit is Rule.edit)
         bare = replace(self, view=identity, rules=plain)
-        at = Moment(state.step, self.steps, task, state.clean)
+        at = Moment(state.step, self.steps, task, state.clean, first=state.first)
         gen = streams.at("probe")
         if watch.gradients:
             found = bare.gradient(victim, x, at, gen, watch)

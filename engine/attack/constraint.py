@@ -37,6 +37,15 @@ class LinfBall:
         return (x - x0).abs().amax((1, 2, 3))
 
 
+@dataclass(frozen=True)
+class LinfCorners(LinfBall):
+    """The same ball, but a random start is one of its corners: x0 +- eps at every pixel."""
+
+    def sample(self, x0: Images, gen: torch.Generator) -> Images:
+        noise = uniform(x0.shape, gen).to(x0) - 0.5
+        return self.project(x0 + self.eps * noise.sign(), x0)
+
+
 def to_8bit(x: Images, x0: Images, eps: float) -> torch.Tensor:
     """Round pixels to 0..255 (uint8) without leaving the eps ball around the 8-bit picture x0.
 

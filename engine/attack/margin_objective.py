@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from engine.core.shapes import Labels, Logits, PerExample
 from engine.model.sites import Site
 from engine.model.victim import Forward, Spec
 
+Reference = Literal["first", "clean"]
 TINY = 1e-12
 """What keeps a ratio finite where all logits are equal, as published."""
 
@@ -78,6 +80,34 @@ class TargetedDLR:
         top = z.topk(4).values
         aim = likeliest(at, self.rank) if at.task.target is None else at.task.target
         return (_of(z, aim) - _of(z, y)) / (top[:, 0] - (top[:, 2] + top[:, 3]) / 2 + TINY)
+
+
+@dataclass(frozen=True)
+class Guided:
+    """max_{j != label} p_j - p_label + w_t sum_j (p_j - r_j)^2, p = softmax(z), w_t = w (1 - 4 t / T), >= 0.
+
+    r are the probabilities of the picture of step 0, or of the clean one. Moving away from them
+    guides the first quarter of the steps; with w = 0 it is the margin of probabilities. A targeted
+    task takes the target's lead (Sriramanan et al., NeurIPS 2020).
+    """
+
+    weight: float = 50.0
+    reference: Reference = "first"
+    sites: frozenset[Site] = frozenset()
+
+    @property
+    def wants_clean(self) -> bool:
+        return self.reference == "clean"
+
+    @property
+    def wants_first(self) -> bool:
+        return self.reference == "first"
+
+    def __call__(self, out: Forward, at: Moment) -> PerExample:
+        p, anchor = out.logits.softmax(1), at.first if self.wants_first else at.clean
+        assert anchor is not None  # wanted above
+        away = (p - anchor.logits.softmax(1)).square().sum(1)
+        return lead(p, at) + self.weight * max(0.0, 1 - 4 * at.step / at.steps) * away
 
 
 def lead(z: Tensor, at: Moment) -> PerExample:

@@ -16,7 +16,8 @@ from engine.model.victim import Forward
 class Moment:
     """Step `step` of `steps` of an attack on `task`.
 
-    `clean` is the victim's pass on the unperturbed images, there only if the objective asks for it;
+    `clean` is the victim's pass on the unperturbed images, `first` that on the pictures of step 0, each
+    there only if the objective asks for it;
     `x` is the picture of this pass before the view, `ready` what the view prepared before step 0. An
     update is told the `loss` at `x`, the picture that it goes out from.
     """
@@ -28,6 +29,7 @@ class Moment:
     x: Images | None = None
     ready: Any = None
     loss: PerExample | None = None
+    first: Forward | None = None
 
     @property
     def x0(self) -> Images:
@@ -37,7 +39,7 @@ class Moment:
         """The same moment for a batch that holds every picture n times: all, all again, ..."""
         if n == 1:
             return self
-        task, clean = self.task, self.clean
+        task = self.task
         return replace(
             self,
             task=replace(
@@ -46,15 +48,19 @@ class Moment:
                 labels=repeat(task.labels, n),
                 target=None if task.target is None else repeat(task.target, n),
             ),
-            clean=clean
-            and replace(
-                clean,
-                images=repeat(clean.images, n),
-                logits=repeat(clean.logits, n),
-                seen={at: repeat(value, n) for at, value in clean.seen.items()},
-            ),
+            clean=self.clean and _copies(self.clean, n),
+            first=self.first and _copies(self.first, n),
             ready=repeat(self.ready, n) if isinstance(self.ready, Tensor) else self.ready,
         )
+
+
+def _copies(out: Forward, n: int) -> Forward:
+    return replace(
+        out,
+        images=repeat(out.images, n),
+        logits=repeat(out.logits, n),
+        seen={at: repeat(value, n) for at, value in out.seen.items()},
+    )
 
 
 def repeat(x: Tensor, n: int) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +23,14 @@ class Objective(Protocol):
     @property
     def wants_clean(self) -> bool: ...
     def __call__(self, out: Forward, at: Moment) -> PerExample: ...
+
+
+@runtime_checkable
+class Anchored(Protocol):
+    """An objective that may also want the pass on the picture of step 0: `Moment.first`."""
+
+    @property
+    def wants_first(self) -> bool: ...
 
 
 @dataclass(frozen=True)

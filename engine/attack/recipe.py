@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from engine.attack.attack import Attack
+from engine.attack.best import Best
 from engine.attack.chain import ANOTHER_ANSWER, Chain
 from engine.attack.constraint import LinfBall
 from engine.attack.criterion import Criterion
 from engine.attack.objective import CrossEntropy
+from engine.attack.sequence import restarted
 from engine.attack.update import Update, chain, mean_abs, momentum, scale, sign
 from engine.core.knobs import Knobbed, knob
 from engine.model.victim import Spec
@@ -44,6 +46,30 @@ class Recipe(Knobbed):
     @abstractmethod
     def build(self, spec: Spec) -> Attack:
         """The attack for a victim of this geometry; its criterion is the recipe's."""
+
+
+@dataclass(frozen=True)
+class Restarting(Recipe):
+    """Knobs of attacks that begin at random: which picture is kept, and how often they begin."""
+
+    keep: str = knob(
+        "last",
+        "The picture after the last step, as published, or the best on the way: goal reached, then "
+        "highest loss.",
+        label="Picture kept",
+        choices=("last", "best"),
+    )
+    restarts: int = knob(
+        1,
+        "Tries, each of all steps from new noise; the next one only if the one before failed.",
+        label="Restarts",
+        low=1,
+        high=50,
+    )
+
+    def tried(self, attack: Attack) -> Attack:
+        """The attack with its best picture, if that is kept, as often as it takes."""
+        return restarted(Best(attack) if self.keep == "best" else attack, self.restarts)
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.attack.attack import Attack
-from engine.attack.best import Best
 from engine.attack.chain import Chain
 from engine.attack.constraint import LinfBall
 from engine.attack.objective import CrossEntropy, Objective
-from engine.attack.recipe import Recipe
-from engine.attack.sequence import Sequence
+from engine.attack.recipe import Restarting
 from engine.attack.update import chain, scale, sign
 from engine.core.knobs import knob
 from engine.model.victim import Spec
 
 
 @dataclass(frozen=True)
-class PGD(Recipe):
+class PGD(Restarting):
     """Projected gradient descent (Madry et al., ICLR 2018).
 
     x <- clip(x + alpha sign(g)) inside the eps ball, from a uniform random start.
@@ -34,14 +32,6 @@ class PGD(Recipe):
         unit="1/255",
     )
     random_start: bool = knob(True, "Start from uniform noise in the eps ball.")
-    keep: str = knob(
-        "last",
-        "The picture after the last step, or the best on the way: fooled, then highest loss.",
-        choices=("last", "best"),
-    )
-    restarts: int = knob(
-        1, "Begin so often, each time from new noise, until the picture falls.", low=1, high=50
-    )
 
     def build(self, spec: Spec) -> Attack:
         alpha = self.step_size or 2.5 * self.eps / self.steps
@@ -52,8 +42,7 @@ class PGD(Recipe):
             self.steps,
             start="random" if self.random_start else "clean",
         )
-        kept = Best(attack) if self.keep == "best" else attack
-        return Sequence((kept,) * self.restarts) if self.restarts > 1 else kept
+        return self.tried(attack)
 
     def objective(self, spec: Spec) -> Objective:
         """What is maximised on a victim of this geometry."""
