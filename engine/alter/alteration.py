@@ -6,9 +6,13 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import ClassVar, TypeAlias
 
+from torch import Tensor
+
 from engine.alter.ensemble import Mean, ensemble
 from engine.core.errors import BadStack
 from engine.core.knobs import Knobbed, knobs, words
+from engine.core.streams import Streams
+from engine.model.task import Task
 from engine.model.victim import Victim
 
 
@@ -30,6 +34,21 @@ class Alteration(Knobbed, ABC):
     def change(self, victim: Victim) -> Victim:
         """The altered victim; raises UnsupportedModel where this kind of model cannot be."""
 
+    def fitted(self, victim: Victim, task: Task, streams: Streams) -> Alteration:
+        """Itself, unless it is to be fitted to the pictures that are attacked."""
+        del victim, task, streams
+        return self
+
+    def of(self, rows: Tensor) -> Alteration:
+        """Itself, unless it is fitted: then as it is for some of its pictures (numbers or a mask)."""
+        del rows
+        return self
+
+    @property
+    def outline(self) -> Alteration:
+        """Itself, or what stands in for it, with the same sites, while it is fitted to nothing."""
+        return self
+
     def __call__(self, victim: Victim) -> Victim:
         """The altered victim, which remembers this in `spec.alterations`.
 
@@ -48,7 +67,7 @@ class Alteration(Knobbed, ABC):
                     f"Name {self.name} before {before.name}.",
                 )
         made = self.change(victim)
-        return replace(made, spec=replace(made.spec, alterations=(*done, self)))
+        return replace(made, spec=replace(made.spec, alterations=(*done, self)), part=None)
 
     def __str__(self) -> str:
         spelled, default = words(self), {each.name: each.word(each.default) for each in knobs(self)}

@@ -8,7 +8,10 @@ from engine.alter.alteration import Alteration, Stack
 from engine.alter.ats import TokenSampling
 from engine.alter.bfloat16 import BFloat16
 from engine.alter.cap import Cap
+from engine.alter.float64 import Float64
 from engine.alter.quantize.int8 import Int8
+from engine.alter.saturated import Saturated
+from engine.alter.scaled import Scaled
 from engine.alter.topk import FixedRatio
 from engine.core.errors import EngineError, UnknownName
 from engine.core.knobs import typed
@@ -18,7 +21,10 @@ ALTERATIONS: tuple[type[Alteration], ...] = (
     FixedRatio,
     Cap,
     Int8,
+    Scaled,
+    Saturated,
     BFloat16,
+    Float64,
 )
 BY_NAME = {each.name: each for each in ALTERATIONS}
 ON = "|"

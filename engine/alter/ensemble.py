@@ -67,10 +67,11 @@ class Mean(nn.Module):
         return torch.stack(self.votes(x)).mean(0)
 
     def votes(self, x: Images) -> list[Logits]:
-        return [member.logits(_resized(x, member)) for member in self.victims]
+        return [member.logits(resized(x, member)) for member in self.victims]
 
 
-def _resized(x: Images, member: Victim) -> Float[Tensor, "b 3 side side"]:
+def resized(x: Images, member: Victim) -> Float[Tensor, "b 3 side side"]:
+    """The ensemble's pictures as a member is shown them."""
     side = member.spec.input_size
     if x.shape[-1] == side:
         return x

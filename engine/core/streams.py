@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -55,12 +55,19 @@ class PerImage(torch.Generator):
 
 def uniform(shape: Sequence[int], gen: torch.Generator) -> Tensor:
     """U(0, 1) of `shape`, whose first axis runs over the batch: the pictures, then copies of all."""
+    return _drawn(torch.rand, shape, gen)
+
+
+def normal(shape: Sequence[int], gen: torch.Generator) -> Tensor:
+    """N(0, 1) of `shape`, whose first axis runs over the batch: the pictures, then copies of all."""
+    return _drawn(torch.randn, shape, gen)
+
+
+def _drawn(draw: Callable[..., Tensor], shape: Sequence[int], gen: torch.Generator) -> Tensor:
     if not isinstance(gen, PerImage):
-        return torch.rand(shape, generator=gen)
+        return draw(shape, generator=gen)
     own = gen.each
-    return torch.stack(
-        [torch.rand(shape[1:], generator=own[i % len(own)]) for i in range(shape[0])]
-    )
+    return torch.stack([draw(shape[1:], generator=own[i % len(own)]) for i in range(shape[0])])
 
 
 def _seeded(gen: torch.Generator, *place: str | int) -> torch.Generator:

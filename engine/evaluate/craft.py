@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import Tensor
 
+from engine.alter.alteration import Stack
+from engine.alter.stack import fitted
 from engine.attack.attack import Attack, run
 from engine.attack.constraint import to_8bit
 from engine.core.shapes import Images, Labels
@@ -41,16 +44,20 @@ def crafted(
     eps: float,
     seed: int = 0,
     first: int = 0,
+    stack: Stack = (),
 ) -> Iterator[Crafted]:
     """Attack one batch of 8-bit pictures (b, 3, y, x), which stand from `first` on in their folder.
 
-    An event after every step. Each picture draws its own noise by its place in the folder, so that
+    An event after every step. `stack` stands on the victim while the attack is made, fitted to these
+    pictures where it is to be; the attack is built for `outlined(victim, stack)`. Each picture draws its own noise by its place in the folder, so that
     a batch's size and its other pictures change nothing but the rounding of sums.
     """
     clean = shown(pixels, victim)
+    streams = Streams(seed, tuple(range(first, first + len(pixels))))
     task = task_for(victim, clean, labels)
-    places = tuple(range(first, first + len(pixels)))
-    seconds = 0.0
-    for state, info in run(attack, victim, task, Streams(seed, places)):
+    began = time.perf_counter()
+    on = fitted(victim, stack, task, streams)
+    seconds = time.perf_counter() - began
+    for state, info in run(attack, on, task.on(on), streams):
         seconds += info.seconds
         yield Crafted(state.step, seconds, clean, state.x, eps)

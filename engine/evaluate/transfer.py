@@ -27,7 +27,7 @@ from torch import Tensor
 from engine.alter.alteration import Stack
 from engine.alter.catalog import ON, spell_stack
 from engine.alter.ensemble import JOIN, members
-from engine.alter.stack import altered, named
+from engine.alter.stack import named, outlined
 from engine.attack.recipe import Recipe
 from engine.core.errors import BadTask
 from engine.core.knobs import knobs
@@ -200,14 +200,14 @@ def transfer(
     victims = {name: named(name, load) for name in dict.fromkeys(asked)}
     stack = experiment.craft_on
     crafters = {
-        name: victims[name] if stack is None else altered(named(bare(name), load), stack)
+        name: victims[name] if stack is None else named(bare(name), load)
         for name in experiment.sources
     }
     prints = {name: store.fingerprint(v) for name, v in victims.items()} if keep else {}
     labels = {name: class_indices(experiment.pictures, v) for name, v in victims.items()}
     starts = experiment.starts[here.rank :: here.size]
     steps = {
-        (source, recipe): recipe.build(crafters[source].spec).steps
+        (source, recipe): recipe.build(outlined(crafters[source], stack or ()).spec).steps
         for source in experiment.sources
         for recipe in experiment.recipes
     }
@@ -277,15 +277,16 @@ class _Batch:
         return self._clean[size]
 
     def crafted(self, source: str, recipe: Recipe) -> Iterator[Crafted]:
-        victim = self.crafters[source]
+        victim, stack = self.crafters[source], self.experiment.craft_on or ()
         return crafted(
-            recipe.build(victim.spec),
+            recipe.build(outlined(victim, stack).spec),
             victim,
             self.pixels(source),
             self.labels[source],
             eps=recipe.eps,
             seed=self.experiment.seed,
             first=self.start,
+            stack=stack,
         )
 
     def answers(self, source: str, recipe: Recipe, made: Crafted) -> dict[str, Any]:

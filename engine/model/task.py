@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from engine.core.errors import BadTask
@@ -37,6 +38,11 @@ class Task:
     @property
     def targeted(self) -> bool:
         return self.target is not None
+
+    def on(self, victim: Victim) -> Task:
+        """The same in the precision of a victim that computes in a higher one."""
+        kind = torch.promote_types(self.images.dtype, victim.dtype)
+        return replace(self, images=self.images.to(kind))
 
     def of(self, rows: Tensor) -> Task:
         """Some of the pictures (numbers or a mask)."""

@@ -168,23 +168,30 @@ class Family:
     """How one family of models is tapped: `install(module, tap, stack)` hooks what `tap` needs.
 
     `lens(module, x)` reads a residual stream (b, n, d) as logits, where the family has such a
-    reading (final norm and head), else None.
+    reading (final norm and head), else None. `attentions(module)` are the modules of its blocks, in
+    order, that a softmax is in; None where there is none.
     """
 
     name: str
     sites: frozenset[Site]
     install: Callable[[nn.Module, Tap, ExitStack], None]
     lens: Callable[[nn.Module, Tensor], Logits] | None = None
+    attentions: Callable[[nn.Module], Sequence[nn.Module]] | None = None
 
 
 @dataclass(frozen=True)
 class Victim:
-    """A classifier under study. Parameters are frozen, evaluation mode is on, one lock guards it."""
+    """A classifier under study. Parameters are frozen, evaluation mode is on, one lock guards it.
+
+    One that is fitted to the pictures of a batch (`engine.alter.stack.fitted`) says in `part` what it
+    is for some of them.
+    """
 
     spec: Spec
     module: nn.Module
     family: Family
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
+    part: Callable[[Tensor], Victim] | None = field(default=None, repr=False, compare=False)
     _mean: Tensor = field(init=False, repr=False, compare=False)
     _std: Tensor = field(init=False, repr=False, compare=False)
 
@@ -202,6 +209,15 @@ class Victim:
     @property
     def device(self) -> torch.device:
         return self._mean.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What its weights are kept in."""
+        return self._mean.dtype
+
+    def of(self, rows: Tensor) -> Victim:
+        """The victim of some of the pictures (numbers or a mask): most are the same for any."""
+        return self.part(rows) if self.part else self
 
     def logits(self, images: Images) -> Logits:
         """Logits of pixels in [0, 1], through the unmodified model."""

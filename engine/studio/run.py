@@ -16,7 +16,7 @@ from torch import Tensor
 
 from engine.alter.catalog import ON, parse
 from engine.alter.ensemble import JOIN, members
-from engine.alter.stack import altered, named
+from engine.alter.stack import altered, fitted, named, outlined
 from engine.attack.attack import NOTHING, Attack, State, Watch, observe
 from engine.core import placement
 from engine.core.errors import BadStack, MissingSite, UnsupportedModel
@@ -58,19 +58,21 @@ class Run:
         self.request = request
         bare = named(request.model, lambda name: zoo.load(name, request.weights))
         self.victim = altered(bare, request.alter)
-        self._crafted_on = altered(bare, request.crafted_on)
         self._own = request.crafted_on == request.alter
         self.criterion = request.criterion
         if why := self.criterion.lacks(self.victim.spec):
             raise MissingSite(why, "Choose another attack, or another stack to judge on.")
-        self.attack: Attack = request.recipe.build(self._crafted_on.spec)
+        self.attack: Attack = request.recipe.build(outlined(bare, request.crafted_on).spec)
         self.subject = Subject.of(
             self.victim, request.image, request.label, request.target, request.seed
         )
         self.clean_probabilities = self.subject.probabilities
-        self.state: State = self.attack.init(
-            self._crafted_on, self.subject.task, self.subject.streams
-        )
+        fitting = time.perf_counter()
+        task, streams = self.subject.task, self.subject.streams
+        self._crafted_on = fitted(bare, request.crafted_on, task, streams)
+        self._task = task.on(self._crafted_on)
+        self._crafting = time.perf_counter() - fitting
+        self.state: State = self.attack.init(self._crafted_on, self._task, streams)
         self.losses: list[float] = []
         self.notes: list[str] = []
         self._probes = [each for each in PROBES if each.lacks(self.victim.spec) is None]
@@ -78,7 +80,6 @@ class Run:
         self._stored = _stored(self.attack.steps)
         self._clean: Forward | None = None
         self._frames: dict[int, Frame] = {}
-        self._crafting = 0.0
         self._seconds = time.perf_counter() - began
 
     @property
@@ -106,7 +107,7 @@ class Run:
         seen = keep and self._own and (at > 0 or torch.equal(self.state.x, x0))
         watch = self._watch if seen else NOTHING
         self.state, info = self.attack.step(
-            self._crafted_on, self.subject.task, self.state, self.subject.streams, watch
+            self._crafted_on, self._task, self.state, self.subject.streams, watch
         )
         loss, out = float(info.loss[0]), info.out
         self.losses.append(loss)
@@ -179,6 +180,7 @@ class Run:
     def _look(self, step: int, x: Images, loss: float | None = None) -> Forward:
         """Keep the judged victim's own pass on x; the loss is of that pass if none is given."""
         task, streams = self.subject.task, self.subject.streams
+        x = x.to(self.subject.images)  # float64 while it is crafted on such a model
         info = self.attack.look(self.victim, task, self.state, x, streams, self._watch)
         assert info.out is not None  # of a picture that is looked at
         self._keep(step, x, info.out, float(info.loss[0]) if loss is None else loss)

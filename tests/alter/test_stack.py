@@ -24,7 +24,10 @@ from engine.alter.catalog import (
     spell_stack,
 )
 from engine.alter.ensemble import ensemble
+from engine.alter.float64 import Float64
 from engine.alter.quantize.int8 import Int8
+from engine.alter.saturated import Saturated
+from engine.alter.scaled import Scaled
 from engine.alter.stack import altered, named
 from engine.alter.topk import FixedRatio
 from engine.core.errors import BadKnob, BadStack, EngineError, UnknownName, UnsupportedModel
@@ -38,6 +41,7 @@ from tests.tiny import task, victim
 PIXELS = task(3).images.float()
 ATS, INT8, BF16 = TokenSampling(), Int8(3.0), BFloat16()
 TOPK, CAP = FixedRatio(0.5), Cap(0.4)
+LOUD, SOFT, F64 = Saturated(5.0), Scaled("uniform", 0.3), Float64()
 
 
 def single(source: Victim) -> Victim:
@@ -68,7 +72,16 @@ def test_what_is_spelled_is_read_back_exactly(stack: Stack) -> None:
 
 def test_spelling_leaves_defaults_out_and_reads_what_a_person_types() -> None:
     assert [spell(kind()) for kind in ALTERATIONS] == list(BY_NAME)
-    assert list(BY_NAME) == ["ats", "topk", "cap", "int8", "bfloat16"]
+    assert list(BY_NAME) == [
+        "ats",
+        "topk",
+        "cap",
+        "int8",
+        "scaled",
+        "saturated",
+        "bfloat16",
+        "float64",
+    ]
     assert spell(Int8(4.0, "compact")) == "int8:threshold=4,product=compact"
     assert parse(" int8:product=all columns, threshold=4.0") == Int8(4.0)
     assert parse_stack("") == ()
@@ -115,8 +128,9 @@ def refusal(model: str, stack: Stack) -> str:
         below = stack[:place]
         if type(one) in map(type, below):
             return f"{model} has {one.title} already."
-        if BF16 in below:
-            return f"{one.title} cannot be put on a model that runs in bfloat16."
+        for last in below:
+            if last.outermost:
+                return f"{one.title} cannot be put on a model that runs in {last.title}."
         drops = model in ("avit", "adavit") or any(isinstance(each, DROPPING) for each in below)
         if isinstance(one, DROPPING) and drops:
             return "drops tokens already"
@@ -126,12 +140,17 @@ def refusal(model: str, stack: Stack) -> str:
             return "drops no tokens, so there is nothing to bound."
         if isinstance(one, Int8) and model == "resnet":
             return "has no linear layers inside blocks."
+        if isinstance(one, Saturated | Scaled) and model == "resnet":
+            return "has no attention whose scores could be scaled."
+        if isinstance(one, Float64) and any(isinstance(each, Int8) for each in below):
+            return "computes in int8, which float64 would leave as it is."
     return ""
 
 
 PAIRS = list(product((ATS, TOPK, CAP, INT8, BF16), repeat=2))
+ON_SCORES = [(LOUD, *rest) for rest in ((ATS,), (INT8,), (SOFT,), (LOUD,), (BF16,), (F64,)),*[(ATS, SOFT), (INT8, SOFT), (INT8, F64), (BF16, F64), (F64, SOFT), (ATS, CAP, SOFT, F64)]]
 THREE = [(ATS, INT8, BF16), (INT8, ATS, BF16), (ATS, CAP, INT8), (INT8, TOPK, CAP)]
-STACKS = [*PAIRS, *THREE, (ATS, INT8, CAP, BF16)]
+STACKS = [*PAIRS, *ON_SCORES, *THREE, (ATS, INT8, CAP, BF16)]
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -69,9 +69,14 @@ def blocks(module: nn.Module, size: int) -> tuple[BlockShape, ...]:
     return tuple(BlockShape(b.attn.num_heads, beit.embed_dim, prefix, grid) for b in beit.blocks)
 
 
+def attentions(module: nn.Module) -> list[nn.Module]:
+    beit: Any = module
+    return [block.attn for block in beit.blocks]
+
+
 def lens(module: nn.Module, stream: Tensor) -> Tensor:
     beit: Any = module
     return beit.forward_head(beit.norm(stream))
 
 
-FAMILY = Family("beit", TRANSFORMER, install, lens)
+FAMILY = Family("beit", TRANSFORMER, install, lens, attentions)

@@ -126,6 +126,11 @@ def blocks(module: nn.Module, size: int) -> tuple[BlockShape, ...]:
     return (*patches, *tokens)
 
 
+def attentions(module: nn.Module) -> list[nn.Module]:
+    cait: Any = module
+    return [block.attn for block in (*cait.blocks, *cait.blocks_token_only)]
+
+
 def lens(module: nn.Module, stream: Tensor) -> Tensor:
     """Patches (b, n, d) are read through the class-attention blocks, a class token (b, 1, d) not."""
     cait: Any = module
@@ -134,4 +139,4 @@ def lens(module: nn.Module, stream: Tensor) -> Tensor:
     return cait.forward_head(cait.norm(stream))
 
 
-FAMILY = Family("cait", TRANSFORMER, install, lens)
+FAMILY = Family("cait", TRANSFORMER, install, lens, attentions)

@@ -13,10 +13,17 @@ from engine.model.victim import BlockShape, Family, Tap
 
 
 def install(module: nn.Module, tap: Tap, stack: ExitStack) -> None:
-    pit: Any = module
-    running = (block for stage in pit.transformers for block in stage.blocks)
-    for index, block in enumerate(running):
+    for index, block in enumerate(_blocks(module)):
         vit.install_block(block, tap, stack, index)
+
+
+def _blocks(module: nn.Module) -> list[Any]:
+    pit: Any = module
+    return [block for stage in pit.transformers for block in stage.blocks]
+
+
+def attentions(module: nn.Module) -> list[nn.Module]:
+    return [block.attn for block in _blocks(module)]
 
 
 def blocks(module: nn.Module, size: int) -> tuple[BlockShape, ...]:
@@ -42,4 +49,4 @@ def _pooled(side: int, conv: nn.Conv2d) -> int:
     return (side + 2 * padding - conv.kernel_size[0]) // conv.stride[0] + 1
 
 
-FAMILY = Family("pit", TRANSFORMER, install)
+FAMILY = Family("pit", TRANSFORMER, install, attentions=attentions)

@@ -24,7 +24,7 @@ def family(module: SparseViT) -> Family:
     Branches (ATTN_OUT, MLP_OUT) are tapped before AdaViT's mask; maps show no attention on tokens
     that are gone, whose own rows are unread. COST is of the whole pass, tapped at the last block.
     """
-    return Family("sparse", module.sparsifier.sites | {Site.COST}, install, lens)
+    return Family("sparse", module.sparsifier.sites | {Site.COST}, install, lens, attentions)
 
 
 def install(module: nn.Module, tap: Tap, stack: ExitStack) -> None:
@@ -50,6 +50,10 @@ def install(module: nn.Module, tap: Tap, stack: ExitStack) -> None:
         return logits
 
     stack.enter_context(new_forward(module, forward))
+
+
+def attentions(module: nn.Module) -> list[nn.Module]:
+    return vit.attentions(module.get_submodule("backbone"))
 
 
 def lens(module: nn.Module, stream: Tensor) -> Tensor:

@@ -51,6 +51,10 @@ def _blocks(module: nn.Module) -> list[Any]:
     return [block for stage in swin.layers for block in stage.blocks]
 
 
+def attentions(module: nn.Module) -> list[nn.Module]:
+    return [block.attn for block in _blocks(module)]
+
+
 def blocks(module: nn.Module, size: int) -> tuple[BlockShape, ...]:
     del size
     shapes: list[BlockShape] = []
@@ -65,4 +69,4 @@ def blocks(module: nn.Module, size: int) -> tuple[BlockShape, ...]:
     return tuple(shapes)
 
 
-FAMILY = Family("swin", TRANSFORMER, install)
+FAMILY = Family("swin", TRANSFORMER, install, attentions=attentions)

@@ -53,6 +53,10 @@ def _attentive(module: nn.Module) -> list[Any]:
     return [block for stage in stages for block in stage if block.attn is not None]
 
 
+def attentions(module: nn.Module) -> list[nn.Module]:
+    return [block.attn for block in _attentive(module)]
+
+
 def blocks(module: nn.Module, size: int) -> tuple[BlockShape, ...]:
     del size
     visformer: Any = module
@@ -79,4 +83,4 @@ def _stride(embed: nn.Module) -> int:
     return conv.stride[0]
 
 
-FAMILY = Family("visformer", TRANSFORMER, install)
+FAMILY = Family("visformer", TRANSFORMER, install, attentions=attentions)

@@ -79,9 +79,14 @@ def blocks(module: nn.Module, size: int) -> tuple[BlockShape, ...]:
     return tuple(BlockShape(b.attn.num_heads, vit.embed_dim, prefix, grid) for b in vit.blocks)
 
 
+def attentions(module: nn.Module) -> list[nn.Module]:
+    vit: Any = module
+    return [block.attn for block in vit.blocks]
+
+
 def lens(module: nn.Module, stream: Tensor) -> Tensor:
     vit: Any = module
     return vit.forward_head(vit.norm(stream))
 
 
-FAMILY = Family("vit", TRANSFORMER, install, lens)
+FAMILY = Family("vit", TRANSFORMER, install, lens, attentions)
