@@ -148,7 +148,10 @@ def refusal(model: str, stack: Stack) -> str:
 
 
 PAIRS = list(product((ATS, TOPK, CAP, INT8, BF16), repeat=2))
-ON_SCORES = [(LOUD, *rest) for rest in ((ATS,), (INT8,), (SOFT,), (LOUD,), (BF16,), (F64,)),*[(ATS, SOFT), (INT8, SOFT), (INT8, F64), (BF16, F64), (F64, SOFT), (ATS, CAP, SOFT, F64)]]
+ON_SCORES = [
+    *((LOUD, other) for other in (ATS, INT8, SOFT, LOUD, BF16, F64)),
+    *((ATS, SOFT), (INT8, SOFT), (INT8, F64), (BF16, F64), (F64, SOFT), (ATS, CAP, SOFT, F64)),
+]
 THREE = [(ATS, INT8, BF16), (INT8, ATS, BF16), (ATS, CAP, INT8), (INT8, TOPK, CAP)]
 STACKS = [*PAIRS, *ON_SCORES, *THREE, (ATS, INT8, CAP, BF16)]
 
