@@ -83,13 +83,19 @@ def _stacked(values: Values) -> str:
 
 
 def hints(values: Values, weights: Path | None) -> str:
-    """What to know before Run: a knob that cannot be so, steps and outliers that cannot be seen."""
+    """What to know before Run: a knob that cannot be so, how many steps it takes, and what cannot be seen."""
     try:
         made, judged = recipe.recipe(values), stack.judged(values)
         card = zoo.card(str(values["model"]), weights)
     except EngineError as problem:
         return f"<p>{escape(problem.sentence)}</p>"
-    return _too_small(made) + _too_high([*judged, made], card)
+    return _in_all(made, card) + _too_small(made) + _too_high([*judged, made], card)
+
+
+def _in_all(made: Recipe, card: Card) -> str:
+    """Where a run has several tries or rounds, of so many steps each."""
+    steps = made.in_all(card.classes)
+    return f"<p>Up to {steps:,} steps in all.</p>" if steps > made.steps else ""
 
 
 def _too_high(asked: Sequence[object], card: Card) -> str:

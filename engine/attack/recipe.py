@@ -43,6 +43,11 @@ class Recipe(Knobbed):
         """What success means, known before there is a victim."""
         return ANOTHER_ANSWER
 
+    def in_all(self, classes: int) -> int:
+        """The steps of a whole run on a model of so many classes, where no try ends early."""
+        del classes
+        return self.steps
+
     @abstractmethod
     def build(self, spec: Spec) -> Attack:
         """The attack for a victim of this geometry; its criterion is the recipe's."""
@@ -66,6 +71,9 @@ class Restarting(Recipe):
         low=1,
         high=50,
     )
+
+    def in_all(self, classes: int) -> int:
+        return self.restarts * super().in_all(classes)
 
     def tried(self, attack: Attack) -> Attack:
         """The attack with its best picture, if that is kept, as often as it takes."""

@@ -26,7 +26,7 @@ from engine.model.sites import Site
 from engine.model.task import Task
 from engine.model.victim import Victim
 from tests.model.sparse.mechanisms import KINDS, sparse
-from tests.tiny import MODULES, pick, task, victim
+from tests.tiny import CLASSES, MODULES, pick, task, victim
 
 EPS, STEPS = 8 / 255, 2
 DRAWING = {"pgd", "apgd", "cw", "dlr", "gama_pgd", "gama_fw", "square", "vmi", "dim"}
@@ -143,6 +143,14 @@ def test_every_recipe_and_every_family_is_here():
     assert {recipe for recipe, _ in CASES} == set(BY_NAME) - TURNS
     assert {model for _, model in CASES} == {*one_per_family(), *KINDS}
     assert {("tgr", name) for name in one_per_family()} <= set(CASES)
+
+
+@pytest.mark.parametrize("recipe", BY_NAME)
+def test_a_recipe_says_before_a_run_how_many_steps_it_has(recipe: str):
+    source = victim("vit")
+    for kind in (short(BY_NAME[recipe]), BY_NAME[recipe]()):
+        if kind.criterion.lacks(source.spec) is None:
+            assert kind.build(source.spec).steps == kind.in_all(CLASSES)
 
 
 @over_everything

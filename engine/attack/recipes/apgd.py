@@ -48,6 +48,10 @@ class AutoPGD(Recipe):
         1, "Begin so often, each time from new noise, until the picture falls.", low=1, high=50
     )
 
+    def in_all(self, classes: int) -> int:
+        tries = min(self.targets, classes - 1) if self.loss == "dlr_t" else 1
+        return self.restarts * tries * self.steps
+
     def build(self, spec: Spec) -> Attack:
         tries = self.restarts * tuple(
             apgd(each, self.eps, self.steps) for each in self._objectives(spec)

@@ -55,6 +55,9 @@ class CWL2(Recipe):
     rate: float = knob(0.01, "Adam's step in tanh space.", label="Learning rate", low=0, high=1)
     rounded: bool = knob(True, "The model sees the picture as a file will hold it, in 8 bits.")
 
+    def in_all(self, classes: int) -> int:
+        return self.rounds * super().in_all(classes)
+
     def build(self, spec: Spec) -> Attack:
         del spec
         return CarliniWagner(

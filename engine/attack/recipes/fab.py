@@ -37,5 +37,8 @@ class FAB(Recipe):
         main=True,
     )
 
+    def in_all(self, classes: int) -> int:
+        return min(self.targets, classes - 1) * self.steps
+
     def build(self, spec: Spec) -> Attack:
         return fab.FAB(self.eps, self.steps, fab.ranks(spec, self.targets))
