@@ -81,6 +81,8 @@ def test_ctrl_c_while_a_client_attacks_is_a_quiet_end(port: socket.socket, tmp_p
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
+        # tests that run in a shell's background have it ignored, and so would their children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         assert served.stdout is not None
