@@ -16,7 +16,7 @@ export const { mount, board, choose } = boardOf({
   prepare,
   views: { findings, threshold, tokens, layers, heat, price, batch },
   layout:
-    `<div data-part="findings"></div><div class="cost-files" role="group" aria-label="Downloads"></div>` +
+    `<div data-part="findings"></div><div class="report-files" role="group" aria-label="Downloads"></div>` +
     `<div class="cost-threshold" data-part="threshold"></div>` +
     `<div data-part="tokens"></div><div data-part="layers"></div><div data-part="heat"></div>`,
   empty:

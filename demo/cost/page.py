@@ -46,11 +46,11 @@ def page(shared: Shared) -> None:
     header("Cost", LEAD, rooms.COST.switch(rooms.OUTLIERS))
     weights = shared.weights
     earlier, said = at_first(weights)
-    with gr.Row(elem_id="cost"):
+    with gr.Row(elem_id="room"):
         with gr.Column(elem_id="recipe"):
             made, card = _controls(weights, said)
-        with gr.Column(elem_id="bill"):
-            shown, parts = _bill(earlier)
+        with gr.Column(elem_id="report"):
+            shown, parts = _report(earlier)
     BOARD.opens(shared, made, shown, parts)
     _follow_choices(made, card, weights)
 
@@ -110,16 +110,16 @@ def _by_share(model: str, weights: Path | None) -> bool:
     return not model or is_calibrated(zoo.card(model, weights))
 
 
-def _bill(earlier: dict[str, Any] | None) -> tuple[gr.HTML, list[Any]]:
+def _report(earlier: dict[str, Any] | None) -> tuple[gr.HTML, list[Any]]:
     """The board, whose value is the latest message, and the sections beside the linked views."""
     shown = BOARD.shown(earlier)
     spent, spent_plot, grown, grown_plot, mended, told, told_plot = sections(earlier)
-    with gr.Row(elem_classes="cost-two"):
+    with gr.Row(elem_classes="report-two"):
         with gr.Column():
             BOARD.view("price")
         with gr.Column():
             parts: list[Any] = [BOARD.said("time", spent), BOARD.plot(spent_plot, "times")]
-    with gr.Row(elem_classes="cost-two"):
+    with gr.Row(elem_classes="report-two"):
         with gr.Column():
             BOARD.view("batch")
         with gr.Column():

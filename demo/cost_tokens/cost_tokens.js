@@ -19,9 +19,9 @@ export const { mount, board, choose } = boardOf({
   views: { findings, pictures, path, counts, halting, switches, price, elsewhere, batch, defence },
   layout:
     `<div data-part="findings"></div><div data-part="pictures"></div>` +
-    `<div class="cost-two"><div data-part="path"></div><div data-part="counts"></div></div>` +
+    `<div class="report-two"><div data-part="path"></div><div data-part="counts"></div></div>` +
     `<div data-part="switches"></div><div data-part="halting"></div>` +
-    `<div class="cost-files" role="group" aria-label="Downloads"></div>`,
+    `<div class="report-files" role="group" aria-label="Downloads"></div>`,
   empty: "Press Run to see which tokens a model lets sleep, and which of them an attack wakes.",
   files: { png: "Adversarial PNG", csv: "Blocks CSV", json: "Report JSON" },
   parts: ["picture", "model", "attack", "eps", "steps"],

@@ -45,11 +45,11 @@ def page(shared: Shared) -> None:
     header("Cost", LEAD, rooms.COST.switch(rooms.TOKENS))
     weights = shared.weights
     earlier, said = at_first(weights)
-    with gr.Row(elem_id="cost"):
+    with gr.Row(elem_id="room"):
         with gr.Column(elem_id="recipe"):
             made, about = _controls(weights, said)
-        with gr.Column(elem_id="bill"):
-            shown, parts = _bill(earlier)
+        with gr.Column(elem_id="report"):
+            shown, parts = _report(earlier)
     BOARD.opens(shared, made, shown, parts)
     _follow_choices(made, about, weights)
 
@@ -84,22 +84,22 @@ def _controls(weights: Path | None, said: str) -> tuple[Panel, gr.HTML]:
     return Panel(asked, panel.actions(said), brought), about
 
 
-def _bill(earlier: dict[str, Any] | None) -> tuple[gr.HTML, list[Any]]:
+def _report(earlier: dict[str, Any] | None) -> tuple[gr.HTML, list[Any]]:
     """The board, whose value is the latest message, and the sections beside the linked views."""
     shown = BOARD.shown(earlier)
     spent, spent_plot, bound, bound_plot, told, told_plot, curve, curve_plot = sections(earlier)
-    with gr.Row(elem_classes="cost-two"):
+    with gr.Row(elem_classes="report-two"):
         with gr.Column():
             BOARD.view("price")
         with gr.Column():
             parts: list[Any] = [BOARD.said("time", spent), BOARD.plot(spent_plot, "times")]
-    with gr.Row(elem_classes="cost-two"):
+    with gr.Row(elem_classes="report-two"):
         with gr.Column():
             BOARD.view("elsewhere")
         with gr.Column():
             BOARD.view("batch")
     BOARD.view("defence")
-    with gr.Row(elem_classes="cost-two"):
+    with gr.Row(elem_classes="report-two"):
         with gr.Column():
             parts += [BOARD.said("bounds", bound), BOARD.plot(bound_plot, "bounds-plot")]
         with gr.Column():

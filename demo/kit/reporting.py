@@ -74,9 +74,10 @@ class Drive(Protocol):
 class Default:
     """The report that stands in a room before anyone presses Run: its default run.
 
-    `values(weights)` are the controls, None where there is no model or no sample; `question`, `drive`
-    and `message` are the room's. All samples count: they calibrate, and are batch-mates. Times are of
-    the machine that made it, not of the one that shows it: the room says so, and gives its name.
+    `values(weights)` are the controls, "model" one name or a list, None where there is no model or no
+    sample; `question`, `drive` and `message` are the room's. All samples count: they calibrate, and are
+    batch-mates. Times are of the machine that made it, not of the one that shows it: the room says so,
+    and gives its name.
     """
 
     file: str
@@ -169,4 +170,5 @@ class StoredDamaged(EngineError):
 
 def _hashed(asked: dict[str, Any], weights: Path | None) -> str:
     shown = [each.path for each in picture.listed()]
-    return files.hashed([asked["model"]], shown, weights, **asked)
+    models = asked["model"] if isinstance(asked["model"], list) else [asked["model"]]
+    return files.hashed(models, shown, weights, **asked)

@@ -201,7 +201,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[str]) -> str:
     """A table that scrolls by itself where it is too wide."""
     cells = "".join(f'<th scope="col">{each}</th>' if each else "<td></td>" for each in columns)
     return (
-        f'<div class="cost-scroll" tabindex="0" role="region" aria-label="{title}"><table>'
+        f'<div class="report-scroll" tabindex="0" role="region" aria-label="{title}"><table>'
         f"<thead><tr>{cells}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 

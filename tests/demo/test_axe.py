@@ -14,8 +14,8 @@ PAGES = {
     "/": FIRST_RUN,
     "/transfer": "#lab-transfer .transfer-cell",
     "/why": "[data-view=why][data-state=run] .why-answers table",
-    "/cost": "#bill .cost-finding .lab-adversarial",
-    "/cost-tokens": "#bill .cost-finding .lab-adversarial",
+    "/cost": "#report .report-finding .lab-adversarial",
+    "/cost-tokens": "#report .report-finding .lab-adversarial",
 }
 # axe keeps this rule back as experimental; speech control needs what it demands.
 RULES = {"label-content-name-mismatch": {"enabled": True}}

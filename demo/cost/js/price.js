@@ -20,7 +20,7 @@ export function price(root) {
     const unmetered = run.energy && !run.metered;
     setHtml(
       root,
-      `<h2>${TITLE}</h2><div class="cost-scroll" tabindex="0" role="region" aria-label="What a pass multiplies">` +
+      `<h2>${TITLE}</h2><div class="report-scroll" tabindex="0" role="region" aria-label="What a pass multiplies">` +
         `<table><thead><tr><td></td>${head}</tr></thead><tbody>${rows(run).map(line).join("")}</tbody></table></div>` +
         (unmetered ? `<p class="lab-muted">${escape(run.meter)} So energy is modelled.</p>` : ""),
     );

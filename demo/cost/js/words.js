@@ -5,7 +5,7 @@ import { escape, percent, plural, say } from "../../kit/js/format.js";
 import { naming, now, store, thousands, times } from "./store.js";
 
 export function findings(root) {
-  root.innerHTML = `<p class="cost-finding"></p><p class="cost-second"></p>`;
+  root.innerHTML = `<p class="report-finding"></p><p class="report-second"></p>`;
   return (run) => {
     setHtml(root.children[0], found(run));
     setHtml(root.children[1], share(run));

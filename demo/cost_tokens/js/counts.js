@@ -58,7 +58,7 @@ export function halting(root) {
   const figures = shown.map((role) => mapFigure(role, NAMES[role], picking));
   maps.append(...figures);
   root.innerHTML =
-    `<div class="cost-two"><div><h2>How deep each patch goes before it halts</h2></div>` +
+    `<div class="report-two"><div><h2>How deep each patch goes before it halts</h2></div>` +
     `<div><h2>Who halts when: tokens by their last block</h2>${swatches(ROLES.map((role) => [role, NAMES[role]]))}</div></div>`;
   const [left, right] = root.firstChild.children;
   const scale = part("div", "lab-scale");

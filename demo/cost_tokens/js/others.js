@@ -1,10 +1,10 @@
 // The same picture elsewhere: shown to other mechanisms, in a batch, behind countermeasures.
 
+import { bars } from "../../kit/js/bars.js";
 import { part, setHtml } from "../../kit/js/dom.js";
 import { swatches } from "../../kit/js/legend.js";
 import { clamp } from "../../kit/js/numbers.js";
 import { pairBars } from "../../kit/js/pairs.js";
-import { bars } from "./bars.js";
 import { giga, NAMES, ROLES } from "./store.js";
 
 const LATER = `<p class="lab-muted">It follows when the run has come to its end.</p>`;

@@ -1,8 +1,8 @@
 // What a pass computes: the bill as bars, the sum it comes from, and what goes with it.
 
+import { bars } from "../../kit/js/bars.js";
 import { setHtml } from "../../kit/js/dom.js";
 import { escape, percent, short } from "../../kit/js/format.js";
-import { bars } from "./bars.js";
 import { giga, NAMES, ROLES } from "./store.js";
 
 const kilo = (n) => (n < 1e6 ? `${(n / 1e3).toFixed(0)} kB` : `${(n / 1e6).toFixed(1)} MB`);
@@ -59,7 +59,7 @@ function table(run) {
     ]);
   const head = ROLES.map((role) => `<th scope="col">${NAMES[role]}</th>`).join("");
   return (
-    `<div class="cost-scroll" tabindex="0" role="region" aria-label="What a pass computes"><table>` +
+    `<div class="report-scroll" tabindex="0" role="region" aria-label="What a pass computes"><table>` +
     `<thead><tr><td></td>${head}</tr></thead><tbody>${rows.map(line).join("")}</tbody></table></div>`
   );
 }

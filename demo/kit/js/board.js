@@ -15,7 +15,7 @@ const KINDS = {
 
 // What a page's components call. `store` holds reports as `prepare` makes them of messages; a view
 // is a function of its root that gives how to draw a report there; `layout` is the board's, with an
-// element `data-part` a view and `.cost-files`; `files` are downloads by kind, in words; `parts` the
+// element `data-part` a view and `.report-files`; `files` are downloads by kind, in words; `parts` the
 // words of a choice.
 export function boardOf({ store, prepare, views, layout, empty, files, parts }) {
   function mount(name, element) {
@@ -27,11 +27,11 @@ export function boardOf({ store, prepare, views, layout, empty, files, parts }) 
   // The board's value is the latest message.
   function board(element, props, watch) {
     const root = element.querySelector("section");
-    const bill = element.closest("#bill");
+    const report = element.closest("#report");
     root.innerHTML =
-      `<p class="lab-empty">${empty}</p><div class="cost-board">` +
-      `<p class="cost-note" role="status" hidden></p>${layout}</div>`;
-    const downloads = root.querySelector(".cost-files");
+      `<p class="lab-empty">${empty}</p><div class="report-board">` +
+      `<p class="report-note" role="status" hidden></p>${layout}</div>`;
+    const downloads = root.querySelector(".report-files");
     downloads.innerHTML = Object.entries(files)
       .map(
         ([kind, name]) =>
@@ -40,17 +40,17 @@ export function boardOf({ store, prepare, views, layout, empty, files, parts }) 
       .join("");
     downloads.addEventListener("click", ({ target }) => save(target.dataset.file));
     for (const part of root.querySelectorAll("[data-part]")) mount(part.dataset.part, part);
-    const line = root.querySelector(".cost-note");
-    const tell = () => store.shown && note(line, bill, store.shown.choice, parts);
+    const line = root.querySelector(".report-note");
+    const tell = () => store.shown && note(line, report, store.shown.choice, parts);
     const receive = () => {
       if (take(plain(props.value))) arrive(root);
-      root.dataset.state = bill.dataset.state = store.shown ? "run" : "empty";
+      root.dataset.state = report.dataset.state = store.shown ? "run" : "empty";
       tell();
     };
     watch("value", receive);
     receive();
     watchRun(store, tell);
-    sayTakenBack(document.querySelector("#cost #recipe"));
+    sayTakenBack(document.querySelector("#recipe"));
   }
 
   // What the controls stand for now.

@@ -27,8 +27,8 @@ const inWords = (of, keys) =>
     .join(", ");
 
 // The line over the board of a report of the choice `shown`, whose words are under the keys `parts`;
-// `bill` is marked where it is older than the controls.
-export function note(line, bill, shown, parts) {
+// `report` is marked where it is older than the controls.
+export function note(line, report, shown, parts) {
   const next = working || choice;
   const twins = next && shown.picture === next.picture && shown.source !== next.source;
   const apart = next
@@ -45,7 +45,7 @@ export function note(line, bill, shown, parts) {
         : "";
   setHtml(line, said);
   line.hidden = !said;
-  bill.dataset.old = said ? "yes" : "";
+  report.dataset.old = said ? "yes" : "";
 }
 
 // Run, and the line beside it, which says how that ended; gradio may lay them out after the board.

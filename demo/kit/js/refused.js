@@ -8,7 +8,7 @@ export function sayTakenBack(recipe) {
   recipe.addEventListener("input", ({ target }) => forget(target.closest(".block")));
 }
 
-const forget = (block) => block?.querySelector(".cost-refused")?.remove();
+const forget = (block) => block?.querySelector(".report-refused")?.remove();
 
 function takenBack({ target: box }) {
   if (box.type !== "number" || box.dataset.testid !== "number-input" || !box.value) return;
@@ -17,7 +17,7 @@ function takenBack({ target: box }) {
   setTimeout(() => {
     if (Number(box.value) === Number(typed)) return;
     const said = document.createElement("p");
-    said.className = "cost-refused";
+    said.className = "report-refused";
     said.setAttribute("role", "status");
     said.textContent = `${name}: ${typed} is not from ${box.min} to ${box.max}, so it is ${box.value} now.`;
     forget(block);

@@ -12,8 +12,8 @@ import pytest
 from visitor import Visit, visiting
 
 CHURCH = Path("assets/samples/church.png").read_bytes()
-FINDING = "#bill .cost-finding"
-NOTE = "#bill .cost-note"
+FINDING = "#report .report-finding"
+NOTE = "#report .report-note"
 SHOWN = f"Number(document.querySelector('{FINDING} .lab-clean').innerText)"
 SMALL = pytest.mark.parametrize("cost", [(1280, 720, "light")], indirect=True)
 PHONE = pytest.mark.parametrize("cost", [(390, 844, "light")], indirect=True)
@@ -45,28 +45,28 @@ def test_a_run_draws_every_view_and_the_threshold_moves_them(cost: Visit) -> Non
     clean, attacked, noise = columns(cost)
     assert attacked > max(clean, noise)
     assert "Calibrated: 0.50 %" in page.inner_text(".cost-threshold")
-    page.wait_for_selector("#bill :text('What a pass takes on this machine')")
+    page.wait_for_selector("#report :text('What a pass takes on this machine')")
     for chart in (
         "[data-part=layers] svg >> nth=-1",
         "[data-part=batch] svg >> nth=-1",
         *(f"#cost-{name} .main-svg >> nth=0" for name in ("times", "growth", "roc")),
     ):
-        assert page.locator(f"#bill {chart}").bounding_box()["height"] > 100, chart
+        assert page.locator(f"#report {chart}").bounding_box()["height"] > 100, chart
     drawn = page.evaluate(
-        "[...document.querySelectorAll('#bill canvas')].map(c =>"
+        "[...document.querySelectorAll('#report canvas')].map(c =>"
         " new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size)"
     )
     assert len(drawn) == 6
     assert min(drawn) > 8
-    assert "modelled" in page.inner_text("#bill [data-part=price]")
-    timed = page.inner_text("#bill [data-part=time]")
+    assert "modelled" in page.inner_text("#report [data-part=price]")
+    timed = page.inner_text("#report [data-part=time]")
     assert "What a pass takes on this machine" in timed
     assert re.search(r"on CPU, \d+ threads? of .+ with \d+ cores?", timed)
-    assert page.locator("#bill [data-part=defence] tbody tr").count() == 7
-    page.click("#bill [data-slot=fc1] [data-block='2']")
-    page.wait_for_selector("#bill :text('block 3, MLP first')")
-    page.click("#bill [data-all]")
-    slider = page.locator("#bill input[type=range]")
+    assert page.locator("#report [data-part=defence] tbody tr").count() == 7
+    page.click("#report [data-slot=fc1] [data-block='2']")
+    page.wait_for_selector("#report :text('block 3, MLP first')")
+    page.click("#report [data-all]")
+    slider = page.locator("#report input[type=range]")
     slider.focus()
     page.keyboard.press("End")
     page.wait_for_function("document.querySelector('.cost-threshold').innerText.includes('Moved')")
@@ -80,7 +80,7 @@ def test_a_run_draws_every_view_and_the_threshold_moves_them(cost: Visit) -> Non
         "lab.then((p) => { p.select({ threshold: 6, layer: 1 }); return p.selection(); })"
     )
     assert looked["threshold"] == pytest.approx(6, rel=0.05), "the nearest that is offered"
-    page.wait_for_selector("#bill :text('block 1, attention output')")
+    page.wait_for_selector("#report :text('block 1, attention output')")
     assert columns(cost)[1] < attacked
     assert cost.overflow() <= 0
 
@@ -94,8 +94,8 @@ def test_stop_keeps_what_the_attack_has_reached(cost: Visit) -> None:
     said = cost.status("Stopped after")
     at = int(said.split("Stopped after ")[1].split()[0])
     assert 1 <= at < 300
-    page.wait_for_selector(f"#bill :text('stopped at step {at} of 300')")
-    assert "follow when the run has come to its end" in page.inner_text("#bill [data-part=time]")
+    page.wait_for_selector(f"#report :text('stopped at step {at} of 300')")
+    assert "follow when the run has come to its end" in page.inner_text("#report [data-part=time]")
 
 
 def test_an_upload_runs_and_what_cannot_be_asked_is_one_sentence(cost: Visit) -> None:
@@ -124,7 +124,7 @@ def test_an_upload_runs_and_what_cannot_be_asked_is_one_sentence(cost: Visit) ->
     cost.status("has no linear layers inside blocks")
     assert page.inner_text(FINDING) == before
     page.wait_for_selector(f"{NOTE}:has-text('The last Run failed')")
-    assert page.get_attribute("#bill", "data-old") == "yes"
+    assert page.get_attribute("#report", "data-old") == "yes"
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_an_upload_runs_and_what_cannot_be_asked_is_one_sentence(cost: Visit) ->
 )
 def test_nothing_overflows(cost: Visit) -> None:
     assert cost.overflow() <= 0
-    cost.page.click("#bill [role=radio]:has-text('clean picture’s order')")
+    cost.page.click("#report [role=radio]:has-text('clean picture’s order')")
     assert cost.overflow() <= 0
 
 
@@ -168,7 +168,7 @@ def test_a_phone_is_taken_to_the_result_once(cost: Visit) -> None:
     steps(cost, 1)
     page.click("#run")
     page.wait_for_function(
-        "() => { const r = document.querySelector('.cost-finding').getBoundingClientRect();"
+        "() => { const r = document.querySelector('.report-finding').getBoundingClientRect();"
         " return r.top >= 0 && r.bottom <= innerHeight; }"
     )
     cost.status("Finished")
@@ -202,7 +202,7 @@ def test_a_budget_of_zero_is_the_control(cost: Visit) -> None:
     cost.status("nothing may change at eps 0")
     clean, attacked, noise = columns(cost)
     assert clean == attacked == noise > 0
-    assert "the control" in cost.page.inner_text(".cost-second")
+    assert "the control" in cost.page.inner_text(".report-second")
 
 
 @pytest.mark.parametrize(
@@ -210,11 +210,11 @@ def test_a_budget_of_zero_is_the_control(cost: Visit) -> None:
 )
 def test_a_number_that_is_taken_back_is_said(cost: Visit, knob: str, typed: str, kept: str) -> None:
     assert number(cost, knob, typed) == kept
-    said = cost.page.inner_text(f"#{knob} .cost-refused")
+    said = cost.page.inner_text(f"#{knob} .report-refused")
     assert typed in said
     assert f"so it is {kept} now" in said
     number(cost, knob, "5")
-    assert cost.page.locator(f"#{knob} .cost-refused").count() == 0
+    assert cost.page.locator(f"#{knob} .report-refused").count() == 0
 
 
 def test_what_stands_there_says_so_when_it_is_not_what_run_would_do(cost: Visit) -> None:
@@ -223,7 +223,7 @@ def test_what_stands_there_says_so_when_it_is_not_what_run_would_do(cost: Visit)
     name = page.inner_text(f"{FINDING} >> xpath=..").split("still answers “")[1].split("”")[0]
     page.click("#strip [data-sample=church]")
     page.wait_for_selector(f"{NOTE}:has-text('Run will do Church')")
-    assert page.get_attribute("#bill", "data-old") == "yes"
+    assert page.get_attribute("#report", "data-old") == "yes"
     opacity = page.evaluate(
         "getComputedStyle(document.querySelector('[data-part=findings]')).opacity"
     )
@@ -236,7 +236,7 @@ def test_what_stands_there_says_so_when_it_is_not_what_run_would_do(cost: Visit)
     page.wait_for_function(f"!document.querySelector('{NOTE}').innerText.includes('Church')")
     number(cost, "knob-eps", "8")
     page.wait_for_selector(NOTE, state="hidden")
-    assert page.get_attribute("#bill", "data-old") == ""
+    assert page.get_attribute("#report", "data-old") == ""
     page.click("#attack input")
     page.click("[role=option]:has-text('Sponge')")
     steps(cost, 1)
@@ -244,18 +244,18 @@ def test_what_stands_there_says_so_when_it_is_not_what_run_would_do(cost: Visit)
     page.click("#run")
     cost.status("Finished")
     assert page.is_hidden(NOTE)
-    assert "Sponge" in page.inner_text(".cost-second")
+    assert "Sponge" in page.inner_text(".report-second")
 
 
 def test_times_of_another_day_are_not_passed_off_as_of_this_machine(cost: Visit) -> None:
-    said = cost.page.inner_text("#bill [data-part=time]")
+    said = cost.page.inner_text("#report [data-part=time]")
     assert "on this machine" not in said
     assert "where this report was made" in said
     assert "Press Run to measure" in said
 
 
 def test_no_countermeasure_is_said_to_cost_exactly_nothing(cost: Visit) -> None:
-    said = cost.page.inner_text("#bill [data-part=defence]")
+    said = cost.page.inner_text("#report [data-part=defence]")
     assert "at most 9 points" in said
     assert "0 of 32" in said
     assert "0.00" not in said
@@ -266,7 +266,7 @@ def test_the_report_can_be_taken_away(cost: Visit) -> None:
     files: dict[str, bytes] = {}
     for kind in ("png", "csv", "json"):
         with page.expect_download() as waiting:
-            page.click(f"#bill [data-file={kind}]")
+            page.click(f"#report [data-file={kind}]")
         name = waiting.value.suggested_filename
         assert re.fullmatch(rf"\w+-vit_imagenette-count-eps8-seed0\.{kind}", name)
         files[kind] = Path(waiting.value.path()).read_bytes()
@@ -288,4 +288,4 @@ def test_visformer_runs_in_int8_and_says_what_its_linear_layers_are(cost: Visit)
     page.click("#run")
     cost.status("Finished")
     assert "8 064 input columns" in page.inner_text(FINDING).replace("\u202f", " ")
-    assert "1×1 convolutions" in page.inner_text(".cost-second")
+    assert "1×1 convolutions" in page.inner_text(".report-second")

@@ -14,8 +14,8 @@ import pytest
 from visitor import Visit, visiting
 
 CHURCH = Path("assets/samples/church.png").read_bytes()
-FINDING = "#bill .cost-finding"
-NOTE = "#bill .cost-note"
+FINDING = "#report .report-finding"
+NOTE = "#report .report-note"
 READY = f"{FINDING} .lab-adversarial"
 
 room = visiting("/cost-tokens", READY)
@@ -40,7 +40,7 @@ def files(page: Any) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for kind in ("png", "csv", "json"):
         with page.expect_download() as waiting:
-            page.click(f"#bill [data-file={kind}]")
+            page.click(f"#report [data-file={kind}]")
         name = waiting.value.suggested_filename
         assert re.fullmatch(rf"golf_ball-vit_imagenette_\w+-desparsify-eps8-seed0\.{kind}", name)
         found[kind] = Path(waiting.value.path()).read_bytes()
@@ -76,23 +76,23 @@ def test_a_run_is_followed_step_by_step_and_taken_away(room: Visit) -> None:
     page.click("#run")
     page.wait_for_selector(f"{FINDING}:has-text('AdaViT lets')")
     room.status("Finished")
-    page.wait_for_selector("#bill :text('What a pass takes on this machine')")
+    page.wait_for_selector("#report :text('What a pass takes on this machine')")
     assert page.is_hidden(NOTE)
     assert page.inner_text("#tokens-curve h2").startswith(("How small", "Over many pictures"))
     for chart in ("[data-part=path] svg", "[data-part=counts] svg", "#tokens-times .main-svg"):
-        assert page.locator(f"#bill {chart} >> nth=-1").bounding_box()["height"] > 100, chart
+        assert page.locator(f"#report {chart} >> nth=-1").bounding_box()["height"] > 100, chart
     track = page.locator("[aria-label='Step of the attack']")
     assert track.get_attribute("aria-valuenow") == "6"
     woken = page.inner_text(READY)
     track.focus()
     page.keyboard.press("Home")
-    page.wait_for_function("document.querySelector('#bill').innerText.includes('by step 0')")
+    page.wait_for_function("document.querySelector('#report').innerText.includes('by step 0')")
     assert page.inner_text(READY).startswith("0 ")
     page.keyboard.press("End")
     page.wait_for_function(f"document.querySelector('{READY}').innerText === {json.dumps(woken)}")
     cell = page.locator(".tok-strip span[data-block='2'][data-role=noise]")
     cell.click()
-    page.wait_for_selector("#bill h2:has-text('block 3')")
+    page.wait_for_selector("#report h2:has-text('block 3')")
     assert page.evaluate("lab.then((p) => p.selection())")["block"] == 2
     assert room.overflow() <= 0
     taken = files(page)
@@ -113,7 +113,7 @@ def test_stop_keeps_what_the_attack_has_reached(room: Visit) -> None:
     room.stop()
     at = int(room.status("Stopped after").split("Stopped after ")[1].split()[0])
     assert 1 <= at < 300
-    page.wait_for_selector(f"#bill :text('stopped at step {at} of 300')")
+    page.wait_for_selector(f"#report :text('stopped at step {at} of 300')")
     assert "follow when the run has come to its end" in page.inner_text("#tokens-time")
 
 

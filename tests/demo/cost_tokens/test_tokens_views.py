@@ -26,7 +26,7 @@ async ({ message, parts }) => {
     const box = document.createElement("div");
     box.id = `tokens-${name}`;
     box.innerHTML = '<section class="lab-view" data-state="run"></section>';
-    document.querySelector("#bill").append(box);
+    document.querySelector("#report").append(box);
     if (name === "board") {
       const props = { value: message };
       const watch = (_, heard) => (window.tell = (value) => heard((props.value = value)));
@@ -152,7 +152,7 @@ def drawn(page: Any) -> Iterator[Any]:
 
 def show(page: Any, message: dict[str, Any]) -> None:
     page.goto(HOME)
-    page.evaluate("document.body.innerHTML = '<div id=cost><div></div><div id=bill></div></div>'")
+    page.evaluate("document.body.innerHTML = '<div id=room><div></div><div id=report></div></div>'")
     page.evaluate(MOUNT, {"message": message, "parts": PARTS})
     settle(page)
 
@@ -171,14 +171,14 @@ def looked(page: Any) -> dict[str, Any]:
 
 
 def test_the_sentence_says_what_was_counted_at_the_step_looked_at(drawn: Any) -> None:
-    assert words(drawn, ".cost-finding") == (
+    assert words(drawn, ".report-finding") == (
         "On the clean picture AdaViT lets 5 of 10 tokens sleep, counted block by block; the attack "
         "wakes all of them and puts 1 other to sleep. The answer is still “church”. The bill goes from "
         "0.200 to 0.290 GMAC of 0.300: 90 % of the saving is gone."
     )
-    assert "Noise of the same size wakes 1 and takes nothing" in words(drawn, ".cost-second")
+    assert "Noise of the same size wakes 1 and takes nothing" in words(drawn, ".report-second")
     drawn.locator(".lab-track").press("ArrowLeft")
-    assert "by step 1 the attack wakes 1 of them" in words(drawn, ".cost-finding")
+    assert "by step 1 the attack wakes 1 of them" in words(drawn, ".report-finding")
     assert "after step 1: 1 of 5" in words(drawn, ".tok-maps")
 
 
@@ -259,9 +259,9 @@ def test_whoever_comes_back_finds_their_own_run_over_the_one_that_the_page_bring
 ) -> None:
     """After a reload its last report comes alone: nothing said that it had begun."""
     show(page, report(run="earlier", earlier=True, mechanism="ATS"))
-    assert "ATS lets" in words(page, ".cost-finding")
+    assert "ATS lets" in words(page, ".report-finding")
     page.evaluate("(message) => window.tell(message)", report(run="own"))
-    assert "AdaViT lets" in words(page, ".cost-finding")
+    assert "AdaViT lets" in words(page, ".report-finding")
 
 
 def test_a_change_made_beforehand_has_no_steps_to_follow(page: Any) -> None:
@@ -274,7 +274,7 @@ def test_a_change_made_beforehand_has_no_steps_to_follow(page: Any) -> None:
         "measured": {"pictures": 9} | figures,
     }
     show(page, message)
-    assert "made beforehand from 50 other pictures" in words(page, ".cost-second")
+    assert "made beforehand from 50 other pictures" in words(page, ".report-second")
     said = words(page, "[data-part=path]")
     assert "On 9 pictures that it had never seen it raised the bill from 0.200 to 0.280" in said
     assert page.evaluate("document.querySelector('.lab-track').offsetHeight") == 0

@@ -1,6 +1,6 @@
 // Rows of bars on one axis from 0, each with its number, beside a name.
 
-import { escape } from "../../kit/js/format.js";
+import { escape } from "./format.js";
 
 // `rows` are {name, note, bars: [[role, value, words], ...]}; `high` has the full width.
 export function bars(rows, high) {
@@ -8,7 +8,7 @@ export function bars(rows, high) {
     0,
     ...rows.flatMap(({ bars }) => bars.map(([, , words]) => words.length)),
   );
-  return `<div class="tok-bars" style="--words:${longest + 1}ch">${rows
+  return `<div class="report-bars" style="--words:${longest + 1}ch">${rows
     .map(
       ({ name, note = "", bars }) =>
         `<div><p><b>${escape(name)}</b> <em>${escape(note)}</em></p><div>${bars
