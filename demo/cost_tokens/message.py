@@ -67,7 +67,7 @@ def message(trial: Trial, found: Report) -> dict[str, Any]:
 def _pass(found: Report, seen: Pass) -> dict[str, Any]:
     """One pass, and what is woken and put to sleep in it against the clean picture's."""
     clean = found.seen[CLEAN]
-    woken, slept = seen.keep & ~clean.keep, clean.keep & ~seen.keep
+    woken, slept = seen.woken(clean), clean.woken(seen)
     sparse = list(found.sparse)
     return {
         "answer": shown(found.classes[seen.answer]),

@@ -21,9 +21,8 @@ from engine.model.zoo import Card
 from engine.papers.desparsify import paper
 from engine.papers.desparsify.compare import Report, report
 from engine.papers.desparsify.paper import ATTACKS, Settings
-from engine.papers.desparsify.victims import full
+from engine.papers.desparsify.victims import fits, full, trained
 from engine.papers.paper import Exhibit
-from engine.probe import tokens
 
 PATIENCE_SECONDS = 90.0  # everybody else on this machine waits for it
 EPS, STEPS = 8, 60  # of the default run
@@ -45,23 +44,13 @@ BUDGETED = tuple(name for name in TITLES if name != SlowFormer.name)
 def offered(weights: Path | None) -> list[tuple[str, str]]:
     """(title, name) of the models on this machine that lose tokens, or to which ATS can be added."""
     here = [each for each in zoo.cards(weights) if zoo.available(each) == "here"]
-    found = sorted((each for each in here if _sparse(each) or _fits(each)), key=_rank)
-    return [(each.title + ", with ATS" * _fits(each), each.name) for each in found]
+    found = sorted((each for each in here if trained(each) or fits(each)), key=_rank)
+    return [(each.title + ", with ATS" * fits(each), each.name) for each in found]
 
 
 def _rank(card: Card) -> int:
     """What ships comes first: plain models, those trained to lose tokens, then the robust ones."""
     return [*models.PURPOSES].index(card.task) if card.source == "bundled" else len(models.PURPOSES)
-
-
-def _sparse(card: Card) -> bool:
-    """Whether it was trained to lose tokens."""
-    return "sparsifier" in card.details
-
-
-def _fits(card: Card) -> bool:
-    """Whether it is a plain ViT or DeiT, on which ATS needs no training."""
-    return card.family in tokens.PROBE.families and not _sparse(card)
 
 
 def attacks(model: str, weights: Path | None) -> list[tuple[str, str]]:
@@ -97,7 +86,7 @@ def question(values: Values, weights: Path | None) -> Question:
     settings = Settings(attack, eps / 255, steps, weight)
     source = Picture.of(values["source"])
     exhibit = Exhibit(source.image, source.stem, str(values["model"] or ""), weights=weights)
-    if not _sparse(card := zoo.card(exhibit.model, weights)) and not _fits(card):
+    if not trained(card := zoo.card(exhibit.model, weights)) and not fits(card):
         raise BadTask(
             f"{card.title} computes all of its tokens.",
             "Choose an A-ViT, an AdaViT, or a plain ViT.",
@@ -127,7 +116,7 @@ def chosen(values: Values, weights: Path | None) -> Choice:
 
 def card(model: str, weights: Path | None) -> str:
     """What is known of a model; what was measured was measured without ATS."""
-    return models.card(model, weights, altered=_fits(zoo.card(model, weights)))
+    return models.card(model, weights, altered=fits(zoo.card(model, weights)))
 
 
 def drive(trial: Trial, patience: float = PATIENCE_SECONDS) -> Iterator[Event]:

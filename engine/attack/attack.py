@@ -114,12 +114,12 @@ def observe(victim: Victim, x: Images, sites: Collection[Site]) -> Forward:
 
 
 def run(
-    attack: Attack, victim: Victim, task: Task, streams: Streams
+    attack: Attack, victim: Victim, task: Task, streams: Streams, watch: Watch = NOTHING
 ) -> Iterator[tuple[State, Info]]:
     """The attack's steps, one by one; the last State holds the adversarial images."""
     state = attack.init(victim, task, streams)
     while state.step < attack.steps:  # which some reach early, when nothing is left to be done
-        state, info = attack.step(victim, task, state, streams)
+        state, info = attack.step(victim, task, state, streams, watch)
         yield state, info
 
 

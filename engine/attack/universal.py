@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -16,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from engine.attack.attack import Attack
+from engine.attack.update import cosine
 from engine.core.assets import ASSETS
 from engine.core.errors import CorruptWeights, EngineError
 from engine.core.shapes import Images
@@ -181,18 +181,16 @@ class Training:
                 some = task.of(rows.to(task.labels.device))
                 g, loss = self._gradient(attack, victim, some, made, delta, inside)
                 past = g + self.mu * past
-                step = self._size((epoch * len(parts) + index) / (self.epochs * len(parts)))
+                step = self._size(epoch * len(parts) + index, self.epochs * len(parts))
                 delta = made.bounded(delta + step * past.sign())
                 done = epoch + (index + 1 == len(parts))
                 kept = past.cpu() if self.mu else None
                 made = replace(made, delta=delta.cpu(), past=kept, epochs=done, measured=None)
                 yield Epoch(made, epoch, index, len(parts), loss)
 
-    def _size(self, share: float) -> float:
-        """The step once that share of the run is done."""
-        if self.pace == "constant":
-            return self.step
-        return self.step * (1 + math.cos(math.pi * share)) / 2
+    def _size(self, done: int, batches: int) -> float:
+        """The step once so many batches of the run are done."""
+        return self.step if self.pace == "constant" else cosine(done, batches, self.step)
 
     def _gradient(
         self,

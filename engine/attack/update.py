@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -101,6 +102,22 @@ def sign() -> Update:
 def scale(size: float) -> Update:
     """Multiply by a step size in pixels."""
     return stateless(lambda g, at: size * g)
+
+
+def cosine(done: float, total: float, first: float, last: float = 0.0) -> float:
+    """From `first` to `last` in half a wave: last + (first - last) (1 + cos(pi done / total)) / 2."""
+    return last + (first - last) * ((1 + math.cos(math.pi * done / total)) / 2)
+
+
+def shrinking(first: float, last: float = 0.0, period: int = 0) -> Update:
+    """Multiply by a step size in pixels that goes from `first` to `last` along a cosine, over the run
+    or anew every `period` steps."""
+
+    def change(g: Tensor, at: Moment) -> Tensor:
+        done, total = (at.step % period, period) if period else (at.step, at.steps)
+        return cosine(done, total, first, last) * g
+
+    return stateless(change)
 
 
 def adam(size: float) -> Update:

@@ -121,6 +121,13 @@ def knob(
     return dataclasses.field(default=default, metadata={"knob": made})
 
 
+def knob_of(owner: type, name: str, **changed: Any) -> Any:
+    """A field with the knob of another dataclass, some of what that declares `changed`."""
+    made = next(each for each in knobs(owner) if each.name == name)
+    made = dataclasses.replace(made, **changed)
+    return dataclasses.field(default=made.default, metadata={"knob": made})
+
+
 def knobs(owner: object) -> tuple[Knob, ...]:
     """The knobs a dataclass (or an instance of it) declares, in order."""
     found: list[Knob] = []

@@ -52,9 +52,9 @@ def sparse(victim: Victim) -> Victim:
 
 
 def _read(seen: Seen) -> TokenMasks:
-    parts = seen.victim.module.modules()
-    pruner = next(each.sparsifier.title for each in parts if isinstance(each, SparseViT))
-    return read(seen.out, seen.victim.spec.blocks[0], seen.picture, pruner)
+    found = SparseViT.within(seen.victim.module)
+    assert found is not None  # `on` makes every victim lose tokens
+    return read(seen.out, seen.victim.spec.blocks[0], seen.picture, found.sparsifier.title)
 
 
 PROBE = Probe(

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import cast
 
@@ -9,7 +8,6 @@ from engine.attack.best import Best
 from engine.attack.chain import Chain
 from engine.attack.constraint import LinfBall
 from engine.attack.criterion import Criterion, GapClosed
-from engine.attack.moment import Moment
 from engine.attack.objective import Objective, Weighted
 from engine.attack.recipe import Recipe
 from engine.attack.sparse_objective import (
@@ -25,7 +23,7 @@ from engine.attack.sparse_objective import (
     UniformScores,
     by_mechanism,
 )
-from engine.attack.update import Update, chain, mean_abs, momentum, sign, stateless
+from engine.attack.update import chain, mean_abs, momentum, shrinking, sign
 from engine.core.knobs import knob
 from engine.model.sites import Site
 from engine.model.victim import Spec
@@ -139,9 +137,10 @@ class DeSparsify(Recipe):
         keep = KeepClass(cast(Reading, self.reading), spec.sites & {Site.VOTE})
         terms = (1.0, self.mechanism(spec)), (self.lam, keep)
         past = (mean_abs(), momentum(self.mu)) if self.mu else ()
+        first = self.step_size or max(self.eps / 10, 2.5 * self.eps / self.steps)
         attack = Chain(
             Weighted(tuple(term for term in terms if term[0])),
-            chain(*past, sign(), self._shrinking()),
+            chain(*past, sign(), shrinking(first)),
             LinfBall(self.eps),
             self.steps,
             start="random" if self.random_start else "clean",
@@ -156,11 +155,3 @@ class DeSparsify(Recipe):
         published = UniformScores(prefix, direction, support), RunOn(prefix)
         tokens = published if self.form == "paper" else (Picks(), Running())
         return by_mechanism((*tokens, AllOn(self.decisions == "soft")), spec)
-
-    def _shrinking(self) -> Update:
-        first = self.step_size or max(self.eps / 10, 2.5 * self.eps / self.steps)
-
-        def size(at: Moment) -> float:
-            return first * (1 + math.cos(math.pi * at.step / at.steps)) / 2
-
-        return stateless(lambda g, at: size(at) * g)

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import cast
 
 from engine.attack.chain import Chain
 from engine.attack.constraint import Constraint, LinfBall
 from engine.attack.criterion import CostUp, Criterion
-from engine.attack.moment import Moment
 from engine.attack.objective import Weighted
 from engine.attack.quant_objective import (
     Form,
@@ -18,7 +16,7 @@ from engine.attack.quant_objective import (
 )
 from engine.attack.recipe import Recipe
 from engine.attack.region import Region, Where
-from engine.attack.update import Update, chain, sign, stateless
+from engine.attack.update import Update, chain, scale, shrinking, sign
 from engine.core.knobs import knob
 from engine.model.victim import Spec
 
@@ -102,7 +100,7 @@ class QuantAttack(Recipe):
         terms = (1.0, lift), (self.class_weight, KeepLogits()), (self.smooth_weight, Smoothness())
         return Chain(
             Weighted(tuple(term for term in terms if term[0])),
-            chain(sign(), self._shrinking()),
+            chain(sign(), self._pace()),
             self._constraint(spec),
             self.steps,
             criterion=self.criterion,
@@ -116,14 +114,8 @@ class QuantAttack(Recipe):
         red, green, blue = spec.std
         return Region((self.eps * red, self.eps * green, self.eps * blue))
 
-    def _shrinking(self) -> Update:
+    def _pace(self) -> Update:
         first = self.step_size or max(STEP, 2.5 * self.eps / self.steps)
-        period = {"cosine": self.steps, "restarts": 1000}.get(self.schedule)
-
-        def size(at: Moment) -> float:
-            if period is None:
-                return first
-            swing = (1 + math.cos(math.pi * (at.step % period) / period)) / 2
-            return LAST_STEP + (first - LAST_STEP) * swing
-
-        return stateless(lambda g, at: size(at) * g)
+        if self.schedule == "constant":
+            return scale(first)
+        return shrinking(first, LAST_STEP, 1000 if self.schedule == "restarts" else self.steps)

@@ -87,6 +87,11 @@ class SparseViT(nn.Module):
         self.sparsifier = sparsifier
         self.bound = bound
 
+    @staticmethod
+    def within(module: nn.Module) -> SparseViT | None:
+        """The sparsified ViT that a module is or holds; None of a dense one."""
+        return next((each for each in module.modules() if isinstance(each, SparseViT)), None)
+
     def forward(self, x: Images) -> Logits:
         """Logits (b, classes), decisions without noise."""
         return self.trace(x)[0]

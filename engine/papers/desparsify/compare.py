@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from engine.alter.stack import altered
-from engine.attack.attack import observe
+from engine.attack.attack import observe, run
 from engine.attack.recipe import Recipe
 from engine.attack.universal import Universal
 from engine.core.shapes import Images
@@ -173,9 +173,8 @@ def report(
         x, steps, total = asked.attack.apply(x), 1, 1
     elif asked.attack is not None:
         attack = asked.attack.build(victim.spec)
-        state, total = attack.init(victim, subject.task, subject.streams), attack.steps
-        for _ in range(total):
-            state, info = attack.step(victim, subject.task, state, subject.streams, watch(victim))
+        total = attack.steps
+        for state, info in run(attack, victim, subject.task, subject.streams, watch(victim)):
             if info.step:  # the clean picture is there, wherever an attack begins
                 path.append(_moment(victim, info.step, info.x, info.out))
             x, steps = state.x, state.step

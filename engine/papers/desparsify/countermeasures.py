@@ -6,24 +6,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
-import torch
-from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from engine.alter.alteration import Stack
 from engine.alter.cap import Cap
 from engine.alter.stack import altered
-from engine.core.shapes import Labels
-from engine.evaluate.judge import shown
 from engine.evaluate.progress import Progress
-from engine.model.sites import Site
 from engine.model.sparse import SparseViT, ceiling
 from engine.model.sparse.bound import By
 from engine.model.victim import Victim
+from engine.papers.desparsify.sets import Load
 
 BOUNDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Shares of all tokens; the last is the model without a bound."""
-AT_ONCE = 16
 
 
 class Countermeasure(NamedTuple):
@@ -41,26 +36,6 @@ def countermeasures() -> tuple[Countermeasure, ...]:
         Countermeasure("cap at the clean 90 % quantile", (Cap(quantile=0.9),)),
         Countermeasure("cap at the clean maximum", (Cap(quantile=1.0),)),
     )
-
-
-@dataclass(frozen=True)
-class Load:
-    """What n saved pictures cost a victim, in MACs, and its answers; on the CPU."""
-
-    macs: Int64[Tensor, " n"]
-    answers: Labels
-
-
-def load(victim: Victim, pixels: UInt8[Tensor, "n 3 y x"]) -> Load:
-    """Show a victim that drops tokens 8-bit pictures."""
-    macs: list[Tensor] = []
-    answers: list[Tensor] = []
-    for some in pixels.split(AT_ONCE):
-        with torch.no_grad(), victim.session(observe={Site.COST}) as forward:
-            out = forward(shown(some, victim))
-        macs.append(torch.stack(out.values(Site.COST, "macs")).sum(0).cpu())
-        answers.append(out.logits.argmax(1).cpu())
-    return Load(torch.cat(macs), torch.cat(answers))
 
 
 @dataclass(frozen=True)
@@ -97,6 +72,6 @@ def curve(
         yield Progress("bounds", index, len(bounds))
         stack = (Cap(bound, by=by),)
         held = altered(victim, stack)
-        adaptive = load(held, craft(held)) if craft else None
+        adaptive = Load.of(held, craft(held)) if craft else None
         most = ceiling(cast(SparseViT, held.module))
-        yield Bounded(stack, bound, most, load(held, clean), load(held, blind), adaptive)
+        yield Bounded(stack, bound, most, Load.of(held, clean), Load.of(held, blind), adaptive)

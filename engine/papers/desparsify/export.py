@@ -46,20 +46,19 @@ def summary(found: Report, made: Made) -> dict[str, Any]:
 
 def rows(found: Report) -> list[dict[str, Any]]:
     """Each block: tokens it uses on each picture, and how many of them the attack woke or put to sleep."""
-    keep = {words: found.seen[name].keep for name, words in SEEN.items()}
-    clean, attacked = keep["clean"], keep["attacked"]
-    counts = {words: each.sum(1).tolist() for words, each in keep.items()}
-    woken, slept = (attacked & ~clean).sum(1).tolist(), (clean & ~attacked).sum(1).tolist()
+    clean, attacked = found.seen[CLEAN], found.seen[ATTACKED]
+    counts = {words: found.seen[name].tokens.tolist() for name, words in SEEN.items()}
+    woken, slept = (x.sum(1).tolist() for x in (attacked.woken(clean), clean.woken(attacked)))
     return [
         {
             "block": block + 1,
             "decides": block in found.sparse,
-            "tokens": clean.shape[1],
+            "tokens": clean.keep.shape[1],
             **{f"tokens_{words}": counts[words][block] for words in counts},
             "woken": woken[block],
             "put_to_sleep": slept[block],
         }
-        for block in range(len(clean))
+        for block in range(len(clean.keep))
     ]
 
 

@@ -13,7 +13,7 @@ from engine.attack.recipes.desparsify import DeSparsify
 from engine.attack.recipes.slowformer import SlowFormer
 from engine.attack.universal import KINDS, Universal, shipped_for
 from engine.core.errors import BadTask
-from engine.core.knobs import Knobbed, knob
+from engine.core.knobs import Knobbed, knob, knob_of
 from engine.data.samples import load_sample, samples
 from engine.evaluate.progress import Progress
 from engine.evaluate.timing import ROUNDS
@@ -47,12 +47,10 @@ class Settings(Knobbed):
         unit="1/255",
     )
     steps: int = knob(100, "Number of gradient steps.", low=1, high=300)
-    weight: float = knob(
-        DeSparsify.lam,
-        "DeSparsify: how strongly the clean answer is kept; 0 does not keep it.",
-        label="Class weight",
-        low=0,
-        high=1000,
+    weight: float = knob_of(
+        DeSparsify,
+        "lam",
+        help="DeSparsify: how strongly the clean answer is kept; 0 does not keep it.",
     )
     rounds: int = knob(ROUNDS, "How often each time is taken, at most.", low=1, high=1000)
 

@@ -48,15 +48,14 @@ class Pass:
         """Blocks that use each token (n,): of A-ViT the block in which it halts."""
         return self.keep.sum(0)
 
-
-def sparsified(victim: Victim) -> SparseViT | None:
-    """The victim's own sparsified ViT; None of a dense one."""
-    return next((each for each in victim.module.modules() if isinstance(each, SparseViT)), None)
+    def woken(self, clean: Pass) -> Tensor:
+        """Tokens in use here that sleep in another pass (l, n); the other way round, those put to sleep."""
+        return self.keep & ~clean.keep
 
 
 def wanted(victim: Victim) -> SparseViT:
-    """The same, or UnsupportedModel where nothing is put to sleep."""
-    found = sparsified(victim)
+    """The victim's own sparsified ViT, or UnsupportedModel where nothing is put to sleep."""
+    found = SparseViT.within(victim.module)
     if found is None:
         raise UnsupportedModel(
             f"{victim.spec.full} computes all of its tokens.",
@@ -67,7 +66,7 @@ def wanted(victim: Victim) -> SparseViT:
 
 def mechanism(victim: Victim) -> str:
     """What puts its tokens to sleep: "ATS", "A-ViT", "AdaViT"; "Dense" where nothing does."""
-    found = sparsified(victim)
+    found = SparseViT.within(victim.module)
     return DENSE if found is None else found.sparsifier.title
 
 
@@ -78,7 +77,7 @@ def watch(victim: Victim) -> Watch:
 
 def dense_macs(victim: Victim) -> int:
     """MACs of a pass in which nothing is put to sleep; raises UnsupportedModel for what is no ViT."""
-    found = sparsified(victim)
+    found = SparseViT.within(victim.module)
     return cost.dense_macs(layout_of(victim.module) if found is None else found.layout)
 
 
@@ -90,7 +89,7 @@ def look(victim: Victim, pixels: Tensor) -> list[Pass]:
 
 def passes(victim: Victim, out: Forward) -> list[Pass]:
     """What each picture of a pass did, from the sites that `watch` names; of a dense model, all."""
-    found = sparsified(victim)
+    found = SparseViT.within(victim.module)
     layout = layout_of(victim.module) if found is None else found.layout
     keep = torch.ones(len(out.logits), layout.depth, layout.tokens, dtype=torch.bool)
     deciding = sorted(at.block for at in out.seen if at.site is Site.KEEP and not at.slot)

@@ -14,7 +14,7 @@ from engine.attack.recipe import Recipe
 from engine.attack.recipes.desparsify import DeSparsify
 from engine.attack.recipes.slowformer import SlowFormer
 from engine.attack.universal import PATCH, Training, Universal
-from engine.core.knobs import Knobbed, knob
+from engine.core.knobs import Knobbed, knob, knob_of
 from engine.core.shapes import PerExample
 from engine.evaluate import universal as perturbing
 from engine.evaluate.universal import Events
@@ -22,9 +22,6 @@ from engine.model.victim import Victim
 from engine.papers.desparsify.passes import dense_macs, look, wanted
 from engine.papers.paper import Photographs
 from engine.papers.perturbing import Ground
-
-SHARE = 64 / 224
-"""Side of the patch, of the picture's: 64 of 224 pixels."""
 
 
 @dataclass(frozen=True)
@@ -53,45 +50,21 @@ class Settings(Knobbed):
     )
     epochs: int = knob(2, "Passes over the pictures.", low=1, high=10000)
     batch: int = knob(8, "Pictures whose gradients are summed.", low=1, high=1024)
-    lam: float = knob(
-        0.1,
-        "How strongly clean answers are kept; 0.3 on AdaViT and 1 on A-ViT keep about as many as "
+    lam: float = knob_of(
+        DeSparsify,
+        "lam",
+        help="How strongly clean answers are kept; 0.3 on AdaViT and 1 on A-ViT keep about as many as "
         "noise of the size does.",
-        label="Class weight",
-        low=0,
-        high=1000,
     )
-    mu: float = knob(
-        0.9,
-        "How much of the past direction is kept; published: 0.",
-        label="Momentum",
-        low=0,
-        high=2,
-    )
+    mu: float = knob_of(DeSparsify, "mu")
     attack: str = knob(
         DeSparsify.name,
         "Whose losses: DeSparsify's, or SlowFormer's, whose own patch is one for all pictures.",
         choices=(DeSparsify.name, SlowFormer.name),
     )
-    form: str = knob(
-        "count",
-        "The paper's loss (ATS: scores uniform, A-ViT: no halting), or our soft count of tokens that "
-        "run.",
-        label="Token loss",
-        choices=("paper", "count"),
-    )
-    reading: str = knob(
-        "margin",
-        "Of the class loss: cross-entropy with the clean answer, that over the number of classes, "
-        "one binary cross-entropy a class, or ours: how far the answer is from a safe lead.",
-        label="Class loss",
-        choices=("soft", "mean", "binary", "margin"),
-    )
-    decisions: str = knob(
-        "hard",
-        "AdaViT's decisions in the loss: as made, 0 or 1, or their sigmoids.",
-        choices=("hard", "soft"),
-    )
+    form: str = knob_of(DeSparsify, "form")
+    reading: str = knob_of(DeSparsify, "reading")
+    decisions: str = knob_of(DeSparsify, "decisions")
     seed: int = knob(0, "Order and draws.", low=0, high=2**53 - 1)
 
     def recipe(self) -> Recipe:
@@ -108,7 +81,7 @@ class Settings(Knobbed):
 
     def training(self, size: int) -> Training:
         """For pictures of that size."""
-        side = round(SHARE * size) if self.kind == PATCH else 0
+        side = round(SlowFormer.patch * size) if self.kind == PATCH else 0
         eps = 1.0 if side else self.eps
         return Training(
             eps, self.step or eps / 10, self.epochs, self.batch, "cosine", self.mu, side

@@ -12,7 +12,7 @@ from engine.model import zoo
 from engine.model.titles import shorts
 from engine.model.victim import Victim
 from engine.model.zoo import Card
-from engine.probe.tokens import sparse
+from engine.probe.tokens import PROBE, sparse
 
 
 def victim(name: str, weights: Path | None = None) -> Victim:
@@ -22,8 +22,7 @@ def victim(name: str, weights: Path | None = None) -> Victim:
 
 def full(name: str, weights: Path | None = None) -> str:
     """The name of the victim that a name stands for, without loading it: "vit|ats" for "vit"."""
-    asleep = ON in name or "sparsifier" in card(name, weights).details
-    return name if asleep else f"{name}{ON}{TokenSampling()}"
+    return name if ON in name or trained(card(name, weights)) else f"{name}{ON}{TokenSampling()}"
 
 
 def card(name: str, weights: Path | None = None) -> Card:
@@ -31,9 +30,19 @@ def card(name: str, weights: Path | None = None) -> Card:
     return zoo.card(name.split(ON)[0], weights)
 
 
+def trained(of: Card) -> bool:
+    """Whether a model was trained to lose tokens."""
+    return "sparsifier" in of.details
+
+
+def fits(of: Card) -> bool:
+    """Whether it is a plain ViT or DeiT, on which ATS needs no training."""
+    return of.family in PROBE.families and not trained(of)
+
+
 def host(of: Card) -> str:
     """The dense model that a bundled sparse one was trained from; any other is its own."""
-    return of.details["start"]["name"] if "sparsifier" in of.details else of.name
+    return of.details["start"]["name"] if trained(of) else of.name
 
 
 def relatives(name: str, weights: Path | None = None) -> Mapping[str, Victim]:
@@ -45,9 +54,9 @@ def relatives(name: str, weights: Path | None = None) -> Mapping[str, Victim]:
     called = shorts({below.name: below.title})[below.name]
     found: dict[str, Victim] = {}
     for each in zoo.cards(weights):
-        if "sparsifier" in each.details and host(each) == below.name:
+        if trained(each) and host(each) == below.name:
             found[each.title.partition(":")[0]] = zoo.load(each.name, weights)
-    if "sparsifier" not in below.details and zoo.available(below) == "here":
+    if not trained(below) and zoo.available(below) == "here":
         dense = zoo.load(below.name, weights)
         found = {f"ATS on {called}": altered(dense, (TokenSampling(),)), **found}
         found[f"{called}, dense"] = dense

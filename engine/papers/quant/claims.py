@@ -19,7 +19,7 @@ from torch import Tensor
 from engine.alter.quantize.cost import cost
 from engine.alter.quantize.int8 import Int8, collect
 from engine.alter.quantize.peaks import Peaks
-from engine.attack.chain import Chain
+from engine.attack.attack import Attack
 from engine.attack.constraint import LinfBall, to_8bit
 from engine.attack.recipes.pgd import PGD
 from engine.attack.recipes.quantattack import QuantAttack
@@ -147,7 +147,7 @@ def _measured(
     yield from found.without_decomposition()
 
 
-def recipes(victim: Victim, chosen: Settings) -> dict[str, Chain]:
+def recipes(victim: Victim, chosen: Settings) -> dict[str, Attack]:
     """Every attack compared, at one budget; "unlimited" alone may change pixels at will."""
     quant = QuantAttack(
         eps=chosen.eps, steps=chosen.steps, threshold=chosen.threshold, form=chosen.form

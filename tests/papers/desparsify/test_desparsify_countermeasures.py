@@ -14,7 +14,8 @@ from engine.evaluate.craft import crafted
 from engine.evaluate.judge import predict
 from engine.evaluate.progress import Progress
 from engine.model.victim import Victim
-from engine.papers.desparsify.countermeasures import Bounded, countermeasures, curve, load
+from engine.papers.desparsify.countermeasures import Bounded, countermeasures, curve
+from engine.papers.desparsify.sets import Load
 from tests.model.sparse.mechanisms import KINDS, sparse
 from tests.tiny import task
 
@@ -37,8 +38,8 @@ def test_each_countermeasure_has_a_name_of_its_own_and_can_be_written() -> None:
 @every
 def test_a_load_is_each_pictures_own(kind: str) -> None:
     victim = sparse(kind)
-    found = load(victim, CLEAN)
-    alone = [load(victim, each) for each in CLEAN.split(1)]
+    found = Load.of(victim, CLEAN)
+    alone = [Load.of(victim, each) for each in CLEAN.split(1)]
     assert found.macs.tolist() == [int(each.macs) for each in alone]
     assert torch.equal(found.answers, predict(victim, CLEAN))
     assert len(found.macs.unique()) > 1
@@ -60,11 +61,11 @@ def test_the_curve_ends_at_the_model_without_a_bound_and_nowhere_passes_its_ceil
         for some in (each.clean, each.blind, each.adaptive):
             assert int(some.macs.max()) <= each.ceiling
         held = altered(victim, each.stack)
-        assert torch.equal(each.adaptive.macs, load(held, craft(held)).macs)
+        assert torch.equal(each.adaptive.macs, Load.of(held, craft(held)).macs)
     assert points[0].ceiling < points[1].ceiling < points[2].ceiling
     free = points[-1]
-    assert torch.equal(free.clean.macs, load(victim, CLEAN).macs)
-    assert torch.equal(free.blind.macs, load(victim, blind).macs)
+    assert torch.equal(free.clean.macs, Load.of(victim, CLEAN).macs)
+    assert torch.equal(free.blind.macs, Load.of(victim, blind).macs)
 
 
 def test_without_an_attack_there_is_no_adaptive_one() -> None:
