@@ -8,7 +8,7 @@ from typing import Literal
 
 from engine.evaluate.interval import Estimate
 
-Unit = Literal["points", "%", "ratio", "columns", "correlation", "area", "GMACs", "count"]
+Unit = Literal["points", "%", "ratio", "columns", "correlation", "area", "GMACs", "count", "lead"]
 Verdict = Literal["holds", "fails", "undecided", "reported"]
 
 
@@ -79,6 +79,7 @@ _AFTER: dict[Unit, str] = {
     "area": "",
     "GMACs": " GMACs",
     "count": "",
+    "lead": "",
 }
 
 

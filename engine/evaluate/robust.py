@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -59,6 +59,12 @@ class Robust:
         """The union of two attacks: per picture the worse of them; their steps add up."""
         return Robust(self.right, self.kept & other.kept, self.steps + other.steps)
 
+    def then(self, other: Robust) -> Robust:
+        """These pictures, then those."""
+        return Robust(
+            torch.cat((self.right, other.right)), torch.cat((self.kept, other.kept)), self.steps
+        )
+
 
 @dataclass(frozen=True)
 class Paired:
@@ -86,6 +92,7 @@ def survivors(
     iterates: Iterates = "all",
     scaled: bool = False,
     seed: int = 0,
+    first: int = 0,
     batch: int = 8,
     keep: Path | None = None,
 ) -> Iterator[Progress | Robust]:
@@ -97,8 +104,8 @@ def survivors(
     a batch ends when nobody in it stands; "last": only what the attack gives in the end, for attacks
     that keep their best (APGD, AutoAttack). Pictures are floats, as the field measures; an iterate
     out of the eps ball does not count. `eps` stands in for the recipe's where it is below 1/255.
-    Each picture draws by its place, so that batches change nothing but rounding. `keep` holds
-    finished batches: a run that was killed goes on.
+    Each picture draws by its place, which begins at `first`, so that batches change nothing but
+    rounding. `keep` holds finished batches: a run that was killed goes on.
     """
     made_on = judge if source is None else source
     attack = recipe.build(outlined(made_on, stack).spec)
@@ -110,12 +117,13 @@ def survivors(
     kept, right = torch.zeros(2, len(labels), dtype=torch.bool)
     for rows in torch.arange(len(labels)).split(batch):
         part = pixels[rows], labels[rows]
-        of = {"rows": rows.tolist(), "labels": part[1].tolist()}
+        places = (rows + first).tolist()
+        of = {"places": places, "labels": part[1].tolist()}
         name = store.digest(key | of | {"pixels": store.of_tensor(part[0])}) if keep else ""
         found = store.recall(keep, name) if keep else None
         if found is None:
             last = _Standing(0, right[rows], kept[rows])
-            for last in trial.on(*part, rows):
+            for last in trial.on(*part, places):
                 done = int(rows[0]) * attack.steps + last.step * len(rows)
                 yield Progress(recipe.name, done, len(labels) * attack.steps)
             found = [last.right.tolist(), last.kept.tolist()]
@@ -186,10 +194,10 @@ class _Trial:
             ],
         }
 
-    def on(self, pixels: Tensor, labels: Labels, rows: Tensor) -> Iterator[_Standing]:
+    def on(self, pixels: Tensor, labels: Labels, places: Sequence[int]) -> Iterator[_Standing]:
         """Who still stands, after every step; only those are attacked that are right when clean."""
         task = task_for(self.judge, shown(pixels, self.judge), labels)
-        streams = Streams(self.seed, tuple(rows.tolist()))
+        streams = Streams(self.seed, tuple(places))
         everyone = torch.ones_like(task.labels, dtype=torch.bool)
         judge = self._fitted(task, streams) if self.scaled else self.judge
         right = _right(judge, task, everyone)

@@ -1,4 +1,4 @@
-"""What papers bring to the command line: `claims`, `compare`, `ablate`, `universal`, `results`.
+"""What papers bring to the command line: `claims`, `compare`, `ablate`, `saturate`, `universal`, `results`.
 
 A paper's options are the knobs of its own settings.
 """
@@ -14,7 +14,7 @@ from engine.alter.ensemble import members
 from engine.attack.catalog import parse
 from engine.attack.universal import SHIPPED, Universal
 from engine.core.errors import BadTask
-from engine.core.knobs import Knobbed, knobs
+from engine.core.knobs import Knobbed, knobs, typed
 from engine.data.labels import class_index
 from engine.evaluate.claim import markdown
 from engine.evaluate.parallel import place
@@ -22,6 +22,8 @@ from engine.evaluate.study import data
 from engine.evaluate.transfer import bare
 from engine.model import zoo
 from engine.papers import results as telling
+from engine.papers.aas import claims as aas
+from engine.papers.aas import saturation
 from engine.papers.catalog import PAPERS
 from engine.papers.paper import Exhibit, ForAnyPicture, Paper, Photographs, study
 from engine.papers.tgr import ablation
@@ -49,6 +51,13 @@ def declare(command: arguments.Commands, papers: tuple[Paper, ...] = PAPERS) -> 
     _over_photographs(parts, targets=True, resumes=True)
     parts.add_argument("--eps", nargs="+", default=["8/255", "16/255"], help="budgets")
     parts.add_argument("--steps", default="10")
+    control = command(saturate)
+    _over_photographs(control, resumes=True)
+    control.add_argument("--c", nargs="+", type=float, default=[1, 3, 10, 30, 100, 300])
+    control.add_argument("--eps", default="1/255", help="budget at which every c is measured")
+    control.add_argument("--budgets", nargs="+", default=[], help="further ones, at one c")
+    control.add_argument("--at", type=float, default=30.0, help="that c")
+    control.add_argument("--few", type=int, default=32, help="pictures there")
     one_for_all = command.group(
         "universal", "Train one perturbation or patch for any picture of a model.", "PAPER"
     )
@@ -88,6 +97,18 @@ def ablate(asked: argparse.Namespace) -> None:
     for parts in events:
         found = study("tgr_ablation", photographs, {"steps": recipes[0].steps}, [parts])
         _report(asked, data(found), ablation.markdown(parts))
+
+
+def saturate(asked: argparse.Namespace) -> None:
+    """The positive control of AAS: scores times c, and who finds the gradient again."""
+    eps, *budgets = (
+        typed(aas.Settings, "saturate", {"eps": word}).eps for word in (asked.eps, *asked.budgets)
+    )
+    on = saturation.Conditions(tuple(asked.c), eps, tuple(budgets), asked.at, asked.few)
+    photographs = _photographs(asked)
+    for found in arguments.progress(saturation.saturate(photographs, on), asked):
+        kept = study(saturation.NAME, photographs, asdict(on), [found])
+        _report(asked, data(kept), saturation.markdown(found))
 
 
 def _claims(paper: Paper) -> arguments.Command:

@@ -1,0 +1,1 @@
+"""AAS: when the softmax hides the gradient."""
