@@ -7,6 +7,7 @@ import io
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from visitor import Visit, visiting
@@ -28,6 +29,19 @@ def steps(cost: Visit, count: int) -> None:
     box.press("Tab")
 
 
+def choose(cost: Visit, control: str, words: str) -> None:
+    cost.page.click(f"#{control} input")
+    cost.page.click(f"[role=option]:has-text('{words}')")
+
+
+def run_until(cost: Visit, words: str) -> None:
+    """Press Run, wait until the board says these words of it, and stop: what follows is not asked for."""
+    cost.page.click("#run")
+    cost.page.wait_for_selector(f"#report [data-part=findings]:has-text('{words}')")
+    cost.stop()
+    cost.status("Stopped after", "Finished")
+
+
 def columns(cost: Visit) -> tuple[int, int, int]:
     """Clean, attacked and noise, from the first sentence."""
     words = cost.page.inner_text(FINDING)
@@ -35,6 +49,17 @@ def columns(cost: Visit) -> tuple[int, int, int]:
         cost.page.inner_text(f"{FINDING} .lab-{r}") for r in ("clean", "adversarial")
     )
     return int(clean), int(attacked), int(words.split("same size ")[1].split(".")[0])
+
+
+def number(cost: Visit, knob: str, value: str) -> str:
+    """Type a number beside a slider, as a visitor does; what the box holds afterwards."""
+    box = cost.page.locator(f"#{knob} input[type=number]")
+    box.click()
+    box.press("Control+a")
+    box.type(value)
+    box.press("Tab")
+    cost.page.wait_for_timeout(200)  # gradio has taken it back, or leaves it
+    return box.input_value()
 
 
 def test_a_run_draws_every_view_and_the_threshold_moves_them(cost: Visit) -> None:
@@ -85,7 +110,9 @@ def test_a_run_draws_every_view_and_the_threshold_moves_them(cost: Visit) -> Non
     assert cost.overflow() <= 0
 
 
-def test_stop_keeps_what_the_attack_has_reached(cost: Visit) -> None:
+def test_stop_keeps_what_the_attack_has_reached_and_a_budget_of_zero_is_the_control(
+    cost: Visit,
+) -> None:
     page = cost.page
     steps(cost, 300)
     page.click("#run")
@@ -96,20 +123,24 @@ def test_stop_keeps_what_the_attack_has_reached(cost: Visit) -> None:
     assert 1 <= at < 300
     page.wait_for_selector(f"#report :text('stopped at step {at} of 300')")
     assert "follow when the run has come to its end" in page.inner_text("#report [data-part=time]")
+    assert number(cost, "knob-eps", "0") == "0"
+    run_until(cost, "the control")
+    cost.status("nothing may change at eps 0")
+    clean, attacked, noise = columns(cost)
+    assert clean == attacked == noise > 0
 
 
 def test_an_upload_runs_and_what_cannot_be_asked_is_one_sentence(cost: Visit) -> None:
     page = cost.page
+    _a_number_that_is_taken_back_is_said(cost)
     cost.upload("church.png", "image/png", CHURCH)
     cost.status("The picture is in")
     page.click("#calibrate label:has-text('as a number')")
     page.fill("#knob-threshold input", "3")
     page.press("#knob-threshold input", "Tab")
     steps(cost, 2)
-    page.click("#run")
-    cost.status("Finished")
+    run_until(cost, "church")
     before = page.inner_text(FINDING)
-    assert "church" in before
     assert "Chosen as a number" in page.inner_text(".cost-threshold")
     page.fill("#knob-threshold input", "0")
     page.press("#knob-threshold input", "Tab")
@@ -117,8 +148,7 @@ def test_an_upload_runs_and_what_cannot_be_asked_is_one_sentence(cost: Visit) ->
     cost.status("The threshold cannot be 0.")
     cost.upload("x.png", "image/png", b"no picture")
     cost.status("not a picture")
-    page.click("#model input")
-    page.click("[role=option]:has-text('ResNet')")
+    choose(cost, "model", "ResNet")
     page.wait_for_selector("#model-card [title*='cnn']")
     page.click("#run")
     cost.status("has no linear layers inside blocks")
@@ -127,38 +157,78 @@ def test_an_upload_runs_and_what_cannot_be_asked_is_one_sentence(cost: Visit) ->
     assert page.get_attribute("#report", "data-old") == "yes"
 
 
-@pytest.mark.parametrize(
-    "cost", [(390, 844, "light"), (1440, 900, "dark")], indirect=True, ids=["phone", "dark"]
-)
-def test_nothing_overflows(cost: Visit) -> None:
+def _a_number_that_is_taken_back_is_said(cost: Visit) -> None:
+    for knob, typed, kept in (("knob-steps", "500", "300"), ("knob-eps", "64", "32")):
+        assert number(cost, knob, typed) == kept
+        said = cost.page.inner_text(f"#{knob} .report-refused")
+        assert typed in said
+        assert f"so it is {kept} now" in said
+        number(cost, knob, "5")
+        assert cost.page.locator(f"#{knob} .report-refused").count() == 0
+
+
+@SMALL
+def test_what_stands_there_first_is_seen_at_once_and_honest_and_can_be_taken_away(
+    cost: Visit,
+) -> None:
+    page = cost.page
+    for place in ("#run", "#stop", FINDING):
+        box = page.locator(place).bounding_box()
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= 720, place
+    assert page.evaluate("scrollY") == 0
+    _times_are_of_another_day(page)
+    _no_countermeasure_costs_exactly_nothing(page)
+    _files_are_of_what_is_shown(cost)
+    cost.resize(1440, 900)
+    cost.dress("dark")
+    _nothing_overflows(cost)
+
+
+def _times_are_of_another_day(page: Any) -> None:
+    said = page.inner_text("#report [data-part=time]")
+    assert "on this machine" not in said
+    assert "where this report was made" in said
+    assert "Press Run to measure" in said
+
+
+def _no_countermeasure_costs_exactly_nothing(page: Any) -> None:
+    said = page.inner_text("#report [data-part=defence]")
+    assert "at most 9 points" in said
+    assert "0 of 32" in said
+    assert "0.00" not in said
+
+
+def _nothing_overflows(cost: Visit) -> None:
     assert cost.overflow() <= 0
     cost.page.click("#report [role=radio]:has-text('clean picture’s order')")
     assert cost.overflow() <= 0
 
 
-def number(cost: Visit, knob: str, value: str) -> str:
-    """Type a number beside a slider, as a visitor does; what the box holds afterwards."""
-    box = cost.page.locator(f"#{knob} input[type=number]")
-    box.click()
-    box.press("Control+a")
-    box.type(value)
-    box.press("Tab")
-    cost.page.wait_for_timeout(200)
-    return box.input_value()
-
-
-@SMALL
-def test_run_and_verdict_are_seen_at_once_on_a_small_screen(cost: Visit) -> None:
-    for place in ("#run", "#stop", FINDING):
-        box = cost.page.locator(place).bounding_box()
-        assert box["y"] >= 0
-        assert box["y"] + box["height"] <= 720, place
-    assert cost.page.evaluate("scrollY") == 0
+def _files_are_of_what_is_shown(cost: Visit) -> None:
+    page = cost.page
+    files: dict[str, bytes] = {}
+    for kind in ("png", "csv", "json"):
+        with page.expect_download() as waiting:
+            page.click(f"#report [data-file={kind}]")
+        name = waiting.value.suggested_filename
+        assert re.fullmatch(rf"\w+-vit_imagenette-count-eps8-seed0\.{kind}", name)
+        files[kind] = Path(waiting.value.path()).read_bytes()
+    data = json.loads(files["json"])
+    clean, attacked, noise = columns(cost)
+    counts = {k: v["outlier_columns_int8_model"] for k, v in data["pictures"].items()}
+    assert counts == {"clean": clean, "attacked": attacked, "noise": noise}
+    lines = list(csv.DictReader(io.StringIO(files["csv"].decode())))
+    assert sum(int(line["outlier_columns_attacked"]) for line in lines) == attacked
+    assert files["png"].startswith(b"\x89PNG")
 
 
 @PHONE
-def test_a_phone_is_taken_to_the_result_once(cost: Visit) -> None:
+def test_nothing_is_cut_off_on_a_phone_which_is_taken_to_the_result_once(cost: Visit) -> None:
     page = cost.page
+    _nothing_overflows(cost)
+    _no_slider_is_cut_off(cost)
+    page.evaluate("scrollTo(0, 0)")
     page.emulate_media(reduced_motion="reduce")
     page.evaluate(
         "() => { const own = Element.prototype.scrollIntoView; window.ways = [];"
@@ -178,8 +248,7 @@ def test_a_phone_is_taken_to_the_result_once(cost: Visit) -> None:
     assert page.evaluate("ways") == ["auto"]
 
 
-@PHONE
-def test_no_slider_is_cut_off_on_a_phone(cost: Visit) -> None:
+def _no_slider_is_cut_off(cost: Visit) -> None:
     """A thumb is 16 px; what clips is any ancestor that does not let its content stand out."""
     cut = cost.page.evaluate(
         """() => [...document.querySelectorAll('#recipe input[type=range]')]
@@ -194,27 +263,6 @@ def test_no_slider_is_cut_off_on_a_phone(cost: Visit) -> None:
           }).map(e => e.ariaLabel)"""
     )
     assert cut == []
-
-
-def test_a_budget_of_zero_is_the_control(cost: Visit) -> None:
-    assert number(cost, "knob-eps", "0") == "0"
-    cost.page.click("#run")
-    cost.status("nothing may change at eps 0")
-    clean, attacked, noise = columns(cost)
-    assert clean == attacked == noise > 0
-    assert "the control" in cost.page.inner_text(".report-second")
-
-
-@pytest.mark.parametrize(
-    ("knob", "typed", "kept"), [("knob-steps", "500", "300"), ("knob-eps", "64", "32")]
-)
-def test_a_number_that_is_taken_back_is_said(cost: Visit, knob: str, typed: str, kept: str) -> None:
-    assert number(cost, knob, typed) == kept
-    said = cost.page.inner_text(f"#{knob} .report-refused")
-    assert typed in said
-    assert f"so it is {kept} now" in said
-    number(cost, knob, "5")
-    assert cost.page.locator(f"#{knob} .report-refused").count() == 0
 
 
 def test_what_stands_there_says_so_when_it_is_not_what_run_would_do(cost: Visit) -> None:
@@ -237,55 +285,13 @@ def test_what_stands_there_says_so_when_it_is_not_what_run_would_do(cost: Visit)
     number(cost, "knob-eps", "8")
     page.wait_for_selector(NOTE, state="hidden")
     assert page.get_attribute("#report", "data-old") == ""
-    page.click("#attack input")
-    page.click("[role=option]:has-text('Sponge')")
+    choose(cost, "attack", "Sponge")
     steps(cost, 1)
     page.wait_for_selector(f"{NOTE}:has-text('Sponge')")
-    page.click("#run")
-    cost.status("Finished")
+    run_until(cost, "Sponge")
     assert page.is_hidden(NOTE)
-    assert "Sponge" in page.inner_text(".report-second")
-
-
-def test_times_of_another_day_are_not_passed_off_as_of_this_machine(cost: Visit) -> None:
-    said = cost.page.inner_text("#report [data-part=time]")
-    assert "on this machine" not in said
-    assert "where this report was made" in said
-    assert "Press Run to measure" in said
-
-
-def test_no_countermeasure_is_said_to_cost_exactly_nothing(cost: Visit) -> None:
-    said = cost.page.inner_text("#report [data-part=defence]")
-    assert "at most 9 points" in said
-    assert "0 of 32" in said
-    assert "0.00" not in said
-
-
-def test_the_report_can_be_taken_away(cost: Visit) -> None:
-    page = cost.page
-    files: dict[str, bytes] = {}
-    for kind in ("png", "csv", "json"):
-        with page.expect_download() as waiting:
-            page.click(f"#report [data-file={kind}]")
-        name = waiting.value.suggested_filename
-        assert re.fullmatch(rf"\w+-vit_imagenette-count-eps8-seed0\.{kind}", name)
-        files[kind] = Path(waiting.value.path()).read_bytes()
-    data = json.loads(files["json"])
-    clean, attacked, noise = columns(cost)
-    counts = {k: v["outlier_columns_int8_model"] for k, v in data["pictures"].items()}
-    assert counts == {"clean": clean, "attacked": attacked, "noise": noise}
-    lines = list(csv.DictReader(io.StringIO(files["csv"].decode())))
-    assert sum(int(line["outlier_columns_attacked"]) for line in lines) == attacked
-    assert files["png"].startswith(b"\x89PNG")
-
-
-def test_visformer_runs_in_int8_and_says_what_its_linear_layers_are(cost: Visit) -> None:
-    page = cost.page
-    page.click("#model input")
-    page.click("[role=option]:has-text('Visformer')")
+    choose(cost, "model", "Visformer")
     page.wait_for_selector("#model-card [title*='visformer']")
-    steps(cost, 1)
-    page.click("#run")
-    cost.status("Finished")
+    page.wait_for_selector(f"{NOTE}:has-text('Visformer')")
+    run_until(cost, "1×1 convolutions")
     assert "8 064 input columns" in page.inner_text(FINDING).replace("\u202f", " ")
-    assert "1×1 convolutions" in page.inner_text(".report-second")
