@@ -61,14 +61,18 @@ def appearance(kind: type[Recipe], name: str) -> Shown:
 
 
 def switched(before: str, after: str, names: Sequence[str], values: Sequence[Any]) -> list[Shown]:
-    """All controls for another recipe: what the visitor had changed stays where it is allowed."""
+    """All controls for another recipe: what the visitor had changed stays where it is allowed.
+
+    A budget does not come along to an attack that has none of its own.
+    """
     old = {each.name: each for each in knobs(BY_NAME[before])}
     new = {each.name: each for each in knobs(BY_NAME[after])}
     looks: list[Shown] = []
     for name, value in zip(names, values, strict=True):
         look = appearance(BY_NAME[after], name)
         was, now = old.get(name), new.get(name)
-        if was and now and value != to_control(was, was.default) and _allowed(now, value):
+        changed = was and value != to_control(was, was.default)
+        if changed and now and not _boundless(now) and _allowed(now, value):
             look["value"] = value
         looks.append(look)
     return looks
@@ -141,6 +145,11 @@ def _stops(knob: Knob) -> float:
 def _fixed(knob: Knob) -> bool:
     """Whether the knob has a single value, as FGSM's number of steps."""
     return knob.low is not None and knob.low == knob.high
+
+
+def _boundless(knob: Knob) -> bool:
+    """Whether it is a budget that lets pixels change by any amount, unless it is asked for."""
+    return knob.unit == "1/255" and knob.default == knob.high == 1
 
 
 def _settings(knob: Knob, slides: bool) -> Shown:

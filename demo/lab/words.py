@@ -30,8 +30,10 @@ SENTENCE = """
   const aim = goal === 'ONE' && target ? `read this picture as <b>${clean(target)}</b>`
                                        : 'misread this picture';
   const named = (name) => `<b>${clean(titles[name] ?? name)}</b>`;
-  return `Make ${[model, ...(alter ?? [])].map(named).join(', ')} ${aim}, changing no pixel by more than `
-    + `<b>${clean(eps)}/255</b>, in <b>${clean(steps)}</b> step${steps == 1 ? '' : 's'} of `
+  const budget = eps >= 255 ? 'changing pixels by any amount'
+                            : `changing no pixel by more than <b>${clean(eps)}/255</b>`;
+  return `Make ${[model, ...(alter ?? [])].map(named).join(', ')} ${aim}, ${budget}, `
+    + `in <b>${clean(steps)}</b> step${steps == 1 ? '' : 's'} of `
     + `<b>${clean(titles[attack])}</b>.`;
 }
 """

@@ -73,6 +73,9 @@ def test_switching_keeps_what_the_visitor_changed_and_else_takes_the_new_default
     assert steps["value"] == 10
     assert start == {"visible": False}
     assert controls.switched("pgd", "tgr", names, [8, 10, True])[0]["value"] == 16
+    # CW L2 keeps a distance small instead of a budget: what another attack may change is not for it
+    assert controls.switched("pgd", "cw_l2", names, [4, 12, True])[0]["value"] == 255
+    assert controls.switched("cw_l2", "pgd", names, [255, 40, True])[0]["value"] == 8
 
 
 def test_a_knob_with_one_value_is_hidden_and_not_asked() -> None:
