@@ -366,8 +366,8 @@ def _from_card(found: Card, path: Path) -> Made:
 def _network(found: Card) -> nn.Module:
     """What a card describes, with fresh weights."""
     details = found.details
-    local = found.source == "local"
-    module = VisionTransformer(**details["backbone"]) if local else build(found.name)
+    told = details.get("backbone")
+    module = VisionTransformer(**told) if told else build(found.name)
     return trained_sparsely(module, details["sparsifier"]) if "sparsifier" in details else module
 
 

@@ -10,16 +10,18 @@ import torch
 
 from engine.core.errors import EngineError
 from engine.train import RECIPES, Epoch, Finished, train
+from engine.train.options import with_inner, with_scaling
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; 0 when the model is written, 2 after a mistake the caller can mend."""
     asked = _parser().parse_args(argv)
     try:
+        recipe = with_scaling(with_inner(RECIPES[asked.recipe], asked.inner), asked.aas_every)
         events = train(
-            RECIPES[asked.recipe],
+            recipe,
             asked.data,
-            asked.out or Path("runs") / asked.recipe,
+            asked.out or Path("runs") / recipe.name,
             models=asked.models,
             epochs=asked.epochs,
             resume=asked.resume,
@@ -44,6 +46,20 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=Path("data/imagenette160"),
         help="folder with train/ and val/, one folder of pictures per class",
+    )
+    parser.add_argument(
+        "--inner",
+        action="append",
+        default=[],
+        metavar="KNOB=VALUE",
+        help="the inner attack of adversarial training: steps=10, eps=8/255, step=2/255, start=near",
+    )
+    parser.add_argument(
+        "--aas-every",
+        type=int,
+        default=0,
+        metavar="EPOCHS",
+        help="adversarial training with the attention-scaling step in every so many epochs (AAS-AT)",
     )
     parser.add_argument("--epochs", type=int, help="instead of the recipe's own number")
     parser.add_argument("--resume", action="store_true", help="go on from the last epoch in --out")

@@ -12,10 +12,12 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from engine.core.assets import ASSETS
 from engine.core.errors import EngineError
 from engine.train.checkpoint import write_atomically
 
 LICENSE = "Apache-2.0"
+BUNDLED = ASSETS / "models"
 
 
 class MissingModel(EngineError):
@@ -48,17 +50,18 @@ def write_model(
 
 
 def read_card(folder: Path, name: str) -> dict[str, Any]:
-    """The card of a finished model; raises MissingModel if there is none."""
-    path = folder / f"{name}.json"
-    if not path.is_file():
-        raise MissingModel(f"There is no model {name} in {folder}.", "Train that recipe first.")
-    return json.loads(path.read_text(encoding="utf-8"))
+    """The card of a finished model of the folder, or else a bundled one; raises MissingModel."""
+    return json.loads(_file(folder, name, "json").read_text(encoding="utf-8"))
 
 
 def read_weights(folder: Path, name: str) -> dict[str, Tensor]:
-    """The tensors of a finished model, floating ones as float32; raises MissingModel."""
-    path = folder / f"{name}.safetensors"
-    if not path.is_file():
-        raise MissingModel(f"There is no model {name} in {folder}.", "Train that recipe first.")
-    tensors = load_file(path)
+    """Its tensors, floating ones as float32; raises MissingModel."""
+    tensors = load_file(_file(folder, name, "safetensors"))
     return {k: t.float() if t.dtype == torch.float16 else t for k, t in tensors.items()}
+
+
+def _file(folder: Path, name: str, kind: str) -> Path:
+    for place in (folder, BUNDLED):
+        if (place / f"{name}.safetensors").is_file() and (place / f"{name}.{kind}").is_file():
+            return place / f"{name}.{kind}"
+    raise MissingModel(f"There is no model {name} in {folder}.", "Train that recipe first.")

@@ -7,9 +7,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from engine.train.losses import cross_entropy
 from engine.train.network import Network
 from engine.train.pictures import Pictures
-from engine.train.recipe import Target, Turn, cross_entropy
+from engine.train.recipe import Target, Turn
+from engine.train.temper import saturated, untempered
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,27 @@ class Classify:
 
     def card(self, net: Network, val: Pictures) -> dict[str, dict[str, Any]]:
         return {}
+
+
+@dataclass(frozen=True)
+class Saturated(Classify):
+    """Classification by attention that is `c` times as sharp: the rows of q start c times as large.
+
+    The positive control of the masked-gradient claims: a model that has learned to be right with a
+    saturated softmax. Weights learn around the scores, in evaluation mode: a gradient through
+    scores c times as large, and new statistics of the stem's batch normalisation, drown the rest.
+    """
+
+    c: float
+
+    def wrap(self, backbone: nn.Module) -> nn.Module:
+        return saturated(backbone, self.c)
+
+    def loss(self, net: Network, images: Tensor, target: Target, at: Turn) -> Tensor:
+        return super().loss(net.eval(), images, target, at)
+
+    def finished(self, body: nn.Module) -> nn.Module:
+        return untempered(body)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from torch import nn
 
 from engine.core import placement
 from engine.core.streams import Streams
-from engine.model.architectures import INPUT_SIZE, build
+from engine.model.architectures import build
 from engine.train import measure
 from engine.train.augment import draw
 from engine.train.card import LICENSE, half, read_card, read_weights, write_model
@@ -80,8 +80,8 @@ def train(
     """Train `recipe` on `data`, yielding an event an epoch and one at the end.
 
     `out` keeps the checkpoint, replaced after every epoch; with `resume` training goes on from
-    there exactly as if it had never stopped. `models` is the folder of bundled models: a recipe's
-    `start` and bundled teachers are read from it and the finished model is written to it.
+    there exactly as if it had never stopped. The finished model is written to the folder `models`; a recipe's
+    `start` and bundled teachers are read from there, or else are those of the project.
     `teachers` is a folder of timm weights; without it a recipe's timm teachers stay silent.
     Under torchrun every process takes an equal share of each batch, and only the first yields.
 
@@ -90,7 +90,7 @@ def train(
     Raises BadDataset, BadRecipe, BadTeacher, BadCheckpoint, MissingModel.
     """
     with join(device) as world:
-        dataset = read_dataset(data, INPUT_SIZE)
+        dataset = read_dataset(data, recipe.size)
         run = _Run(
             recipe,
             epochs or recipe.epochs,
@@ -126,9 +126,15 @@ def train(
 
 def describe(recipe: Recipe) -> dict[str, Any]:
     """Every hyper-parameter of a recipe as plain JSON values."""
-    values = dataclasses.asdict(recipe)
-    method = {"name": type(recipe.method).__name__, **values["method"]}
-    return {**values, "method": method}
+    return {**dataclasses.asdict(recipe), "method": _named(recipe.method)}
+
+
+def _named(method: Any) -> dict[str, Any]:
+    """A method's fields with its name, and so each that it stands on."""
+    values = {**dataclasses.asdict(method)}
+    if "base" in values:
+        values["base"] = _named(method.base)
+    return {"name": type(method).__name__, **values}
 
 
 def _provenance(recipe: Recipe, models: Path) -> dict[str, Any] | None:
@@ -147,7 +153,7 @@ def _learner(run: _Run, models: Path) -> Learner:
             backbone.load_state_dict(read_weights(models, recipe.start))
         net = Network(recipe.method.wrap(backbone), recipe.mean, recipe.std)
     net = net.to(run.world.device, memory_format=torch.channels_last)  # pyright: ignore
-    answer = net.eval()(torch.zeros(1, 3, INPUT_SIZE, INPUT_SIZE, device=run.world.device))
+    answer = net.eval()(torch.zeros(1, 3, recipe.size, recipe.size, device=run.world.device))
     if answer.shape[-1] != run.school.classes:
         raise BadRecipe(
             f"{recipe.model} tells {answer.shape[-1]} classes apart, the data has {run.school.classes}.",
@@ -203,10 +209,11 @@ def _batch_size(recipe: Recipe, count: int, world: World) -> int:
 
 
 def _step(run: _Run, learner: Learner, done: int) -> None:
-    """Average gradients over processes, clip, update weights and their moving average."""
+    """Average gradients and buffers over processes, clip, update weights and their moving average."""
     parameters = [p for p in learner.net.parameters() if p.requires_grad]
     gradients = [p.grad for p in parameters if p.grad is not None]
-    run.world.average(gradients)
+    buffers = [b for b in learner.net.buffers() if b.is_floating_point()]
+    run.world.average([*gradients, *buffers])
     nn.utils.clip_grad_norm_(parameters, run.recipe.clip_norm)
     learner.optimiser.step()
     keep = min(run.recipe.average, (1 + done) / (10 + done))
@@ -264,7 +271,7 @@ def _finish(
         "family": recipe.family,
         "task": recipe.task,
         "classes": list(dataset.classes),
-        "input_size": INPUT_SIZE,
+        "input_size": recipe.size,
         "mean": list(recipe.mean),
         "std": list(recipe.std),
         "params": sum(p.numel() for p in body.parameters()),

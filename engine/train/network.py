@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from engine.model.families import adapt
+from engine.model.victim import Spec, Victim
 
 
 class Network(nn.Module):
@@ -26,3 +30,16 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> Any:
         return self.body(self.normalise(images))
+
+
+def frozen(net: Network, made: Callable[[nn.Module], nn.Module], size: int) -> Victim:
+    """A copy of a network that classifies size x size pictures, as a victim: `made` of its body.
+
+    Training goes on untouched, whatever is done to it. Raises UnsupportedModel.
+    """
+    body = made(copy.deepcopy(net.body))
+    family, blocks = adapt(body, size)
+    classes = tuple(map(str, range(int(body.num_classes))))  # pyright: ignore
+    mean, std = (tuple(each.flatten().tolist()) for each in (net.mean, net.std))
+    spec = Spec("in training", family.name, classes, size, mean, std, blocks, family.sites)
+    return Victim(spec, body, family)

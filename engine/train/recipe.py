@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from engine.core.errors import EngineError
 from engine.core.streams import Streams
+from engine.model.architectures import INPUT_SIZE
 from engine.train.augment import Augmentation
 from engine.train.network import Network
 from engine.train.pictures import Pictures
@@ -72,7 +72,8 @@ class Method(Protocol):
 class Recipe:
     """One model and how it is trained; a learning rate is per step of a whole batch.
 
-    `start` names a bundled model whose weights are the starting point (None: fresh weights).
+    `model` is an architecture, or a variant of one: what the weights are called. Pictures are
+    `size` x `size`. `start` names a bundled model whose weights are the starting point (None: fresh weights).
     `teachers` are timm models or bundled models whose probabilities make up `teacher_share` of
     the target; without them the recipe runs on labels alone. Where `views` is given and teachers
     are heard, epochs repeat after that many (the same crops and mixtures), so that a teacher is
@@ -89,6 +90,7 @@ class Recipe:
     mean: Triple
     std: Triple
     method: Method
+    size: int = INPUT_SIZE
     start: str | None = None
     teachers: tuple[str, ...] = ()
     teacher_share: float = 0.0
@@ -104,8 +106,3 @@ class Recipe:
     smoothing: float = 0.1
     drop_path: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
-
-
-def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Mean cross-entropy with soft targets: -(1/b) sum_i sum_k target_ik log softmax(logits_i)_k."""
-    return -(target * F.log_softmax(logits.float(), dim=-1)).sum(dim=-1).mean()

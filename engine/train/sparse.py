@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from engine.model.sparse import AdaViT, Halting, SparseViT, constants, cost, layout_of, live_start
 from engine.model.sparse.trace import Decisions, Trace
 from engine.train import measure
+from engine.train.losses import cross_entropy
 from engine.train.network import Network
 from engine.train.pictures import Pictures
-from engine.train.recipe import Target, Turn, cross_entropy
+from engine.train.recipe import Target, Turn
 
 
 @dataclass(frozen=True)

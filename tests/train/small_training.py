@@ -30,6 +30,7 @@ RECIPE = Recipe(
     task="classify",
     mean=HALF,
     std=HALF,
+    size=SIZE,
     method=Classify(),
     epochs=3,
     batch=8,
@@ -66,7 +67,6 @@ def write_pictures(folder: Path) -> Path:
 def shrink(patch: object = setattr) -> None:
     """Put the thumbnail where the loop looks for bundled architectures."""
     patch(loop, "build", small_vit)  # type: ignore[operator]
-    patch(loop, "INPUT_SIZE", SIZE)  # type: ignore[operator]
 
 
 if __name__ == "__main__":

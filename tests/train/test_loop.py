@@ -106,7 +106,6 @@ def test_what_cannot_be_trained_is_said_before_anything_is_written(pictures: Pat
 def test_a_model_with_other_classes_is_refused(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(loop, "INPUT_SIZE", SIZE)
     monkeypatch.setattr(
         loop,
         "build",

@@ -9,7 +9,7 @@ from small_training import small_vit
 from torch import nn
 
 from engine.core.errors import UnknownName
-from engine.model.architectures import ARCHITECTURES, INPUT_SIZE, build
+from engine.model.architectures import ARCHITECTURES, build
 from engine.train import RECIPES, Recipe
 from engine.train import recipes as folder
 from engine.train.loop import describe
@@ -22,16 +22,23 @@ def test_a_recipe_is_plain_data_and_names_what_exists(recipe: Recipe):
     assert (
         json.loads(json.dumps(describe(recipe)))["method"]["name"] == type(recipe.method).__name__
     )
-    assert recipe.model in ARCHITECTURES
-    assert recipe.start is None or recipe.start in ARCHITECTURES
+    assert architecture(recipe.model)
     before = list(RECIPES)[: list(RECIPES).index(recipe.name)]
     made = {RECIPES[name].model for name in before}
     bundled = {name for name in recipe.teachers if name in ARCHITECTURES}
     assert bundled | ({recipe.start} if recipe.start else set()) <= made
 
 
-def test_every_architecture_has_a_recipe():
-    assert {recipe.model for recipe in RECIPES.values()} == set(ARCHITECTURES)
+def architecture(model: str) -> str:
+    """Which network a model has: that of its own name, or of the name that it is a variant of."""
+    (found,) = {name for name in ARCHITECTURES if f"{model}_".startswith(f"{name}_")}
+    return found
+
+
+def test_every_architecture_has_a_recipe_and_no_two_make_the_same_model():
+    made = [recipe.model for recipe in RECIPES.values()]
+    assert {architecture(model) for model in made} == set(ARCHITECTURES)
+    assert len(set(made)) == len(made)
 
 
 def test_every_recipe_file_is_in_the_table():
@@ -40,12 +47,19 @@ def test_every_recipe_file_is_in_the_table():
     assert all(f"engine.train.recipes.{name} import" in used for name in files)
 
 
-@pytest.mark.parametrize("name", list(ARCHITECTURES)[:5])
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_an_architecture_fits_in_ten_megabytes(name: str):
+    (size,) = {each.size for each in RECIPES.values() if architecture(each.model) == name}
     model = build(name).eval()
     assert 2 * sum(t.numel() for t in model.state_dict().values()) < 10_000_000
     with torch.no_grad():
-        assert model(torch.zeros(1, 3, INPUT_SIZE, INPUT_SIZE)).shape == (1, 10)
+        assert model(torch.zeros(1, 3, size, size)).shape == (1, 10)
+
+
+def test_a_variant_has_the_network_of_the_model_that_it_is_named_after():
+    variant, base = build("vit_imagenette_of_mine"), build("vit_imagenette")
+    shapes = [{k: v.shape for k, v in each.state_dict().items()} for each in (variant, base)]
+    assert shapes[0] == shapes[1]
 
 
 def test_an_unknown_architecture_is_named():

@@ -4,15 +4,13 @@ One inner step of 1.25 eps (Wong et al., 2020) and three passes over the picture
 weights: what two CPU cores can do in an hour.
 """
 
-from engine.train.adversarial import PGD, Robust
+from engine.train.adversarial import Robust
 from engine.train.augment import Augmentation
+from engine.train.pgd import PGD
 from engine.train.recipe import HALF, Recipe
 
-METHOD = Robust(
-    inner=PGD(eps=4 / 255, step=5 / 255, steps=1),
-    judge=PGD(eps=4 / 255, step=1 / 255, steps=20),
-    judged=500,
-)
+JUDGE = PGD(eps=4 / 255, step=1 / 255, steps=20)
+JUDGED = 500
 
 PGD_AT = Recipe(
     name="pgd_at",
@@ -22,7 +20,7 @@ PGD_AT = Recipe(
     task="robust",
     mean=HALF,
     std=HALF,
-    method=METHOD,
+    method=Robust(PGD(eps=4 / 255, step=5 / 255, steps=1), JUDGE, JUDGED),
     start="vit_imagenette",
     epochs=12,
     epoch_pictures=2368,
