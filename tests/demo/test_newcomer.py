@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -38,36 +39,128 @@ def headline(page: Any) -> str:
     return page.locator("#lab-headline .lab-verdict").inner_text()
 
 
-def test_an_attack_comes_with_its_own_knobs(visit: Visit) -> None:
+@SMALL
+def test_the_first_look(visit: Visit) -> None:
+    """Picture, button and verdict in sight at once; the scrubber leads the verdict; and what a
+    newcomer does wrong does not pass for the answer."""
     page = visit.page
-    for attack, knobs in (
-        ("QuantAttack", {"steps": "300", "class_weight": "50"}),
-        ("Sponge", {"class_weight": "0"}),
-    ):
-        choose(page, attack)
-        page.wait_for_timeout(500)  # a second, late event must change nothing either
-        assert {name: knob(page, name) for name in knobs} == knobs
+    for width, height in ((1366, 768), (1280, 800), (1024, 768), (1280, 720)):
+        visit.resize(width, height)
+        page.wait_for_timeout(300)
+        for what in (
+            "#run",
+            "#lab-headline .lab-headline",
+            "#lab-pair canvas",
+            "#alter",
+            "#attack",
+            "#knob-eps",
+        ):
+            box = page.locator(what).first.bounding_box()
+            assert box is not None, what
+            assert box["y"] + box["height"] <= height, (what, width, height)
+        assert page.evaluate("scrollY") == 0
+    page.click("#lab-scrubber [aria-label='First step']")
+    page.wait_for_selector("#lab-headline :text('before the attack')")
+    page.click("#lab-scrubber [aria-label='One stored step on']")
+    page.wait_for_selector("#lab-headline :text('after step 1')")
+    page.click("#lab-scrubber [aria-label='Last step']")
+    page.wait_for_selector("#lab-headline .lab-pill-yes")
+    visit.upload("mine.png", "image/png", painted())
+    page.wait_for_selector("#knows :text('This model knows 10 classes and nothing else')")
+    assert "cassette player" in page.inner_text("#knows")
+    page.fill("#model input", "no_such_model")
+    page.press("#model input", "Enter")
+    page.click("#run")
+    visit.status("There is no model called")
+    page.wait_for_selector("#stale :text('Still shown')")
 
 
-def test_the_menu_of_attacks_opens_where_the_choice_stands(visit: Visit) -> None:
+def painted() -> bytes:
+    """A picture that nobody has named."""
+    y, x = np.mgrid[0:96, 0:96] / 95
+    planes = np.stack((x, y, 1 - x), -1)
+    data = BytesIO()
+    Image.fromarray((planes * 255).astype(np.uint8)).save(data, "PNG")
+    return data.getvalue()
+
+
+@SMALL
+def test_an_attack_comes_with_its_own_knobs_and_leaves_run_in_sight(visit: Visit) -> None:
     page = visit.page
     page.click("#attack input")
     page.wait_for_timeout(400)
-    inside = page.evaluate(
+    assert page.evaluate(  # the menu opens where the choice stands
         "(() => { const list = document.querySelector('ul[role=listbox]').getBoundingClientRect(),"
         " chosen = document.querySelector('li[aria-selected=true]').getBoundingClientRect();"
         " return chosen.top >= list.top - 1 && chosen.bottom <= list.bottom + 1; })()"
     )
-    assert inside
-
-
-def test_fgsm_runs_in_one_step(visit: Visit) -> None:
-    page = visit.page
+    page.press("#attack input", "Tab")
+    for attack, knobs in (
+        ("Sponge", {"class_weight": "0"}),
+        ("QuantAttack", {"steps": "300", "class_weight": "50"}),
+    ):
+        choose(page, attack)
+        page.wait_for_timeout(500)  # a second, late event must change nothing either
+        assert {name: knob(page, name) for name in knobs} == knobs
+    box = page.locator("#run").bounding_box()
+    assert box["y"] + box["height"] <= 720
+    over = page.evaluate(
+        "([x, y]) => document.elementFromPoint(x, y).closest('#run') !== null",
+        [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2],
+    )
+    assert over
     choose(page, "FGSM")
     assert "in 1 step of FGSM" in page.inner_text("#sentence")
     assert not page.is_visible("#knob-steps")
     page.click("#run")
     visit.status("Finished: 1 step ")
+
+
+def test_small_budgets_are_told_of_before_and_after(visit: Visit) -> None:
+    page = visit.page
+    page.click("#step")
+    visit.status("At step 1 of 10")
+    page.wait_for_selector("#lab-verdict :text-is('1/255')")
+    type_into(page, "eps", "4")
+    page.wait_for_selector("#hint :text('A step moves a pixel by 0.4/255')")
+    page.click("#step")
+    page.wait_for_selector("#lab-headline :text('has moved pixels by 0.4/255')")
+    assert headline(page).startswith("no change")
+    type_into(page, "eps", "0")
+    assert knob(page, "eps") == "0"
+    page.click("#run")
+    visit.status("Finished: 10 steps")
+    page.wait_for_selector("#lab-headline :text('no change')")
+
+
+def test_another_picture_makes_the_result_stale_and_may_be_none_the_model_knows(
+    visit: Visit,
+) -> None:
+    page = visit.page
+    page.click("[data-sample=church]")
+    stale = page.locator("#stale .stale")
+    stale.wait_for()
+    assert re.search(
+        r"Still shown: .*golf ball.*Run does: .*church", stale.inner_text(), re.I | re.S
+    )
+    assert not page.is_visible("#lab-headline")
+    page.wait_for_function(
+        "getComputedStyle(document.querySelector('#lab-pair .lab-view > *')).opacity < 0.6"
+    )
+    page.click("#run")
+    page.wait_for_selector("#lab-headline :text('church')")
+    visit.status("Finished: 10 steps")
+    page.wait_for_function("!document.querySelector('#stale .stale')")
+    page.click("[data-sample=cat]")
+    page.wait_for_selector("#knows :text('No class of this model fits “Cat”')")
+    page.click("#knows summary")
+    assert "french horn" in page.inner_text("#knows")
+    page.click("#run")
+    page.wait_for_selector("#lab-headline :text('has no class for the picture')")
+    visit.status("Finished: 10 steps")
+    assert "fooled" not in headline(page)
+    assert "nothing to compare" in page.inner_text("#lab-verdict")
+    assert "same" not in page.locator(".lab-transfers em").all_inner_texts()
 
 
 def test_models_to_show_the_result_to_come_back(visit: Visit) -> None:
@@ -88,130 +181,6 @@ def test_models_to_show_the_result_to_come_back(visit: Visit) -> None:
             "([what, count]) => document.querySelectorAll(what).length === count",
             arg=[chosen, before],
         )
-
-
-def test_a_step_that_rounds_away_is_told_of_before_and_after(visit: Visit) -> None:
-    page = visit.page
-    type_into(page, "eps", "4")
-    page.wait_for_selector("#hint :text('A step moves a pixel by 0.4/255')")
-    page.click("#step")
-    visit.status("At step 1 of 10")
-    page.wait_for_selector("#lab-headline :text('has moved pixels by 0.4/255')")
-    assert headline(page).startswith("no change")
-
-
-def test_a_first_step_is_seen(visit: Visit) -> None:
-    page = visit.page
-    page.click("#step")
-    visit.status("At step 1 of 10")
-    page.wait_for_selector("#lab-verdict :text-is('1/255')")
-
-
-def test_an_eps_of_zero_is_a_control(visit: Visit, tmp_path: Any) -> None:
-    page = visit.page
-    type_into(page, "eps", "0")
-    assert knob(page, "eps") == "0"
-    page.click("#run")
-    visit.status("Finished: 10 steps")
-    page.wait_for_selector("#lab-headline :text('no change')")
-
-
-def test_what_a_model_cannot_know_is_said(visit: Visit) -> None:
-    page = visit.page
-    page.click("[data-sample=cat]")
-    page.wait_for_selector("#knows :text('No class of this model fits “Cat”')")
-    page.click("#knows summary")
-    assert "french horn" in page.inner_text("#knows")
-    page.click("#run")
-    visit.status("Finished: 10 steps")
-    page.wait_for_selector("#lab-headline :text('has no class for the picture')")
-    assert "fooled" not in headline(page)
-    assert "nothing to compare" in page.inner_text("#lab-verdict")
-    assert "same" not in page.locator(".lab-transfers em").all_inner_texts()
-
-
-def test_the_classes_of_the_model_stand_beside_an_upload(visit: Visit) -> None:
-    page = visit.page
-    y, x = np.mgrid[0:96, 0:96] / 95
-    planes = np.stack((x, y, 1 - x), -1)
-    picture = Image.fromarray((planes * 255).astype(np.uint8))
-    import io
-
-    data = io.BytesIO()
-    picture.save(data, "PNG")
-    visit.upload("mine.png", "image/png", data.getvalue())
-    page.wait_for_selector("#knows :text('This model knows 10 classes and nothing else')")
-    assert "cassette player" in page.inner_text("#knows")
-
-
-def test_what_is_stale_steps_back_and_says_so(visit: Visit) -> None:
-    page = visit.page
-    page.click("[data-sample=church]")
-    stale = page.locator("#stale .stale")
-    stale.wait_for()
-    assert re.search(
-        r"Still shown: .*golf ball.*Run does: .*church", stale.inner_text(), re.I | re.S
-    )
-    assert not page.is_visible("#lab-headline")
-    page.wait_for_function(
-        "getComputedStyle(document.querySelector('#lab-pair .lab-view > *')).opacity < 0.6"
-    )
-    page.click("#run")
-    visit.status("Finished: 10 steps")
-    page.wait_for_selector("#lab-headline :text('church')")
-    page.wait_for_function("!document.querySelector('#stale .stale')")
-
-
-def test_a_refused_run_does_not_pass_for_the_answer(visit: Visit) -> None:
-    page = visit.page
-    page.fill("#model input", "no_such_model")
-    page.press("#model input", "Enter")
-    page.click("#run")
-    visit.status("There is no model called")
-    page.wait_for_selector("#stale :text('Still shown')")
-
-
-def test_the_verdict_follows_the_scrubber(visit: Visit) -> None:
-    page = visit.page
-    page.click("#lab-scrubber [aria-label='First step']")
-    page.wait_for_selector("#lab-headline :text('before the attack')")
-    page.click("#lab-scrubber [aria-label='One stored step on']")
-    page.wait_for_selector("#lab-headline :text('after step 1')")
-    page.click("#lab-scrubber [aria-label='Last step']")
-    page.wait_for_selector("#lab-headline .lab-pill-yes")
-
-
-def test_picture_button_and_verdict_are_on_the_first_screen(visit: Visit) -> None:
-    page = visit.page
-    for width, height in ((1280, 720), (1366, 768), (1280, 800), (1024, 768)):
-        visit.resize(width, height)
-        page.wait_for_timeout(300)
-        for what in (
-            "#run",
-            "#lab-headline .lab-headline",
-            "#lab-pair canvas",
-            "#alter",
-            "#attack",
-            "#knob-eps",
-        ):
-            box = page.locator(what).first.bounding_box()
-            assert box is not None, what
-            assert box["y"] + box["height"] <= height, (what, width, height)
-        assert page.evaluate("scrollY") == 0
-
-
-@SMALL
-def test_run_stays_in_sight_with_many_knobs(visit: Visit) -> None:
-    page = visit.page
-    choose(page, "QuantAttack")
-    page.wait_for_selector("#knob-class_weight")
-    box = page.locator("#run").bounding_box()
-    assert box["y"] + box["height"] <= 720
-    over = page.evaluate(
-        "([x, y]) => document.elementFromPoint(x, y).closest('#run') !== null",
-        [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2],
-    )
-    assert over
 
 
 def alter(page: Any, *names: str) -> None:
