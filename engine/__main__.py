@@ -192,7 +192,7 @@ def attack(asked: argparse.Namespace) -> None:
     steps = run.attack.steps
     most = steps if asked.stop_after is None else min(steps, asked.stop_after)
     with tqdm(total=most, unit="step", disable=asked.json) as bar:
-        while run.steps < most:
+        while run.steps < most and not run.done:
             event = run.advance()
             reached = {run.criterion.name: "yes" if event.success else "not yet"}
             bar.set_postfix({"loss": f"{event.loss:.3f}", **reached})
@@ -200,7 +200,8 @@ def attack(asked: argparse.Namespace) -> None:
     result = run.result()
     files = studio.save(result, asked.out)
     report = studio.summary(result)
-    arguments.show(asked, report, [studio.verdict(result), *(f"Written: {each}" for each in files)])
+    written = (f"Written: {each}" for each in files)
+    arguments.show(asked, report, [studio.verdict(result), *result.told, *written])
 
 
 def _models(asked: argparse.Namespace) -> tuple[str, ...]:

@@ -46,7 +46,8 @@ def finish(request: studio.Request) -> studio.Result:
 def test_every_recipe_stays_inside_eps_after_saving(
     kind: type, picture: Image.Image, tmp_path: Path
 ) -> None:
-    chosen = kind(steps=1) if kind.name == "fgsm" else kind(steps=2)
+    few = {"targets": 1} if kind.name == "fab" else {}
+    chosen = kind(steps=1) if kind.name == "fgsm" else kind(steps=2, **few)
     alter = () if chosen.criterion.lacks(zoo.load(MODEL).spec) is None else parse_stack("ats")
     result = finish(studio.Request(picture, MODEL, chosen, alter=alter))
     png, npz, told = studio.save(result, tmp_path)
@@ -61,6 +62,25 @@ def test_every_recipe_stays_inside_eps_after_saving(
     assert np.array_equal(
         arrays["clean"].astype(int) + arrays["delta"], arrays["adversarial"].astype(int)
     )
+
+
+def test_an_attack_that_is_over_early_tells_its_steps_and_what_it_makes_of_them(
+    picture: Image.Image,
+) -> None:
+    run = studio.Run(studio.Request(picture, MODEL, recipe("autoattack_quick"), views=False))
+    asked = run.attack.steps
+    events = [run.advance()]
+    while not run.done:
+        events.append(run.advance())
+    result = run.result()
+    assert result.finished
+    assert result.success
+    assert result.steps == result.asked == len(events) == len(result.losses) < 20 < asked
+    assert [frame.step for frame in result.frames] == [0, result.steps]
+    assert f"; {result.steps} steps, " in studio.verdict(result)
+    (told,) = result.told
+    assert told.endswith(f": the picture fell to APGD-CE after {result.steps} steps.")
+    assert studio.summary(result)["told"] == [told]
 
 
 def test_mechanisms_side_by_side_are_attacked_as_one_model(picture: Image.Image) -> None:

@@ -105,8 +105,8 @@ def inscription(result: Result) -> dict[str, str]:
 
 
 def _precision(request: Request) -> str:
-    low = any(each.name == "bfloat16" for each in request.crafted_on)
-    return "bfloat16" if low else "float32"
+    named = (each.name for each in request.crafted_on)
+    return next((name for name in named if name in ("bfloat16", "float64")), "float32")
 
 
 def _sha256(image: Image.Image) -> str:
@@ -198,6 +198,7 @@ def summary(result: Result) -> dict[str, Any]:
             "device": result.device,
         },
         "notes": list(result.notes),
+        "told": list(result.told),
         "versions": {
             "lab": VERSION,
             "python": platform.python_version(),

@@ -65,7 +65,8 @@ class Result:
 
     Everything about the adversarial picture is measured on its 8-bit pixels, which is what the
     PNG holds, by the judged victim, of which `spec` is. `noise` is the control: random signs of the
-    same size as the measured L-inf. `steps` of `asked` are done.
+    same size as the measured L-inf. `steps` of `asked` are done. `told` is what the attack
+    itself says of its outcome, such as warnings not to rely on it.
     """
 
     request: Request
@@ -84,6 +85,7 @@ class Result:
     transfers: tuple[Transfer, ...]
     notes: tuple[str, ...] = ()
     moved: float = 0.0
+    told: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:

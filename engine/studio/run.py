@@ -14,10 +14,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from engine.alter.alteration import Alteration
 from engine.alter.catalog import ON, parse
 from engine.alter.ensemble import JOIN, members
 from engine.alter.stack import altered, fitted, named, outlined
-from engine.attack.attack import NOTHING, Attack, State, Watch, observe
+from engine.attack.attack import NOTHING, Attack, State, Tells, Watch, observe
 from engine.core import placement
 from engine.core.errors import BadStack, MissingSite, UnsupportedModel
 from engine.core.shapes import Images
@@ -74,6 +75,7 @@ class Run:
         self._crafting = time.perf_counter() - fitting
         self.state: State = self.attack.init(self._crafted_on, self._task, streams)
         self.losses: list[float] = []
+        self._said = self.clean_probabilities
         self.notes: list[str] = []
         self._probes = [each for each in PROBES if each.lacks(self.victim.spec) is None]
         self._watch = self._watched()
@@ -93,7 +95,13 @@ class Run:
 
     @property
     def steps(self) -> int:
-        return self.state.step
+        """How many were taken."""
+        return len(self.losses)
+
+    @property
+    def asked(self) -> int:
+        """How many there will have been at most; some attacks end as soon as the picture falls."""
+        return self.steps if self.done else self.attack.steps
 
     @property
     def done(self) -> bool:
@@ -102,7 +110,7 @@ class Run:
     def advance(self) -> Stepped:
         """Take the next step, recording what the views need of the picture it starts from."""
         began = time.perf_counter()
-        at, x0 = self.state.step, self.subject.images
+        at, x0 = self.steps, self.subject.images
         keep = at in self._stored
         seen = keep and self._own and (at > 0 or torch.equal(self.state.x, x0))
         watch = self._watch if seen else NOTHING
@@ -117,15 +125,16 @@ class Run:
             self._keep(at, info.x, out, loss)
         elif keep:
             out = self._look(at, info.x, loss)
-        said = out.logits.detach()[0].softmax(0).cpu() if out else self.clean_probabilities
+        if out:  # else the model was shown something else, and what it said last stays
+            self._said = out.logits.detach()[0].softmax(0).cpu()
         spent = time.perf_counter() - began
         self._crafting += info.seconds
         self._seconds += spent
         return Stepped(
-            self.state.step,
-            self.attack.steps,
+            self.steps,
+            self.asked,
             loss,
-            said,
+            self._said,
             bool(info.success[0]),
             spent,
             self._saved(self.state.x),
@@ -137,8 +146,8 @@ class Run:
         if 0 not in self._frames:
             self._look(0, self.subject.images)
         last = self._saved(self.state.x)
-        if self.state.step > 0:
-            self._look(self.state.step, shown(last.unsqueeze(0), self.victim))
+        if self.steps > 0:
+            self._look(self.steps, shown(last.unsqueeze(0), self.victim))
         frames = [self._frames[step] for step in sorted(self._frames)]
         size = distances(self.clean, last)
         noise = self._noise(size.linf)
@@ -155,13 +164,14 @@ class Run:
             noise=noise,
             losses=tuple(self.losses),
             distances=size,
-            steps=self.state.step,
-            asked=self.attack.steps,
+            steps=self.steps,
+            asked=self.asked,
             seconds=self._seconds,
             crafting_seconds=self._crafting,
             device=placement.describe(self.victim.device),
             transfers=transfers,
             notes=tuple(dict.fromkeys(self.notes)),
+            told=self._told(),
             moved=float((self.state.x - self.subject.images).abs().max()),
         )
 
@@ -173,6 +183,12 @@ class Run:
         values = frozenset[Site]().union(*(each.sites for each in inside))
         gradients = frozenset[Site]().union(*(each.gradients for each in inside))
         return Watch(values | self.criterion.sites, gradients)
+
+    def _told(self) -> tuple[str, ...]:
+        """What the fitted alterations and the attack say of themselves."""
+        stood = (each for each in self._crafted_on.spec.alterations if isinstance(each, Alteration))
+        found = tuple(each.told for each in stood if each.told)
+        return (*found, *(self.attack.told(self.state) if isinstance(self.attack, Tells) else ()))
 
     def _saved(self, x: Images) -> Tensor:
         return self.subject.saved(x, self.request.recipe.eps)

@@ -61,7 +61,7 @@ def caveats(result: Result) -> list[str]:
             f"The attack has moved pixels by {_short(result.moved * 255)}/255 so far; an 8-bit "
             "picture shows no change below 0.5/255."
         )
-    return said
+    return [*said, *result.told]
 
 
 def control(result: Result) -> str:
