@@ -37,7 +37,7 @@ from engine.papers.aas.sources import GRAIN, Ground, Method, pgd, saturation
 from engine.papers.paper import Photographs
 from engine.probe.scores import CANCELS, UNDERFLOWS, leads
 
-LEAST = 8
+LEAST, AT_ONCE = 8, 4
 GRID = (10.0, 0.1, 0.01, 0.001, 1e-4, 1e-5)
 """The published factors for all blocks, but for 1, which is the base attack."""
 BASE, RESTART, FLOAT64, AAS, SHUFFLED = "base", "restart", "float64", "aas", "shuffled"
@@ -107,14 +107,10 @@ def claims(asked: Photographs, settings: Settings) -> Iterator[Progress | Row | 
         settings.eps,
         settings.c,
         asked.seed,
-        min(asked.batch, MOST),
+        asked.batch,
         asked.keep,
     )
     yield from measure(ground, settings)
-
-
-MOST = 4
-"""Pictures in a batch: it ends when nobody in it stands, so that a small one spends less."""
 
 
 def measure(ground: Ground, settings: Settings) -> Iterator[Progress | Row | Findings]:
@@ -209,7 +205,7 @@ def _rows(ground: Ground) -> tuple[Tensor, ...]:
     judge = ground.judge
     parts = [
         observe(judge, shown(some, judge), {Site.SCORES}).values(Site.SCORES)
-        for some in ground.pixels.split(MOST)
+        for some in ground.pixels.split(AT_ONCE)
     ]
     blocks = zip(*parts, strict=True)
     return tuple(torch.cat([leads(s).flatten(1).float().cpu() for s in each]) for each in blocks)

@@ -24,7 +24,7 @@ from engine.model.sites import Site
 from engine.model.victim import Victim
 from engine.papers import report as papers
 from engine.papers.aas.masking import Gaps, gaps, gradients, wanted
-from engine.papers.aas.sentence import told
+from engine.papers.aas.sentence import told, verdict
 from engine.papers.report import Stopped, growing
 from engine.studio import Subject
 
@@ -140,6 +140,11 @@ class Report(papers.Report):
     def sentence(self) -> str:
         """What this model shows on this picture, true or not."""
         return told(self)
+
+    @property
+    def verdict(self) -> str:
+        """The same in a few words."""
+        return verdict(self)
 
 
 def report(

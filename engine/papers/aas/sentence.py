@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from engine.papers.aas.compare import Outcome, Report
 
 OWN, EXACT = "base", "float64"
+SAME = 0.99
+"""A cosine from which on two gradients are the same."""
+_PRECISION = {"as it is": "float32 only", "float64": "float64 only"}
 
 
 def told(found: Report) -> str:
@@ -22,6 +26,23 @@ def told(found: Report) -> str:
             "can show anything here."
         )
     return " ".join(filter(None, (_leads(found), _direction(found), _fooled(found))))
+
+
+def verdict(found: Report) -> str:
+    """The same in a few words."""
+    own, exact = found.outcome(OWN), found.outcome(EXACT)
+    if not found.right:
+        return "Wrong before any attack."
+    if own is None:
+        return "Not attacked yet."
+    if own.fooled:
+        return "Not masked: its own gradient fools it."
+    if not any(each.fooled for each in found.outcomes):
+        return f"Nothing {'tried' if found.whole else 'so far'} fools it."
+    if exact is None:
+        return "Masked: its own gradient goes astray, another does not."
+    by = "rounding: float64 undoes it" if exact.fooled else "saturation, not by rounding"
+    return f"Masked by {by}."
 
 
 def share(found: Report, name: str) -> float:
@@ -40,7 +61,7 @@ def _leads(found: Report) -> str:
         )
     rounds, gone = share(found, "float32 rounds"), share(found, "float32 underflows")
     return (
-        f"{_percent(rounds)} of the rows of scores lead by more than {CANCELS:g}, where float32 rounds "
+        f"Of the rows of scores {_percent(rounds)} lead by more than {CANCELS:g}, where float32 rounds "
         f"the softmax, and {_percent(gone)} by more than {UNDERFLOWS:g}, where all but the top "
         "underflow to 0."
     )
@@ -49,17 +70,17 @@ def _leads(found: Report) -> str:
 def _direction(found: Report) -> str:
     """Float64 against float32 at the pixels, and against the model without c."""
     exact, aligned = float(found.cosine[-1]), float(found.aligned[-1])
-    if exact != exact:  # a gradient of zeros
-        same = "In float32 or in float64, the gradient at the pixels is all zero."
-    elif exact > 0.99:
+    if math.isnan(exact):
+        where = [name for name in ("as it is", "float64") if not found.norms[name][-1]]
+        words = "float32 and in float64" if len(where) == 2 else _PRECISION[where[0]]
+        return f"At the pixels the gradient is exactly zero in {words}."
+    if exact > SAME:
         same = f"Float64 finds the same gradient (cosine {exact:.3f})"
     else:
-        same = f"Float64 finds another gradient (cosine {exact:.2f})"
-    if exact != exact:
-        return same
-    if found.c == 1:
+        same = f"Float64 finds another gradient (cosine {_signed(exact)})"
+    if found.c == 1 or math.isnan(aligned):
         return f"{same}."
-    return f"{same}; with that of the model whose scores are not multiplied it has {aligned:.2f}."
+    return f"{same}; with that of the model without c it has {_signed(aligned)}."
 
 
 def _fooled(found: Report) -> str:
@@ -70,20 +91,20 @@ def _fooled(found: Report) -> str:
         return (
             f"Its own gradient fools it in {_steps(own)}: nothing that the attack needs is hidden."
         )
-    others = [each for each in found.outcomes if each.fooled and each.name != EXACT]
+    others = [each for each in found.outcomes if each.fooled]
     if not others:
         said = "Neither its own gradient nor any scaled one fools it"
         return f"{said}: nothing was found that hides." if found.whole else f"{said} so far."
     names = ", ".join(_called(each) for each in others)
-    said = f"Its own gradient does not fool it in {_steps(own)}, but these do: {names}."
+    said = f"Its own gradient does not fool it in {_steps(own)}, but this does: {names}."
     if exact is None:
-        return f"{said} So its own gradient hides the way."
+        return said
     if exact.fooled:
-        return f"{said} So does float64: rounding hides the way."
-    return (
-        f"{said} Float64 does not, so it is not rounding that hides the way: the gradient is right "
-        "where it is taken, and leads nowhere."
-    )
+        return f"{said} Float64 is enough: rounding hides the way."
+    said = f"{said} Float64 does not: it is not rounding that hides the way."
+    if found.cosine[-1] > SAME:
+        return f"{said[:-1]}; the gradient is right where it is taken, and leads nowhere."
+    return said
 
 
 def _called(of: Outcome) -> str:
@@ -95,7 +116,13 @@ def _steps(of: Outcome) -> str:
 
 
 def _percent(value: float) -> str:
-    return f"{100 * value:.1f} %"
+    if 0 < value < 0.0005:
+        return "less than 0.1 %"
+    return f"{100 * value:.1f} %" if value else "none"
+
+
+def _signed(value: float) -> str:
+    return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
 
 
 def _largest(values: Tensor) -> Tensor:

@@ -112,9 +112,10 @@ def test_the_sentence_says_what_was_found_and_no_more() -> None:
     base = outcome("base", False)
     assert "so far" in after(base)
     undone, exact = outcome(UNDONE, True), outcome("float64", False)
-    assert "these do: scores times 1/c (0.0333). So its own" in after(base, undone)
-    assert "Float64 does not, so it is not rounding" in after(base, undone, exact)
-    assert "So does float64" in after(base, undone, outcome("float64", True))
+    assert "this does: scores times 1/c (0.0333)." in after(base, undone)
+    assert "not rounding that hides the way; the gradient is right" in after(base, undone, exact)
+    assert "Float64 is enough" in after(base, undone, outcome("float64", True))
+    assert "Float64 is enough" in after(base, outcome("float64", True))
     assert "nothing was found that hides" in after(base, outcome(UNDONE, False), exact)
     assert "wrong about the clean picture" in told(replace(plain, right=False))
     far = replace(
@@ -122,7 +123,12 @@ def test_the_sentence_says_what_was_found_and_no_more() -> None:
         largest=clean.gaps[CLEAN].largest + 120,
         past={name: torch.full_like(each, 0.25) for name, each in clean.gaps[CLEAN].past.items()},
     )
-    assert "25.0 % of the rows" in told(replace(plain, gaps={CLEAN: far}))
+    assert "Of the rows of scores 25.0 % lead" in told(replace(plain, gaps={CLEAN: far}))
+    nothing = torch.full_like(clean.cosine, torch.nan)
+    norms = {**clean.norms, "as it is": torch.zeros_like(nothing)}
+    assert "exactly zero in float32 only" in told(replace(plain, cosine=nothing, norms=norms))
+    crossed = replace(plain, cosine=torch.zeros_like(nothing) - 0.5)
+    assert "another gradient (cosine −0.50)" in told(crossed)
 
 
 def test_what_is_taken_away_says_what_was_found() -> None:
