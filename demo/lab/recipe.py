@@ -73,7 +73,7 @@ def make(start: Request | None, weights: Path | None) -> Column:
     with gr.Accordion("More", open=False, elem_id="more"):
         folded = controls.make(False, attack)
         shown_to = list(start.others) if start else []
-        asked |= stack.settings(main=False) | _folded(model, shown_to, weights)
+        asked |= _folded(model, shown_to, weights) | stack.settings(main=False)
         wanted = gr.JSON([model, *shown_to], visible="hidden", elem_id="lab-wanted")
         hub = gr.HTML("", elem_id="hub-note")
         reset = gr.Button("Reset", size="sm", elem_id="reset")

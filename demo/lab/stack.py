@@ -13,18 +13,25 @@ from demo.kit.store import Values
 from engine.alter.alteration import Alteration, Stack
 from engine.alter.bfloat16 import BFloat16, is_fast
 from engine.alter.catalog import ALTERATIONS, BY_NAME, parse_stack
+from engine.alter.float64 import Float64
+from engine.alter.scaled import Scaled
 from engine.arguments import BARE
 from engine.core.errors import UnknownName
 from engine.core.knobs import Knob, knobs
 from engine.core.placement import device
 
-TITLES = {each.name: each.title for each in ALTERATIONS}
-JUDGED, COARSE = "judged", "judged in bfloat16"
+STANDING = tuple(made for made in (kind() for kind in ALTERATIONS) if made.outline is made)
+"""The alterations that a model can have by itself, without being fitted to a picture."""
+TITLES = {each.name: each.title for each in STANDING}
+JUDGED, COARSE, FINE, AAS = "judged", "judged in bfloat16", "judged in float64", "judged with AAS"
+ON_TOP = {COARSE: BFloat16.name, FINE: Float64.name, AAS: Scaled.name}
 CRAFTED = (
     ("What is judged", JUDGED),
     ("What is judged, in bfloat16: faster where the hardware has it", COARSE),
+    ("What is judged, in float64: undoes what rounding hides", FINE),
+    ("What is judged, with its attention scaled (AAS)", AAS),
     ("The model as it is", BARE),
-    *((f"The model with {each.title} alone", each.name) for each in ALTERATIONS),
+    *((f"The model with {each.title} alone", each.name) for each in STANDING),
 )
 KNOBS: dict[str, tuple[type[Alteration], Knob]] = {
     f"alter-{kind.name}-{each.name}": (kind, each) for kind in ALTERATIONS for each in knobs(kind)
@@ -66,9 +73,10 @@ def crafting() -> gr.Dropdown:
     )
 
 
-def looks(chosen: Any) -> dict[str, dict[str, Any]]:
-    """Which of the knobs' controls are seen with these alterations."""
-    return {name: {"visible": kind.name in (chosen or ())} for name, (kind, _) in KNOBS.items()}
+def looks(chosen: Any, craft_on: Any) -> dict[str, dict[str, Any]]:
+    """Which of the knobs' controls are seen with these alterations, crafting on that."""
+    named = {*(chosen or ()), ON_TOP.get(str(craft_on), str(craft_on))}
+    return {name: {"visible": kind.name in named} for name, (kind, _) in KNOBS.items()}
 
 
 def judged(values: Values) -> Stack:
@@ -79,10 +87,11 @@ def judged(values: Values) -> Stack:
 def crafted(values: Values) -> Stack | None:
     """The stack that the attack is crafted on, None for what is judged; raises EngineError."""
     asked, whole = str(values["craft_on"] or JUDGED), judged(values)
-    if asked == JUDGED or (asked == COARSE and BFloat16() in whole):
+    on_top = ON_TOP.get(asked)
+    if asked == JUDGED or on_top in [each.name for each in whole]:
         return None
-    if asked == COARSE:
-        return (*whole, BFloat16())
+    if on_top:
+        return (*whole, _made(on_top, values))
     if asked == BARE:
         return ()
     return (_made(asked, values),) if asked in BY_NAME else parse_stack(asked)

@@ -45,17 +45,19 @@ def follow_model(column: Column, weights: Path | None) -> None:
         offered = {name for _, name in models.others(model, weights, bool(alter))}
         return [*(now or ()), *(name for name in wanted or () if name not in offered)]
 
-    def knobs(alter: list[str] | None) -> list[Any]:
-        return [gr.update(**look) for look in stack.looks(alter).values()]
+    def knobs(alter: list[str] | None, craft_on: Any) -> list[Any]:
+        return [gr.update(**look) for look in stack.looks(alter, craft_on).values()]
 
-    model, alter = column["model"], column["alter"]
+    model, alter, craft_on = (column[name] for name in ("model", "alter", "craft_on"))
     target, label, others = (column[name] for name in ("target", "label", "others"))
     asked = [model, alter, column.wanted, target, label]
     for each in (model, alter):
         each.change(look, asked, [column.card, target, label, others], preprocess=False, **QUICK)
     chosen = [others, column.wanted, model, alter]
     others.input(want, chosen, column.wanted, preprocess=False, **QUICK)
-    alter.input(knobs, alter, [column[name] for name in stack.KNOBS], preprocess=False, **QUICK)
+    own = [column[name] for name in stack.KNOBS]
+    for each in (alter, craft_on):
+        each.input(knobs, [alter, craft_on], own, preprocess=False, **QUICK)
 
 
 def follow_attack(column: Column) -> None:
@@ -137,7 +139,7 @@ def put_back(values: Values, weights: Path | None) -> dict[str, Any]:
         "target": {"choices": models.classes(model, weights), "visible": values["goal"] == ONE},
         "label": {"choices": goal.labels(model, weights)},
         "others": {"choices": models.others(model, weights, bool(values["alter"]))},
-        **stack.looks(values["alter"]),
+        **stack.looks(values["alter"], values["craft_on"]),
     }
     looks = {name: gr.update(value=values[name], **look) for name, look in choices.items()}
     for name, value in knobs(values).items():

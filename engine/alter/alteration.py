@@ -45,6 +45,11 @@ class Alteration(Knobbed, ABC):
         return self
 
     @property
+    def told(self) -> str:
+        """What it found in the first of the pictures that it is fitted to, in a sentence, else ""."""
+        return ""
+
+    @property
     def outline(self) -> Alteration:
         """Itself, or what stands in for it, with the same sites, while it is fitted to nothing."""
         return self

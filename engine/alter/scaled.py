@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 
 import torch
 from jaxtyping import Float
@@ -47,12 +48,20 @@ DISTANCES: Mapping[str, Distance] = {"unit": unit, "product": product}
 
 @dataclass(frozen=True)
 class Ascent:
-    """What an ascent found: factors (p, l) or (p, l, h), h the most heads of a block, and the distance
-    (steps + 1, b) of each picture at its start and after each step. p is b, or 1 where they are shared.
+    """What an ascent found: factors (p, l) or (p, l, h), h the most heads of a block; p is 1 where
+    they are shared, else b. `path` is the distance (steps, b) that each step went out from, `end` that
+    of the factors found.
     """
 
     factors: Tensor
-    distances: Tensor
+    path: Tensor
+    end: Callable[[], PerExample] = field(repr=False)
+
+    @cached_property
+    def distances(self) -> Tensor:
+        """(steps + 1, b): at the start and after each step; the last pass is run when first asked for."""
+        with torch.no_grad():
+            return torch.cat((self.path, self.end()[None]))
 
 
 def climb(
@@ -81,9 +90,7 @@ def climb(
         most = g.abs().amax(tuple(range(1, g.ndim)), keepdim=True).clamp_min(TINY)
         delta = delta + rate * (g if raw else g / most)
     factors = (base + delta).clamp(SMALLEST, 1)
-    with torch.no_grad():
-        found.append(distance(factors))
-    return Ascent(factors, torch.stack(found))
+    return Ascent(factors, torch.stack(found), partial(distance, factors))
 
 
 def ascend(
@@ -105,7 +112,7 @@ def ascend(
     distance(s') = sum_l dist(f_l(s'), f_l(base)), f_l the stream after block l; `climb` from
     delta ~ N(0, spread^2), drawn at "factors". Each picture has factors of its own, whatever its
     batch; `shared` ones are of the batch (p = 1), by the sum of the distances. A pass without and
-    `steps` with a gradient for the factors alone, then one without. Raises UnsupportedModel.
+    `steps` with a gradient for the factors alone. Raises UnsupportedModel.
     """
     apart = DISTANCES[norm]
     heads = _heads(victim, per)
@@ -165,14 +172,13 @@ class Scaled(Alteration):
     """
 
     name = "scaled"
-    title = "Attention scaling (AAS)"
+    title = "AAS"
     paper = "Adaptive Attention Scaling, CVPR 2024"
 
     factors: str = knob(
         "learned",
         "Found by ascent for each picture; those in another order; its random start; or one for all.",
         choices=("learned", "shuffled", "random", "uniform"),
-        main=True,
     )
     factor: float = knob(
         0.1, "The one factor of “uniform”.", label="Uniform factor", low=SMALLEST, high=300
@@ -205,7 +211,19 @@ class Scaled(Alteration):
 
     @property
     def outline(self) -> Alteration:
-        return replace(self, factors="uniform", factor=1.0)
+        return self if self.factors == "uniform" else replace(self, factors="uniform", factor=1.0)
+
+    @property
+    def told(self) -> str:
+        if self.known is None:
+            return ""
+        heads = self.known.ndim == 3
+        least = (self.known.amin(2) if heads else self.known)[0].tolist()
+        which = "of the most scaled head " if heads else ""
+        factors = ", ".join(f"{each:.2g}" for each in least)
+        return (
+            f"While it was attacked, the scores {which}of each block were multiplied by {factors}."
+        )
 
     def fitted(self, victim: Victim, task: Task, streams: Streams) -> Alteration:
         if self.factors == "uniform" or self.known is not None:

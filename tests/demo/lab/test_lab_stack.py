@@ -10,7 +10,10 @@ from demo.lab import stack
 from engine.alter.ats import TokenSampling
 from engine.alter.bfloat16 import BFloat16
 from engine.alter.catalog import ALTERATIONS, spell_stack
+from engine.alter.float64 import Float64
 from engine.alter.quantize.int8 import Int8
+from engine.alter.saturated import Saturated
+from engine.alter.scaled import Scaled
 from engine.arguments import BARE
 from engine.core.errors import BadKnob, EngineError
 from engine.core.knobs import knobs
@@ -45,6 +48,8 @@ def test_a_stack_is_said_with_what_was_turned() -> None:
         (stack.COARSE, (), (BFloat16(),)),
         (stack.COARSE, ("ats",), (TokenSampling(), BFloat16())),
         (stack.COARSE, ("bfloat16",), None),
+        (stack.FINE, ("ats",), (TokenSampling(), Float64())),
+        (stack.AAS, ("saturated",), (Saturated(), Scaled())),
         (BARE, ("ats",), ()),
         ("ats", (), (TokenSampling(),)),
         ("ats|int8:threshold=4", (), (TokenSampling(), Int8(threshold=4))),
@@ -67,5 +72,15 @@ def test_a_knob_of_an_alteration_is_checked() -> None:
 
 
 def test_knobs_are_seen_with_their_alteration_alone() -> None:
-    seen = {name for name, look in stack.looks(["int8"]).items() if look["visible"]}
-    assert seen == {name for name in stack.KNOBS if name.startswith("alter-int8-")}
+    for alter, craft_on, shown in (
+        (["int8"], stack.JUDGED, {"int8"}),
+        (["ats"], stack.AAS, {"ats", "scaled"}),
+        ([], "saturated", {"saturated"}),
+    ):
+        seen = {name for name, look in stack.looks(alter, craft_on).items() if look["visible"]}
+        assert seen == {name for name in stack.KNOBS if name.split("-")[1] in shown}
+
+
+def test_what_belongs_to_a_picture_is_crafted_on_and_not_judged() -> None:
+    judged = {name for _, name in stack.chooser().choices}
+    assert {kind.name for kind in ALTERATIONS} - judged == {"scaled"}
