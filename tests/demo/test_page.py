@@ -13,12 +13,7 @@ CHURCH = Path("assets/samples/church.png").read_bytes()
 TABS = ("Attention", "Gradients", "Tokens", "Outliers", "Depth")
 
 
-def test_first_paint_is_a_finished_run(visit: Visit) -> None:
-    assert "Computed earlier" in visit.status("Computed earlier")
-    assert "MI-FGSM" in visit.page.inner_text("#sentence")
-
-
-def test_upload_run_tgr_all_tabs_and_downloads(visit: Visit, tmp_path: Path) -> None:
+def test_upload_run_tgr_all_tabs_downloads_and_no_overflow(visit: Visit, tmp_path: Path) -> None:
     page = visit.page
     visit.upload("church.png", "image/png", CHURCH)
     visit.status("The picture is in")
@@ -46,6 +41,18 @@ def test_upload_run_tgr_all_tabs_and_downloads(visit: Visit, tmp_path: Path) -> 
     arrays = np.load(tmp_path / "perturbation.npz")
     assert np.array_equal(arrays["adversarial"], attacked.transpose(2, 0, 1))
     assert abs(arrays["delta"]).max() <= 8
+    _nothing_overflows(visit)
+
+
+def _nothing_overflows(visit: Visit) -> None:
+    page = visit.page
+    page.click("#more > button")
+    for width, height, theme in ((1440, 900, "dark"), (390, 844, "light"), (390, 844, "dark")):
+        visit.resize(width, height)
+        visit.dress(theme)
+        for tab in (*TABS, "Data"):
+            page.get_by_role("tab", name=tab, exact=True).click()
+            assert visit.overflow() <= 0, (tab, width, theme)
 
 
 def test_stop_keeps_what_is_there_and_step_goes_on(visit: Visit) -> None:
@@ -63,8 +70,12 @@ def test_stop_keeps_what_is_there_and_step_goes_on(visit: Visit) -> None:
     visit.status(f"At step {at + 1} of 200")
 
 
-def test_bad_pictures_are_refused_in_one_sentence(visit: Visit) -> None:
+def test_first_paint_is_a_finished_run_which_bad_pictures_leave_and_odd_ones_are_decoded(
+    visit: Visit,
+) -> None:
     page = visit.page
+    assert "Computed earlier" in visit.status("Computed earlier")
+    assert "MI-FGSM" in page.inner_text("#sentence")
     shown = page.get_attribute("#picture img", "src")
     for name, (kind, content, words) in files.refused().items():
         visit.upload(name, kind, content)
@@ -72,9 +83,10 @@ def test_bad_pictures_are_refused_in_one_sentence(visit: Visit) -> None:
         page.wait_for_selector("#picture img")
         assert page.get_attribute("#picture img", "src") == shown, name
     assert "golf ball" in page.inner_text("#lab-verdict")
+    _odd_pictures_are_taken_as_the_engine_decodes_them(visit)
 
 
-def test_odd_pictures_are_taken_as_the_engine_decodes_them(visit: Visit) -> None:
+def _odd_pictures_are_taken_as_the_engine_decodes_them(visit: Visit) -> None:
     page = visit.page
     for name, (kind, content) in files.accepted().items():
         before = page.get_attribute("#picture img", "src")
@@ -121,30 +133,7 @@ def test_bad_settings_are_refused_and_the_result_stays(visit: Visit) -> None:
     assert "golf ball" in page.inner_text("#lab-verdict")
 
 
-def test_no_horizontal_overflow(visit: Visit) -> None:
-    page = visit.page
-    page.click("#more > button")
-    for width, height, theme in ((1440, 900, "dark"), (390, 844, "light"), (390, 844, "dark")):
-        visit.resize(width, height)
-        visit.dress(theme)
-        for tab in (*TABS, "Data"):
-            page.get_by_role("tab", name=tab, exact=True).click()
-            assert visit.overflow() <= 0, (tab, width, theme)
-
-
-def test_keyboard_alone_runs(visit: Visit) -> None:
-    page = visit.page
-    page.focus("#attack input")
-    for _ in range(40):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.id") == "run":
-            break
-    assert page.evaluate("document.activeElement.id") == "run"
-    page.keyboard.press("Enter")
-    visit.status("Finished: 10 steps")
-
-
-def test_webcam_picture_is_taken(visit: Visit) -> None:
+def test_webcam_picture_is_taken_and_run_by_keyboard_alone(visit: Visit) -> None:
     page = visit.page
     page.click("#picture [aria-label='Remove Image'], #picture [aria-label='Clear']")
     page.click("#picture [aria-label='Capture from camera']")
@@ -154,3 +143,16 @@ def test_webcam_picture_is_taken(visit: Visit) -> None:
     )
     page.click("#picture [aria-label='capture photo']")
     visit.status("The picture is in")
+    _keyboard_alone_runs(visit)
+
+
+def _keyboard_alone_runs(visit: Visit) -> None:
+    page = visit.page
+    page.focus("#attack input")
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "run":
+            break
+    assert page.evaluate("document.activeElement.id") == "run"
+    page.keyboard.press("Enter")
+    visit.status("Finished: 10 steps")
