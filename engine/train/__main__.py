@@ -10,7 +10,7 @@ import torch
 
 from engine.core.errors import EngineError
 from engine.train import RECIPES, Epoch, Finished, train
-from engine.train.options import with_inner, with_scaling
+from engine.train.options import with_inner, with_scaling, with_seed
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -18,6 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     asked = _parser().parse_args(argv)
     try:
         recipe = with_scaling(with_inner(RECIPES[asked.recipe], asked.inner), asked.aas_every)
+        recipe = with_seed(recipe, asked.seed)
         events = train(
             recipe,
             asked.data,
@@ -66,7 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, help="where the checkpoint lives (runs/RECIPE)")
     parser.add_argument("--models", type=Path, default=Path("assets/models"))
     parser.add_argument("--teachers", type=Path, help="folder of timm weights, NAME.safetensors")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--seed", type=int, default=0, help="any but 0 makes a model of its own, NAME_seed1"
+    )
     parser.add_argument("--device", type=torch.device, help="cpu, cuda, cuda:1, mps")
     return parser
 

@@ -1,4 +1,4 @@
-"""What the command line may change in a recipe of adversarial training."""
+"""What the command line may change in a recipe."""
 
 from __future__ import annotations
 
@@ -34,6 +34,18 @@ def with_scaling(recipe: Recipe, gap: int) -> Recipe:
         model=f"{recipe.model}_aas",
         title=f"{recipe.title} and attention scaling",
         method=ScaledRobust(method, gap),
+    )
+
+
+def with_seed(recipe: Recipe, seed: int) -> Recipe:
+    """A run of another seed than 0 is another model, called NAME_seed1."""
+    if seed == 0:
+        return recipe
+    return replace(
+        recipe,
+        name=f"{recipe.name}_seed{seed}",
+        model=f"{recipe.model}_seed{seed}",
+        title=f"{recipe.title}, seed {seed}",
     )
 
 

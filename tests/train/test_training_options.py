@@ -15,7 +15,7 @@ from engine.train.__main__ import main
 from engine.train.card import read_weights
 from engine.train.checkpoint import FILE
 from engine.train.loop import describe
-from engine.train.options import with_inner, with_scaling
+from engine.train.options import with_inner, with_scaling, with_seed
 from engine.train.recipe import BadRecipe
 
 ROBUST = [name for name, recipe in RECIPES.items() if recipe.task == "robust"]
@@ -38,6 +38,12 @@ def test_the_inner_attack_is_set_wherever_it_stands():
     assert told["inner"] == {"eps": 8 / 255, "step": 1 / 255, "steps": 2, "start": "near"}
     assert (told["judge"]["eps"], told["judge"]["step"]) == (8 / 255, 2 / 255)
     assert with_inner(recipe, []) is recipe
+
+
+def test_another_seed_is_another_model_and_overwrites_none():
+    recipe = with_scaling(RECIPES["tiny_at"], 2)
+    assert with_seed(recipe, 0) is recipe
+    assert with_seed(recipe, 3).model == "tiny_imagenette_pgd_at_aas_seed3"
 
 
 def test_what_a_recipe_cannot_do_is_said(capsys: pytest.CaptureFixture[str]):

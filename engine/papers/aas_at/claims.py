@@ -32,6 +32,7 @@ from engine.evaluate.transfer import class_indices, pixels
 from engine.model.victim import Victim
 from engine.papers.aas_at.contenders import Contender, contenders
 from engine.papers.aas_at.findings import REACHED, Findings, Judged, Outcome, Point, bits
+from engine.papers.aas_at.seeds import pooled
 from engine.papers.paper import Photographs
 
 CURVE = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
@@ -202,6 +203,7 @@ def rows(found: Findings) -> Iterator[Row]:
             "R2", f"{other.title} > {one.title}", paired(other.kept("long"), one.kept("long")), 0
         )
         yield _smaller_gap(one, other)
+    yield from pooled(found.robust)
     for each in found.models:
         yield from _signs(each)
 
