@@ -78,9 +78,10 @@ def auto_step(ball: LinfBall) -> Update:
                 mark=track.top_loss,
                 halved=halve,
             )
+        low, high = ball.ends(at.x0)
+        ahead = (track.size.view(-1, 1, 1, 1) * g.sign()).add_(x).clamp_(low, high)
         pull = PULL if at.step else 1.0
-        ahead = ball.project(x + track.size.view(-1, 1, 1, 1) * g.sign(), at.x0)
-        new = ball.project(x + pull * (ahead - x) + (1 - pull) * (x - track.before), at.x0)
+        new = x.lerp(ahead, pull).add_(x - track.before, alpha=1 - pull).clamp_(low, high)
         return new - at.x, track._replace(before=x)
 
     return Update(init, apply)
@@ -115,4 +116,6 @@ def _seen(track: Track, x: Images, g: Tensor, loss: PerExample) -> Track:
 
 
 def _pick(which: Tensor, yes: Images, no: Images) -> Images:
-    return torch.where(which.view(-1, 1, 1, 1), yes, no)
+    if not bool(which.any()):
+        return no
+    return yes if bool(which.all()) else torch.where(which.view(-1, 1, 1, 1), yes, no)

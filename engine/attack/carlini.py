@@ -130,8 +130,8 @@ class CarliniWagner:
 
     def _picture(self, w: Tensor, x0: Images) -> tuple[Images, Tensor]:
         """x and dx/dw."""
-        low, span = self._box(x0)
-        t = w.tanh()
+        low, high = LinfBall(self.eps).ends(x0)
+        span, t = high - low, w.tanh()
         x = low + span * (t + 1) / 2
         if self.rounded:
             x = to_8bit(x, x0, self.eps).to(x) / 255
@@ -139,12 +139,8 @@ class CarliniWagner:
 
     def _inside(self, x: Images, x0: Images) -> Tensor:
         """The w of a picture."""
-        low, span = self._box(x0)
-        return (INSIDE * (2 * (x - low) / span.clamp_min(1e-12) - 1)).atanh()
-
-    def _box(self, x0: Images) -> tuple[Images, Images]:
-        low = (x0 - self.eps).clamp_min(0)
-        return low, (x0 + self.eps).clamp_max(1) - low
+        low, high = LinfBall(self.eps).ends(x0)
+        return (INSIDE * (2 * (x - low) / (high - low).clamp_min(1e-12) - 1)).atanh()
 
     def _next_weight(self, state: Search, x0: Images) -> Search:
         """The next round's, from where the search begins."""

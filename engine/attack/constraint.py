@@ -28,6 +28,10 @@ class LinfBall:
     def project(self, x: Images, x0: Images) -> Images:
         return x.clamp(x0 - self.eps, x0 + self.eps).clamp_(0, 1)
 
+    def ends(self, x0: Images) -> tuple[Images, Images]:
+        """The lowest and the highest value that each pixel may have."""
+        return (x0 - self.eps).clamp_min_(0), (x0 + self.eps).clamp_max_(1)
+
     def sample(self, x0: Images, gen: torch.Generator) -> Images:
         """Uniform in the ball, then clipped to the box."""
         noise = uniform(x0.shape, gen).to(x0) * 2 - 1

@@ -28,7 +28,7 @@ from engine.model.sparse import SparseViT
 from engine.model.task import task_for
 from engine.model.victim import Victim
 
-ATTACKS = ("pgd", "mifgsm", "tgr", "att", "quantattack", "sponge")
+ATTACKS = ("pgd", "apgd", "mifgsm", "tgr", "att", "quantattack", "sponge")
 COARSE = "mifgsm on bfloat16"
 REQUESTS = ("pgd", "mifgsm", "tgr")
 """Attacks whose whole requests are timed too; the others differ from these in their steps only."""
