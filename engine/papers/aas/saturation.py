@@ -101,21 +101,11 @@ def grown(ground: Ground, on: Conditions) -> Iterator[Progress | Saturation]:
         for at, each in grounds.items():
             part = slice(some.start, min(some.stop, len(each.labels)))
             if part.start < part.stop:
-                yield from _portion(each, part, on.steps, known.setdefault(at, {}))
+                todo = methods(each.c, each.eps, on.steps)
+                yield from each.more(todo, part, known.setdefault(at, {}))
         points = tuple(p for at, left in sorted(known.items()) for p in _points(*at, left))
         model, device = ground.victim.spec.full, describe(ground.victim.device)
         yield Saturation(model, on.steps, Scaled.steps, device, points)
-
-
-def _portion(of: Ground, some: slice, steps: int, known: dict[str, Robust]) -> Iterator[Progress]:
-    """A portion more of all methods."""
-    for method in methods(of.c, of.eps, steps):
-        for each in of.left(method, some):
-            if isinstance(each, Progress):
-                yield each
-            else:
-                before = known.get(method.name)
-                known[method.name] = each if before is None else before.then(each)
 
 
 def _points(c: float, eps: float, left: Mapping[str, Robust]) -> Iterator[Point]:

@@ -93,15 +93,21 @@ class Ground:
             else:
                 yield each
 
+    def more(
+        self, methods: Sequence[Method], some: slice, known: dict[str, Robust]
+    ) -> Iterator[Progress]:
+        """Who of some pictures more is left by each method, added to what is `known` by its name."""
+        for method in methods:
+            for each in self.left(method, some):
+                if isinstance(each, Progress):
+                    yield each
+                else:
+                    before = known.get(method.name)
+                    known[method.name] = each if before is None else before.then(each)
+
     def all_left(self, methods: Sequence[Method]) -> Iterator[Progress | Mapping[str, Robust]]:
-        """Who is left by each method, by its name, after every portion of the pictures."""
-        found: dict[str, Robust] = {}
+        """Who is left by each method, by its name."""
+        known = dict[str, Robust]()
         for some in self.portions:
-            for method in methods:
-                for each in self.left(method, some):
-                    if isinstance(each, Progress):
-                        yield each
-                    else:
-                        before = found.get(method.name)
-                        found[method.name] = each if before is None else before.then(each)
-            yield dict(found)
+            yield from self.more(methods, some, known)
+        yield known

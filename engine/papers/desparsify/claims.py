@@ -20,10 +20,7 @@ from torch import Tensor
 from engine.alter.ensemble import ensemble
 from engine.alter.stack import altered
 from engine.alter.topk import FixedRatio
-from engine.attack.attack import Attack, observe
-from engine.attack.best import Best
-from engine.attack.chain import Chain
-from engine.attack.constraint import LinfBall
+from engine.attack.attack import observe
 from engine.attack.recipe import Recipe
 from engine.attack.recipes.desparsify import DeSparsify
 from engine.attack.recipes.pgd import PGD
@@ -42,6 +39,7 @@ from engine.evaluate.interval import Estimate, Rate, bootstrap
 from engine.evaluate.judge import predict, shown
 from engine.evaluate.noise import noisy, signs
 from engine.evaluate.progress import Progress
+from engine.evaluate.robust import within
 from engine.evaluate.universal import saved
 from engine.model.victim import Victim
 from engine.papers.desparsify import victims
@@ -322,7 +320,7 @@ def _unrounded(of: Evidence, eps: float) -> Iterator[Progress | tuple[Load, Load
         _side(of.settings, 1 / 255),
         step_size=max(eps / 10, 2.5 * eps / of.settings.side_steps),
     )
-    attack = _within(recipe.build(of.victim.spec), eps)
+    attack = within(recipe.build(of.victim.spec), eps)
     pixels, labels = of.pixels[: of.few], of.labels[: of.few]
     hit, noise = list[Pass](), list[Pass]()
     for first in range(0, of.few, of.craft.batch):
@@ -587,14 +585,6 @@ def in_a_batch(of: Evidence) -> Iterator[Row]:
         measured = of.mean(torch.tensor(ratios, dtype=torch.float64))
         words = f"cost of a padded batch of {size}, one attacked / all clean"
         yield of.row("j", words, measured, "ratio", GROUPS, above=1)
-
-
-def _within(attack: Attack, eps: float) -> Attack:
-    """The same attack in another ball."""
-    if isinstance(attack, Best):
-        return replace(attack, attack=_within(attack.attack, eps))
-    assert isinstance(attack, Chain)  # DeSparsify's are one of these
-    return replace(attack, constraint=LinfBall(eps))
 
 
 def _one_by_one(module: Callable[[Images], Tensor], pictures: Sequence[Images]) -> None:
