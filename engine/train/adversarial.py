@@ -10,14 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from engine.train import losses
-from engine.train.network import Network
+from engine.train.network import Answer, Network
 from engine.train.pgd import PGD
 from engine.train.pictures import Pictures
 from engine.train.recipe import Target, Turn
 from engine.train.robustness import robustness
-
-Answer = Callable[[Tensor], Tensor]
-"""Pixels (b, 3, y, x) to logits (b, k)."""
 
 
 @dataclass(frozen=True)

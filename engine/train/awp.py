@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from engine.train.adversarial import Answer, Robust
-from engine.train.network import Network
+from engine.train.adversarial import Robust
+from engine.train.network import Answer, Network
 from engine.train.pictures import Pictures
 from engine.train.recipe import Target, Turn
 

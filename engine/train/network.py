@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from engine.model.families import adapt
 from engine.model.victim import Spec, Victim
 
+Answer = Callable[[Tensor], Tensor]
+"""Pixels (b, 3, y, x) to logits (b, k)."""
+
 
 class Network(nn.Module):
     """Pixels in [0, 1] `(b, 3, y, x)` to whatever `body` answers on (pixels - mean) / std."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,11 +12,9 @@ from engine.alter.scaled import Scaled
 from engine.core.streams import Streams
 from engine.model.task import Task
 from engine.train import measure
-from engine.train.network import Network, frozen
+from engine.train.network import Answer, Network, frozen
 from engine.train.pgd import PGD
 from engine.train.pictures import Pictures
-
-Answer = Callable[[Tensor], Tensor]
 
 
 def robustness(net: Network, pictures: Pictures, judge: PGD) -> dict[str, Any]:

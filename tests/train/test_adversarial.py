@@ -152,13 +152,21 @@ def test_folding_a_scale_into_q_equals_running_with_it():
 
 
 def test_a_network_that_starts_saturated_is_the_saturated_alteration():
-    net, images = network(), pixels()
+    net, images, method = network(), pixels(), Saturated(30.0)
     victim = frozen(net, lambda body: body, 32)
-    sharp = Network(Saturated(30.0).wrap(copy.deepcopy(net.body)), HALF, HALF)
+    sharp = Network(method.wrap(copy.deepcopy(net.body)), HALF, HALF)
     # Float32 roundings, multiplied by 30 in each of three blocks.
     torch.testing.assert_close(
         sharp(images), SaturatedVictim(30.0)(victim).logits(images), rtol=0, atol=1e-3
     )
+    method.loss(sharp, images, target(), FIRST).backward()
+    rows = [block.attn.qkv.weight.grad.split(16)[:2] for block in sharp.body.blocks]
+    assert not any(half.any() for halves in rows for half in halves)
+    shipped = method.finished(sharp.body)
+    small_vit("small_vit").load_state_dict(shipped.state_dict())
+    shipped.zero_grad()
+    sharp(images).sum().backward()
+    assert shipped.blocks[0].attn.qkv.weight.grad[:16].any()
 
 
 def test_scales_move_only_in_their_epochs():
