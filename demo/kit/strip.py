@@ -44,9 +44,10 @@ class Brought:
         return [self.strip, self.image]
 
 
-def make() -> Brought:
-    """Samples, and a place for a picture of one's own, in the current layout; the first is chosen."""
-    source = picture.first()
+def make(source: str = "") -> Brought:
+    """Samples, and a place for a picture of one's own, in the current layout; the first is chosen
+    unless a `source` is named."""
+    source = source or picture.first()
     return Brought(
         hidden("source", source),
         gr.HTML(

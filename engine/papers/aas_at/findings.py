@@ -130,8 +130,8 @@ def bought(found: Findings) -> Iterator[str]:
     plain, robust = found.plain, found.robust[0]
     before, after = (rate(each.kept("long")) for each in (plain, robust))
     yield (
-        f"Changed by at most {found.eps:g}/255 to fool the very model, {plain.title} has {_percent(before)} of "
-        f"{found.pictures} photographs right, {robust.title} {_percent(after)}."
+        f"Changed by at most {found.eps:g}/255 to fool the very model, the {plain.title} has {_percent(before)} "
+        f"of {found.pictures} photographs right, {robust.title} {_percent(after)}."
     )
     cost = paired(plain.kept("clean"), robust.kept("clean")).gap
     before, after = (rate(each.kept("clean")) for each in (plain, robust))
