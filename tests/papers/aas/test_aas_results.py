@@ -91,3 +91,19 @@ def test_saturate_writes_what_was_asked(tmp_path: Path, monkeypatch: pytest.Monk
     assert study.name == json.loads(out.read_text(encoding="utf-8"))["name"] == saturation.NAME
     assert study.findings.points == points(30.0, 40, 9)
     assert main([*words, "--budgets", "nan"]) == 2
+
+
+def test_compare_says_of_a_picture_what_the_page_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "masking.json"
+    words = ("compare", "aas", "sample:golf_ball", "--steps", "1", "--c", "30")
+    assert main([*words, "--out", str(out)]) == 0
+    table = capsys.readouterr().out
+    found = json.loads(out.read_text(encoding="utf-8"))
+    assert found["victim"] == "vit_imagenette|saturated"
+    assert found["sentence"] in table
+    assert len(found["attacks"]) == found["steps"]["asked"] == 6
+    for each in found["attacks"]:
+        assert f"| {each['answer']} | {each['gradients']} |" in table
+    assert len(found["blocks"]) == 8
