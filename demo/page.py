@@ -12,6 +12,7 @@ from gradio.components import Navbar
 from demo import endpoints
 from demo.cost.page import page as cost
 from demo.cost_tokens.page import page as cost_tokens
+from demo.defend.page import page as defend
 from demo.kit import rooms, scratch
 from demo.kit.door import Shared
 from demo.kit.store import Store
@@ -25,6 +26,7 @@ PAGES: tuple[tuple[str, str, Callable[[Shared], None], bool], ...] = (
     ("Why", "why", why, True),
     ("Cost", rooms.OUTLIERS.route, cost, True),
     ("Cost, tokens", rooms.TOKENS.route, cost_tokens, False),
+    ("Defend", "defend", defend, True),
 )
 """Title, route, content, and whether the navigation names it: to a second room the page leads."""
 

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from demo.cost import first as cost
 from demo.cost_tokens import first as tokens
+from demo.defend import first as defend
 from demo.kit.stored import FOLDER, Stored
 from demo.lab import first as lab
 from demo.transfer import first as transfer
@@ -38,6 +39,9 @@ WORDS = {
 SAME = "current: the code has changed, a part made again is the same"
 MOST_TOLD = 4
 OTHERS = {
+    "studies/aas_at_*.json": (
+        "python -m engine claims aas_at FOLDER --model NAME --targets NAMES --out FILE"
+    ),
     "studies/quant_*.json": "python -m engine claims quant FOLDER --model NAME --out FILE",
     "studies/tgr_*.json": "python -m engine ablate FOLDER --model NAME --out FILE",
     "universal/quantattack_*.safetensors": "python -m engine universal quant FOLDER --model NAME",
@@ -51,7 +55,8 @@ OTHERS = {
 
 def results(photographs: Photographs | None = None) -> tuple[Stored, ...]:
     """What stands on the pages, by its cost: seconds, but minutes for the last."""
-    return lab.RESULT, why.RESULT, cost.RESULT, tokens.RESULT, transfer.result(photographs)
+    quick = lab.RESULT, why.RESULT, cost.RESULT, tokens.RESULT, defend.RESULT
+    return *quick, transfer.result(photographs)
 
 
 def look(result: Stored) -> tuple[bool, list[str]]:

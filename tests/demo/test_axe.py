@@ -16,6 +16,7 @@ PAGES = {
     "/why": "[data-view=why][data-state=run] .why-answers table",
     "/cost": "#report .report-finding .lab-adversarial",
     "/cost-tokens": "#report .report-finding .lab-adversarial",
+    "/defend": "#report .def-figure[data-fooled=yes]",
 }
 # axe keeps this rule back as experimental; speech control needs what it demands.
 RULES = {"label-content-name-mismatch": {"enabled": True}}
