@@ -14,6 +14,7 @@ from visitor import FIRST_RUN, Visit
 
 from engine.alter.bfloat16 import is_fast
 from engine.core.placement import device
+from engine.evaluate import timing
 
 SMALL = pytest.mark.parametrize("visit", [(1280, 720, "light")], indirect=True)
 PHONE = pytest.mark.parametrize("visit", [(390, 844, "light")], indirect=True)
@@ -309,8 +310,9 @@ def test_files_say_what_they_are_and_how_to_make_them_again(visit: Visit, tmp_pa
 
 @pytest.mark.parametrize("path", ["/transfer", "/why", "/cost"])
 def test_other_pages_are_found_again_as_they_were_left(
-    browser: Any, served: str, path: str
+    browser: Any, served: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(timing, "SECONDS", 0.5)  # a pass is timed for as long as that
     visit = Visit(browser, served, 1280, 720, "light", path, "#status .status-line")
     page = visit.page
     page.wait_for_timeout(1000)  # what a page does when it is opened is done
