@@ -20,10 +20,12 @@ from demo.lab.page import TITLE
 from demo.lab.page import page as lab
 from demo.transfer.page import page as transfer
 from demo.why.page import page as why
+from demo.why_masked.page import page as why_masked
 
 PAGES: tuple[tuple[str, str, Callable[[Shared], None], bool], ...] = (
     ("Transfer", "transfer", transfer, True),
-    ("Why", "why", why, True),
+    ("Why", rooms.REGULARISED.route, why, True),
+    ("Why, masked gradients", rooms.MASKED.route, why_masked, False),
     ("Cost", rooms.OUTLIERS.route, cost, True),
     ("Cost, tokens", rooms.TOKENS.route, cost_tokens, False),
     ("Defend", "defend", defend, True),

@@ -25,6 +25,7 @@ from demo.lab import first as lab
 from demo.transfer import first as transfer
 from demo.transfer.first import Photographs
 from demo.why import first as why
+from demo.why_masked import first as masked
 from engine.alter.ensemble import members
 from engine.core.errors import EngineError
 from engine.evaluate.transfer import bare
@@ -55,7 +56,7 @@ OTHERS = {
 
 def results(photographs: Photographs | None = None) -> tuple[Stored, ...]:
     """What stands on the pages, by its cost: seconds, but minutes for the last."""
-    quick = lab.RESULT, why.RESULT, cost.RESULT, tokens.RESULT, defend.RESULT
+    quick = lab.RESULT, why.RESULT, cost.RESULT, tokens.RESULT, defend.RESULT, masked.RESULT
     return *quick, transfer.result(photographs)
 
 

@@ -44,7 +44,10 @@ class Rooms:
 OUTLIERS = Room("int8 outliers", "outliers", "cost")
 TOKENS = Room("tokens", "tokens", "cost-tokens")
 COST = Rooms("Cost", (OUTLIERS, TOKENS))
-ALL = (COST,)
+REGULARISED = Room("regularised gradients", "regularised", "why")
+MASKED = Room("masked gradients", "masked", "why-masked")
+WHY = Rooms("Why", (REGULARISED, MASKED))
+ALL = (WHY, COST)
 
 
 class Doors:

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from demo.kit import controls, goal, models, panel, plots, status, strip
+from demo.kit import controls, goal, models, panel, plots, rooms, status, strip
 from demo.kit.door import RESTORE, Doing, Door, Pace, Shared, Sights
 from demo.kit.events import QUICK, hidden
 from demo.kit.frame import view_frame
@@ -43,7 +43,7 @@ ASKED = ("eps", "steps", "k", *COMPONENTS, "site", "mode")
 
 def page(shared: Shared) -> None:
     """The Why page, in the current Blocks context."""
-    header("Why", LEAD)
+    header("Why", LEAD, rooms.WHY.switch(rooms.REGULARISED))
     weights = shared.weights
     with gr.Row(elem_id="why"):
         with gr.Column(elem_id="recipe"):

@@ -29,6 +29,7 @@ def told(request: Request) -> PlainTextResponse:
         ("/cost?room=outliers", "/cost?room=outliers"),
         ("/cost?room=none", "/cost?room=none"),
         ("/cost", "/cost"),
+        ("/why?room=masked", "/why-masked"),
         ("/why?room=tokens", "/why?room=tokens"),
     ],
 )
