@@ -28,7 +28,7 @@ ON_TOP = {COARSE: BFloat16.name, FINE: Float64.name, AAS: Scaled.name}
 CRAFTED = (
     ("What is judged", JUDGED),
     ("What is judged, in bfloat16: faster where the hardware has it", COARSE),
-    ("What is judged, in float64: undoes what rounding hides", FINE),
+    ("What is judged, in float64: nothing is lost to rounding", FINE),
     ("What is judged, with its attention scaled (AAS)", AAS),
     ("The model as it is", BARE),
     *((f"The model with {each.title} alone", each.name) for each in STANDING),

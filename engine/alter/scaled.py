@@ -186,7 +186,7 @@ class Scaled(Alteration):
     per: str = knob(
         "block",
         "A factor for each block, or for each head of each block.",
-        label="One factor",
+        label="A factor per",
         choices=("block", "head"),
     )
     mode: str = knob(
@@ -196,14 +196,15 @@ class Scaled(Alteration):
         choices=("resolved", "literal"),
     )
     steps: int = knob(10, "Steps of the ascent.", label="Ascent steps", low=1, high=100)
-    rate: float = knob(0.1, "How far a step moves the factor that matters most.", low=1e-4, high=1)
+    rate: float = knob(
+        0.1, "How far a step of the ascent moves the factor that matters most.", low=0, high=1
+    )
     spread: float = knob(
         0.1, "The ascent starts at 1 plus normal noise of this size.", low=0, high=1
     )
     norm: str = knob(
         "unit",
         "Features compared at length one, or divided by both lengths, as printed.",
-        label="Distance",
         choices=("unit", "product"),
     )
     known: Tensor | None = field(default=None, repr=False, compare=False)
