@@ -21,7 +21,7 @@ class PGD(Restarting):
     """
 
     name = "pgd"
-    title = "PGD: strongest plain white-box attack"
+    title = "PGD: the plain white-box attack"
     paper = "Madry et al., Towards Deep Learning Models Resistant to Adversarial Attacks, ICLR 2018"
 
     step_size: float = knob(
