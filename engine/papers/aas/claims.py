@@ -259,11 +259,12 @@ def _precision(ground: Ground, left: Mapping[str, Robust], by: Settings) -> Iter
 def _scaling(left: Mapping[str, Robust], best: float, by: Settings) -> Iterator[Row]:
     """D3: one factor for all blocks; D4: learned ones, against all controls."""
     base, aas, one = left[BASE].kept, left[AAS].kept, left[_uniform(best)].kept
+    manual = min(base, one, key=lambda kept: int(kept.sum()))  # 1 is in the published grid
     yield _pair("D3", "left by PGD minus on the best one factor for all blocks", base, one, by, 1)
     rows = {
         "left by PGD minus on learned factors (AAS)": (base, None),
         "left on shuffled factors minus on learned ones": (left[SHUFFLED].kept, 0.5),
-        "left on the best one factor minus on learned ones": (one, 0.5),
+        "left on the best one factor, 1 included, minus on learned ones": (manual, 0.5),
     }
     for words, (kept, bar) in rows.items():
         yield _pair("D4", words, kept, aas, by, bar)

@@ -53,9 +53,12 @@ def test_every_claim_is_measured_once_on_equal_gradients_and_is_told(
     assert base is not None
     assert exact is not None
     assert (base.left, base.gain.value) == (exact.left, 0)  # the tiny victim is in double
+    least = min(a.left.value for a in found.attacks if a.name.startswith((claims.UNIFORM, "base")))
     learned = found.attack(claims.AAS)
+    (manual,) = (row for row in rows if "1 included" in row.statement)
     assert learned is not None
     assert learned.on_scaled is not None
+    assert manual.measured.value == pytest.approx(least - learned.left.value)
     most = observe(on.victim, shown(on.pixels, on.victim).double(), {Site.SCORES})
     by_hand = max(float(leads(each).max()) for each in most.values(Site.SCORES))
     assert max(each.largest for each in found.blocks) == pytest.approx(by_hand, rel=1e-4)
