@@ -131,7 +131,8 @@ class AutoAttack:
         if turn == ALREADY:
             return f"{ran}: the model has the clean picture wrong, so there is nothing to attack."
         if turn != STANDS:
-            return f"{ran}: the picture fell to {self.parts[turn][0]} after {after} steps."
+            but = "" if bool(own.held) else ", though not as it is saved, in 8 bits"
+            return f"{ran}: the picture fell to {self.parts[turn][0]} after {after} steps{but}."
         if own.own is None:
             return f"{ran}: the picture stands against all of it, {after} steps."
         return f"{ran}: the picture stands so far; {self.parts[own.turn][0]} is at work."

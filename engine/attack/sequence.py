@@ -32,8 +32,9 @@ class Turns(NamedTuple):
     """Which attack is at work on which `rows` of the batch; `own` is its state, None when all is done.
 
     `fell` is the attack that each picture fell to, else STANDS or ALREADY, and `after` the steps that
-    it took by then; `loss` is what was last known of each, `first` the first attack's state before its
-    first step, of the whole batch.
+    it took by then; `held` is where what was found holds in 8 bits, too, and is not touched again.
+    `loss` is what was last known of each, `first` the first attack's state before its first step, of
+    the whole batch.
     """
 
     step: int
@@ -43,6 +44,7 @@ class Turns(NamedTuple):
     own: Any
     fell: Tensor
     after: Tensor
+    held: Tensor
     loss: PerExample
     first: Any
 
@@ -57,9 +59,9 @@ class Sequence:
 
     The same attack several times is an attack with restarts: from the second turn on each draws
     anew. A picture that falls to none ends as the last attack left it (AutoAttack's scheme, Croce
-    and Hein, ICML 2020). Where an attack keeps what it has found (`Keeping`), a picture's first is
-    kept, and the turn ends when each has one; `step` then goes on where the next attack begins, and
-    is `steps` as soon as nobody stands. `spare` leaves pictures as they are that need no attack.
+    and Hein, ICML 2020). Where an attack keeps what it has found (`Keeping`), a picture's first that
+    holds in 8 bits is kept, and the turn ends when each has one; `step` then goes on where the next
+    attack begins, and is `steps` as soon as nobody stands. `spare` leaves pictures as they are that need no attack.
     """
 
     attacks: tuple[Attack, ...]
@@ -79,7 +81,7 @@ class Sequence:
         first = own = self.attacks[0].init(victim, task, streams, start)
         rows = torch.arange(len(task.labels), device=task.labels.device)
         none, loss = torch.zeros_like(rows), first.x.new_zeros(rows.shape)
-        state = Turns(0, first.x, 0, rows, own, none + STANDS, none, loss, first)
+        state = Turns(0, first.x, 0, rows, own, none + STANDS, none, none > 0, loss, first)
         if not self.spare:
             return state
         hit = self.attacks[0].look(victim, task, first, task.images, streams).success
@@ -102,7 +104,7 @@ class Sequence:
             lambda: fallen.index_copy(0, rows, fallen[rows] | info.success),
             info.g,
         )
-        stood = ~fallen[rows]
+        stood = ~state.held[rows]
         x = torch.where(stood.view(-1, 1, 1, 1), own.x, state.x[rows])
         state = state._replace(
             step=self._before(state.turn) + own.step,
@@ -112,8 +114,8 @@ class Sequence:
             loss=told.loss,
         )
         if isinstance(own, Keeping):
-            state = self._felled(state, own.reached)
-        if own.step == attack.steps or bool(state.reached[rows].all()):
+            state = self._settled(victim, task, self._felled(state, own.reached), streams)
+        if own.step == attack.steps or bool(state.held[rows].all()):
             state = self._turn(victim, task, state, streams)
         return state, told
 
@@ -157,6 +159,18 @@ class Sequence:
         own = self.attacks[turn].init(victim.of(rows), task.of(rows), draws)
         step = self._before(turn)
         return state._replace(step=step, turn=turn, rows=rows, own=own)
+
+    def _settled(self, victim: Victim, task: Task, state: Turns, streams: Streams) -> Turns:
+        """Which finds hold once they are saved; looked at where there are any that may."""
+        rows = state.rows
+        open_ = state.reached[rows] & ~state.held[rows]
+        if not bool(open_.any()):
+            return state
+        attack, draws = self.attacks[state.turn], self._draws(streams, state.turn, rows)
+        saved = (state.x[rows] * 255).round() / 255
+        info = attack.look(victim.of(rows), task.of(rows), state.own, saved, draws)
+        held = state.held[rows] | (open_ & info.success)
+        return state._replace(held=state.held.index_copy(0, rows, held))
 
     @staticmethod
     def _felled(state: Turns, hit: Tensor) -> Turns:

@@ -259,6 +259,13 @@ def test_autoattack_goes_in_order_and_stops_as_the_papers_loop():
     assert torch.equal(said(state.x).argmax(1) != labels, state.reached)
     assert float((state.x - asked.images).abs().max()) <= SOME + 1e-12
     assert state.step == made.steps
+    # at 1.3/255 nothing that fools survives being saved, so no turn was cut short
+    saved = said((state.x * 255).round() / 255).argmax(1) != labels
+    assert not bool(saved[right].any())
+    assert not bool(state.own.held.any())
+    assert state.own.after.tolist() == [
+        3 * (turn + 1) if turn >= 0 else 21 * (turn == STANDS) for turn in fell.tolist()
+    ]
 
 
 def test_autoattack_is_the_same_picture_by_picture_and_each_time():
@@ -287,6 +294,8 @@ def test_autoattack_says_what_it_ran_and_who_fell_to_what():
     states = [state for state, _ in run(strong, SOURCE, pick(ASKED, 0), Streams(0))]
     assert len(states) < 6
     assert states[-1].step == strong.steps
+    assert bool(states[-1].own.held)
+    assert int(said((states[-1].x * 255).round() / 255).argmax()) != int(ASKED.labels[0])
     assert f"the picture fell to APGD-CE after {len(states)} steps" in strong.told(states[-1])[0]
     weak = AutoAttack(0.0, 1, 1, 1, SOURCE.spec)
     states = [state for state, _ in run(weak, SOURCE, pick(ASKED, 0), Streams(0))]

@@ -43,7 +43,8 @@ class AutoAttack(Recipe):
     queries: int = knob(5000, "How often Square asks the model.", low=1, high=10_000, main=True)
 
     def in_all(self, classes: int) -> int:
-        return (1 + 2 * min(self.targets, classes - 1)) * self.steps + self.queries
+        targets, aiming = min(self.targets, classes - 1), 2 if classes >= 4 else 1
+        return (1 + aiming * targets) * self.steps + self.queries
 
     def build(self, spec: Spec) -> Attack:
         return autoattack.AutoAttack(self.eps, self.steps, self.targets, self.queries, spec)

@@ -14,7 +14,7 @@ class AutoAttackQuick(AutoAttack):
     """
 
     name = "autoattack_quick"
-    title = "AutoAttack, quick: 20 iterations, 3 classes, 200 queries"
+    title = "AutoAttack, quick: fewer steps, for a laptop"
 
     steps: int = knob(
         20, "Gradient steps of each APGD and FAB-T towards each class.", low=1, high=1000, main=True
