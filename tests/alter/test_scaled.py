@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,10 +18,11 @@ from engine.alter.saturated import Saturated
 from engine.alter.scaled import SMALLEST, Scaled, ascend, climb, product, unit
 from engine.alter.stack import altered, fitted, outlined
 from engine.attack.attack import craft
-from engine.attack.catalog import RECIPES
+from engine.attack.catalog import RECIPES, recipe
 from engine.attack.sequence import Sequence
 from engine.core.errors import BadStack, BadTask, UnsupportedModel
 from engine.core.streams import Streams
+from engine.data.samples import load_sample
 from engine.evaluate.craft import crafted
 from engine.model.gain import multiplied
 from engine.model.sites import Site
@@ -28,6 +30,8 @@ from engine.model.task import Task
 from engine.model.victim import Victim
 from engine.probe.gradients import alike
 from engine.probe.scores import UNDERFLOWS, leads
+from engine.studio.request import Request
+from engine.studio.run import Run
 from tests.attack.test_laws import fingerprint, needs, short
 from tests.model.sparse.mechanisms import KINDS, sparse
 from tests.tiny import MODULES, task, victim
@@ -345,6 +349,26 @@ def test_a_second_probability_is_nothing_where_the_lead_says_so_and_less_often_w
         )  # of the first block, whose input is one
     assert shares[0] == 0 < shares[-1]
     assert (torch.stack(shares).diff() >= 0).all()
+
+
+def test_a_run_fits_what_it_crafts_on_and_judges_the_model_as_it_is() -> None:
+    asked = Request(load_sample("golf_ball"), "vit_imagenette", recipe("fgsm"), views=False)
+    runs = {
+        each: Run(replace(asked, craft_on=each))
+        for each in ((), (one(1.0),), (SHORT,), (Saturated(), Float64()))
+    }
+    for run in runs.values():
+        run.advance()
+        assert run.victim.spec.alterations == ()
+    plain, same, scaled, double = (run.result() for run in runs.values())
+    assert torch.equal(plain.adversarial.pixels, same.adversarial.pixels)
+    for other in (scaled, double):
+        assert not torch.equal(plain.adversarial.pixels, other.adversarial.pixels)
+        assert torch.equal(plain.clean.probabilities, other.clean.probabilities)
+    assert (plain.told, double.told) == ((), ())
+    (told,) = scaled.told
+    *_, factors = told.rstrip(".").partition("multiplied by ")
+    assert len(factors.split(", ")) == 8
 
 
 def test_live_factors_are_those_that_were_set_last() -> None:
