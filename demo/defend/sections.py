@@ -68,9 +68,9 @@ def signs(shown: Message | None, found: Findings | None) -> str:
     return (
         head(title)
         + table(title, ["", *(escape(each.title) for each in models)], rows)
-        + '<p class="lab-muted">A defence that only hides its gradient fails these, and looks robust in any '
-        "table of attacks that follow the gradient (Athalye et al., ICML 2018). The control is made to fail: "
-        "the plain ViT with attention scores × 30, which nobody trained to resist.</p>"
+        + '<p class="lab-muted">A defence that only hides its gradient fails one of these at least, and looks '
+        "robust in any table of attacks that follow the gradient (Athalye et al., ICML 2018). The control is "
+        "made to fail: the plain ViT with multiplied attention scores, which nobody trained to resist.</p>"
     )
 
 
@@ -97,12 +97,10 @@ def _mark(good: bool | None, words: str) -> str:
 
 def _zero(of: Judged) -> str:
     left, last = of.left, of.curve[-1].eps
-    zero = next((f"{each.eps:g}/255" for each in of.curve if each.rate.value < REACHED), None)
-    words = (
-        f"under {REACHED:g} % left from {zero}"
-        if zero
-        else f"{left.value:.0f} % left at {last:g}/255"
-    )
+    words = f"{left.value:.0f} % left at {last:g}/255"
+    if of.reaches_zero:
+        zero = next(f"{each.eps:g}/255" for each in of.curve if each.rate.value < REACHED)
+        words = f"under {REACHED:g} % left from {zero}"
     return _mark(of.reaches_zero, words)
 
 

@@ -19,7 +19,8 @@ Attack = Literal["clean", "noise", "short", "long", "scaled", "borrowed", "auto"
 """Pictures as they are; sign noise of the budget; PGD, short and long; the worse of long PGD with and
 without attention scaling; PGD made on another model; AutoAttack."""
 REACHED = 10.0
-"""A curve whose interval ends below so many % at the largest budget has come down to zero."""
+"""A curve whose interval ends below so many % at the largest budget has come down; one whose begins
+above has not."""
 
 
 def bits(kept: Tensor) -> str:
@@ -89,7 +90,7 @@ class Judged:
         """Whether the curve comes down to zero; None where the interval does not say."""
         if self.left.high < REACHED:
             return True
-        return False if self.left.low > 0 else None
+        return False if self.left.low > REACHED else None
 
 
 @dataclass(frozen=True)

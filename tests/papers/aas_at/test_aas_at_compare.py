@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from engine.__main__ import main
 from engine.attack.recipes.pgd import PGD
 from engine.core.errors import BadTask
 from engine.data.samples import load_sample
@@ -136,3 +138,18 @@ def test_the_control_needs_a_plain_model() -> None:
     assert robust.task == contenders.ROBUST
     *_, control = contenders.contenders(["vit_imagenette"], 30)
     assert (control.role, control.name) == ("control", "vit_imagenette|saturated")
+
+
+def test_the_command_says_what_the_report_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "found.json"
+    words = ("compare", "aas_at", "sample:church", "--targets", "vit_imagenette_pgd_at")
+    assert main([*words, "--steps", "1", "--control", "0", "--out", str(out)]) == 0
+    table = capsys.readouterr().out
+    plain, robust = json.loads(out.read_text(encoding="utf-8"))["models"]
+    for each in (plain, robust):
+        fell = each["falls_at_255"]
+        assert f"| {each['title']} | church | {fell}/255 | {each['tries'][-1]['answer']} |" in table
+        assert [it["eps_255"] for it in each["tries"] if it["fooled"]] == [fell]
+    assert plain["falls_at_255"] < robust["falls_at_255"]
