@@ -119,8 +119,8 @@ class Board:
         if trial.report is None:
             return status.line(status.BEFORE, "done")
         found: Report = trial.report
-        steps = found.steps, found.asked
-        return status.ended(trial, seconds, self.patience, *steps, found.whole)
+        done = f"{found.steps} of {found.asked} {found.counted}" if found.asked else ""
+        return status.ended(trial, seconds, self.patience, done, found.whole)
 
 
 def working(trial: Trial) -> Message:

@@ -81,13 +81,13 @@ def progress(event: Progress) -> str:
     )
 
 
-def ended(job: Job, seconds: float, patience: float, steps: int, asked: int, whole: bool) -> str:
-    """How a run of an attack ended, after `steps` of those `asked`; `whole`: all was measured."""
-    if not asked:
+def ended(job: Job, seconds: float, patience: float, done: str, whole: bool) -> str:
+    """How a run of an attack ended, after so much was `done`, "" where nothing may be; `whole`: all was
+    measured."""
+    if not done:
         return line(f"Finished in {seconds:.0f} s: nothing may change at eps 0.", "done")
     if job.why == "finished":
         return line(f"Finished: all views in {seconds:.0f} s.", "done")
-    done = f"{steps} of {asked} steps"
     left_out = "" if whole else " What was not measured by then is left out."
     if job.why == "stopped":
         return line(f"Stopped after {done}.{left_out}", "done")

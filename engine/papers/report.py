@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import torch
 
@@ -29,7 +29,12 @@ class Working:
 
 @dataclass(frozen=True, kw_only=True)
 class Report(ABC):
-    """What is known so far: `steps` of those `asked` are done; what follows later is empty until then."""
+    """What is known so far: `steps` of those `asked` are done; what follows later is empty until then.
+
+    `counted` says what these are.
+    """
+
+    counted: ClassVar[str] = "steps"
 
     steps: int = 0
     asked: int = 0

@@ -16,6 +16,7 @@ PAGES = {
     "/why": "[data-view=why][data-state=run] .why-answers table",
     "/cost": "#report .report-finding .lab-adversarial",
     "/cost-tokens": "#report .report-finding .lab-adversarial",
+    "/why-masked": "#report .mask-tiles dd",
     "/defend": "#report .def-figure[data-fooled=yes]",
 }
 # axe keeps this rule back as experimental; speech control needs what it demands.

@@ -81,7 +81,7 @@ function fate(run, rung, name) {
     return { value: "wrong already", note: `says “${rung.answer}” to the clean one` };
   if (name === "undone" && rung.c === 1) return { value: "–", note: "nothing to undo" };
   const found = outcomeOf(rung, name);
-  if (!found) return { value: "…", note: rung.whole ? "was not tried" : "follows" };
+  if (!found) return { value: "…", note: rung.whole ? "was not tried" : "not tried yet" };
   return found.fooled
     ? { value: "fooled", note: `after ${plural(found.gradients, "gradient")}`, state: "fooled" }
     : {

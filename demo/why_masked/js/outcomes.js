@@ -19,7 +19,7 @@ export function outcomes(root) {
     setHtml(
       root,
       `<h2>Which gradient fools this model, scores × ${short(rung.c)}?</h2>` +
-        (rows.length ? table(rows) : `<p class="lab-muted">The attacks follow.</p>`) +
+        (rows.length ? table(rows) : `<p class="lab-muted">No attack has been tried yet.</p>`) +
         `<p class="lab-muted">Clean it says “${escape(rung.answer)}”, and “${escape(run.label)}” has ${probability(rung.p)}. ` +
         `Each is PGD of ${plural(run.steps, "step")}, at most ${short(run.eps)}/255 a pixel, until the saved 8-bit picture fools ` +
         `this model, without any factor; what it says to the model that it was made on, factors and all, stands beside it. ` +

@@ -23,9 +23,10 @@ RUNGS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 class Ladder(papers.Report):
     """The reports so far, lowest rung first; those of `cs` that are not there yet follow.
 
-    `steps` are the attacks that were tried, of those `asked`.
+    `steps` are the attacks that were tried, of those `asked` on the rungs that are there.
     """
 
+    counted = "attacks"
     cs: tuple[float, ...]
     rungs: tuple[Report, ...]
 

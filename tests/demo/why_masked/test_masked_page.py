@@ -49,7 +49,7 @@ def test_the_slider_masks_what_stands_there_first_and_a_run_takes_its_place(room
     page.wait_for_selector(f"{NOTE}:has-text('At work')")
     page.wait_for_selector(NOTE, state="hidden")
     room.stop()
-    room.status("Stopped after")
+    assert "attacks" in room.status("Stopped after")
     assert page.inner_text("#report [data-part=outcomes]").count("church")
     assert room.overflow() <= 0
 

@@ -188,7 +188,7 @@ def test_what_has_not_been_measured_cannot_be_looked_at(drawn: Any) -> None:
     drawn.wait_for_selector(".mask-stops button:not(:disabled) >> nth=2")
     drawn.click(".mask-stops button >> nth=2")
     assert words(drawn, ".report-second") == "What is so at 300."
-    assert "The attacks follow." in words(drawn, "[data-part=outcomes]")
+    assert "No attack has been tried yet." in words(drawn, "[data-part=outcomes]")
 
 
 def test_block_and_head_are_chosen_together(drawn: Any) -> None:
