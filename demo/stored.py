@@ -43,6 +43,12 @@ OTHERS = {
     "studies/aas_at_*.json": (
         "python -m engine claims aas_at FOLDER --model NAME --targets NAMES --out FILE"
     ),
+    "studies/aas_vit_*.json": "python -m engine claims aas FOLDER --model NAME --out FILE",
+    "studies/aas_deit_*.json": "python -m engine claims aas FOLDER --model NAME --out FILE",
+    "studies/aas_saturation_*.json": "python -m engine saturate FOLDER --model NAME --out FILE",
+    "studies/desparsify_*.json": (
+        "python -m engine claims desparsify FOLDER --model NAME --out FILE"
+    ),
     "studies/quant_*.json": "python -m engine claims quant FOLDER --model NAME --out FILE",
     "studies/tgr_*.json": "python -m engine ablate FOLDER --model NAME --out FILE",
     "universal/quantattack_*.safetensors": "python -m engine universal quant FOLDER --model NAME",
@@ -50,6 +56,7 @@ OTHERS = {
         "python -m engine universal desparsify FOLDER --model NAME [--label CLASS] [--kind patch]"
     ),
     "samples/photographs.json": "python -m assets.samples.measure FOLDER",
+    "samples/measured.json": "python -m assets.samples.measure",
 }
 """What else ships computed, and what computes it, from labelled pictures that do not ship."""
 
