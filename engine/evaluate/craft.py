@@ -48,7 +48,7 @@ def crafted(
 ) -> Iterator[Crafted]:
     """Attack one batch of 8-bit pictures (b, 3, y, x), which stand from `first` on in their folder.
 
-    An event after every step. `stack` stands on the victim while the attack is made, fitted to these
+    An event after every step, and one where no picture needs any. `stack` stands on the victim while the attack is made, fitted to these
     pictures where it is to be; the attack is built for `outlined(victim, stack)`. Each picture draws its own noise by its place in the folder, so that
     a batch's size and its other pictures change nothing but the rounding of sums.
     """
@@ -58,6 +58,10 @@ def crafted(
     began = time.perf_counter()
     on = fitted(victim, stack, task, streams)
     seconds = time.perf_counter() - began
+    made: Crafted | None = None
     for state, info in run(attack, on, task.on(on), streams):
         seconds += info.seconds
-        yield Crafted(state.step, seconds, clean, state.x, eps)
+        made = Crafted(state.step, seconds, clean, state.x, eps)
+        yield made
+    if made is None:
+        yield Crafted(attack.steps, seconds, clean, clean, eps)

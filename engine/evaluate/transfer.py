@@ -224,7 +224,7 @@ def transfer(
                     made: Crafted | None = None
                     for made in batch.crafted(source, recipe):
                         yield Progress(STEPS, done + made.steps, total)
-                    assert made is not None, "an attack has at least one step"
+                    assert made is not None  # there is always a last one
                     answers = batch.answers(source, recipe, made)
                     if keep:
                         store.keep(keep, name, answers)

@@ -64,7 +64,8 @@ def test_every_claim_is_measured_once_on_equal_gradients_and_is_told(
     assert max(each.largest for each in found.blocks) == pytest.approx(by_hand, rel=1e-4)
 
     file = tmp_path / "aas_vit_imagenette.json"
-    file.write_text(json.dumps(data(kept("aas", "vit_imagenette", found, tuple(rows)))))
+    study = data(kept("aas", "vit_imagenette", found, tuple(rows)))
+    file.write_text(json.dumps(study), encoding="utf-8")
     monkeypatch.setattr("engine.papers.told.STUDIES", tmp_path)
     assert read(file, Findings).findings == found
     (said,) = results.findings()
