@@ -53,4 +53,4 @@ def figures(message: Message) -> dict[str, float]:
 
 DEFAULT = Default("first_cost.json", settings, question, drive, message)
 stored, made_of = DEFAULT.stored, DEFAULT.made_of
-RESULT = DEFAULT.result(__name__, figures, whole=True)
+RESULT = DEFAULT.result(__name__, figures, DEFAULT.make)

@@ -111,12 +111,18 @@ class Default:
         """The first report of a run of one step."""
         return self._told(files.silent, first=True, steps=1)
 
+    def short(self) -> Message:
+        """The last report of a run of one step."""
+        return self._told(files.silent, steps=1)
+
     def result(
-        self, module: str, figures: Callable[[Message], dict[str, float]], *, whole: bool = False
+        self,
+        module: str,
+        figures: Callable[[Message], dict[str, float]],
+        part: Callable[[], Message] | None = None,
     ) -> Stored:
-        """For `demo.stored`; `whole`: all is computed again to be compared, not a part."""
-        part = self.make if whole else self.part
-        return Stored(self.file, module, self.made_of, self.make, part, figures)
+        """For `demo.stored`; `part` is computed again to be compared, else the first report."""
+        return Stored(self.file, module, self.made_of, self.make, part or self.part, figures)
 
     def _told(self, told: Told, *, first: bool = False, **changed: Any) -> Message:
         trial = Reporting[Any, Any](self.question(self._asked() | changed, None))

@@ -38,4 +38,4 @@ def figures(message: Message) -> dict[str, float]:
 
 DEFAULT = Default("first_masked.json", settings, question, drive, message)
 stored, made_of = DEFAULT.stored, DEFAULT.made_of
-RESULT = DEFAULT.result(__name__, figures)
+RESULT = DEFAULT.result(__name__, figures, DEFAULT.short)
