@@ -308,7 +308,7 @@ def test_files_say_what_they_are_and_how_to_make_them_again(visit: Visit, tmp_pa
     assert "sample:church" in page.inner_text("#reproduce-command").replace("\u200b", "")
 
 
-@pytest.mark.parametrize("path", ["/transfer", "/why", "/cost"])
+@pytest.mark.parametrize("path", ["/transfer", "/cost"])
 def test_other_pages_are_found_again_as_they_were_left(
     browser: Any, served: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
