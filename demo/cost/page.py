@@ -70,13 +70,7 @@ def _controls(weights: Path | None, said: str) -> tuple[Panel, gr.HTML]:
     asked["attack"] = gr.Dropdown(
         attacks(model), value="count", label="Attack", interactive=True, elem_id="attack"
     )
-    with gr.Row(elem_id="budget"):
-        asked["eps"] = gr.Slider(
-            0, 32, EPS, step=1, label="Eps (n/255)", interactive=True, elem_id="knob-eps"
-        )
-        asked["steps"] = gr.Slider(
-            1, 300, STEPS, step=1, label="Steps", interactive=True, elem_id="knob-steps"
-        )
+    asked |= panel.budget(eps=(0, 32, EPS), steps=(300, STEPS))
     actions = panel.actions(said)
     asked["calibrate"] = gr.Radio(
         [CALIBRATE, ABSOLUTE],

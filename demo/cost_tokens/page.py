@@ -71,13 +71,7 @@ def _controls(weights: Path | None, said: str) -> tuple[Panel, gr.HTML]:
         interactive=True,
         elem_id="attack",
     )
-    with gr.Row(elem_id="budget"):
-        asked["eps"] = gr.Slider(
-            0, 32, EPS, step=1, label="Eps (n/255)", interactive=True, elem_id="knob-eps"
-        )
-        asked["steps"] = gr.Slider(
-            1, 300, STEPS, step=1, label="Steps", interactive=True, elem_id="knob-steps"
-        )
+    asked |= panel.budget(eps=(0, 32, EPS), steps=(300, STEPS))
     asked["keep"] = gr.Checkbox(
         True, label="Keep the answer, so that nobody notices", elem_id="knob-keep"
     )

@@ -68,6 +68,17 @@ def actions(said: str = "", step: bool = False) -> Actions:
     return Actions(run, stop, line, one)
 
 
+def budget(eps: tuple[int, int, int], steps: tuple[int, int]) -> dict[str, gr.Slider]:
+    """The row of eps (least, most and usual, in 255ths) and steps (most and usual), by name."""
+    with gr.Row(elem_id="budget"):
+        least, most, usual = eps
+        size = gr.Slider(
+            least, most, usual, step=1, label="Eps (n/255)", interactive=True, elem_id="knob-eps"
+        )
+        count = gr.Slider(1, *steps, step=1, label="Steps", interactive=True, elem_id="knob-steps")
+    return {"eps": size, "steps": count}
+
+
 def header(title: str, lead: str, switch: str = "") -> None:
     """The page's title, the way to its other rooms where it has any, and what it is about."""
     mark = MARK if switch else ""

@@ -55,13 +55,7 @@ def _controls(weights: Path | None, said: str) -> tuple[Panel, gr.HTML]:
         )
     }
     about = gr.HTML(models.card(model, weights) if model else "", elem_id="model-card")
-    with gr.Row(elem_id="budget"):
-        asked["eps"] = gr.Slider(
-            1, MOST_EPS, EPS, step=1, label="Eps (n/255)", interactive=True, elem_id="knob-eps"
-        )
-        asked["steps"] = gr.Slider(
-            1, MOST_STEPS, STEPS, step=1, label="Steps", interactive=True, elem_id="knob-steps"
-        )
+    asked |= panel.budget(eps=(1, MOST_EPS, EPS), steps=(MOST_STEPS, STEPS))
     asked["per"] = gr.Radio(
         [(words, name) for name, words in PER.items()],
         value=next(iter(PER)),

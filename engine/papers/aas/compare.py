@@ -12,7 +12,6 @@ from torch import Tensor
 
 from engine.alter.alteration import Alteration, Stack
 from engine.alter.float64 import Float64
-from engine.alter.saturated import Saturated
 from engine.alter.scaled import Ascent, Scaled, ascend
 from engine.alter.stack import altered, fitted
 from engine.attack.attack import observe, run
@@ -25,6 +24,7 @@ from engine.model.victim import Victim
 from engine.papers import report as papers
 from engine.papers.aas.masking import Gaps, gaps, gradients, wanted
 from engine.papers.aas.sentence import told, verdict
+from engine.papers.aas.sources import saturation
 from engine.papers.report import Stopped, growing
 from engine.studio import Subject
 
@@ -68,7 +68,7 @@ class Asked:
 
     @property
     def saturation(self) -> Stack:
-        return () if self.c == 1 else (Saturated(c=self.c),)
+        return saturation(self.c)
 
     @property
     def recipe(self) -> PGD:

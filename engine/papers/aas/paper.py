@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engine.core.knobs import Knobbed, knob
+from engine.alter.saturated import Saturated
+from engine.alter.scaled import Scaled
+from engine.core.knobs import Knobbed, knob, knob_of
 from engine.evaluate.progress import Progress
 from engine.model import zoo
 from engine.model.victim import Victim
@@ -32,18 +34,18 @@ class Settings(Knobbed):
         unit="1/255",
     )
     steps: int = knob(20, "Steps of each attack, which ends when it fools.", low=1, high=100)
-    c: float = knob(
-        1.0,
-        "Every score is multiplied by this: the positive control; 1 is the model as it is.",
-        label="Scores times",
-        low=1,
-        high=300,
+    c: float = knob_of(
+        Saturated,
+        "c",
+        default=1.0,
+        help="Every score is multiplied by this: the positive control; 1 is the model as it is.",
+        main=False,
     )
-    per: str = knob(
-        "block",
-        "AAS learns a factor for each block, or for each head of each block.",
+    per: str = knob_of(
+        Scaled,
+        "per",
+        help="AAS learns a factor for each block, or for each head of each block.",
         label="One factor",
-        choices=("block", "head"),
     )
 
 

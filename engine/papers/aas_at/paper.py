@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.attack.catalog import recipe
 from engine.attack.recipe import Recipe
-from engine.core.knobs import Knobbed, knob
+from engine.core.knobs import Knobbed, knob, knob_of
 from engine.evaluate.progress import Progress
 from engine.model import zoo
 from engine.papers.aas_at import claims, export, results
@@ -29,12 +29,7 @@ class Settings(Knobbed):
 
     attack: str = knob("pgd", "What every model is attacked with.", choices=tuple(ATTACKS))
     steps: int = knob(20, "Gradient steps at each budget.", low=1, high=200)
-    control: float = knob(
-        30.0,
-        "What the control's scores are multiplied by; 0 leaves the control out.",
-        low=0,
-        high=300,
-    )
+    control: float = knob_of(claims.Settings, "control")
 
 
 def begin(exhibit: Exhibit, settings: Settings) -> tuple[tuple[Contender, ...], Attacks, Made]:
