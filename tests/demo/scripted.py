@@ -30,3 +30,22 @@ def alone(page: Any, root: str = HOME, name: str = "") -> list[str]:
 
     page.route("**/*", answer)
     return asked
+
+
+def show(page: Any, mount: str, told: dict[str, Any]) -> None:
+    """A room's report, by the script that mounts its parts, as its scripts draw it."""
+    page.goto(HOME)
+    page.evaluate("document.body.innerHTML = '<div id=room><div></div><div id=report></div></div>'")
+    page.evaluate(mount, told)
+    settle(page)
+
+
+def settle(page: Any) -> None:
+    """Until what was asked for is drawn."""
+    page.evaluate("new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))")
+
+
+def words(page: Any, selector: str) -> str:
+    """What is read there, once it is drawn, on one line."""
+    settle(page)
+    return " ".join(page.inner_text(selector).split())

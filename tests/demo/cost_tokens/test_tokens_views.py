@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from scripted import HOME, alone
+from scripted import alone, settle, show, words
 
 from demo.kit.packing import pack, png
 
@@ -145,25 +145,13 @@ def page(browser: Any) -> Iterator[Any]:
 def drawn(page: Any) -> Iterator[Any]:
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    show(page, report())
+    told(page, report())
     yield page
     assert not errors
 
 
-def show(page: Any, message: dict[str, Any]) -> None:
-    page.goto(HOME)
-    page.evaluate("document.body.innerHTML = '<div id=room><div></div><div id=report></div></div>'")
-    page.evaluate(MOUNT, {"message": message, "parts": PARTS})
-    settle(page)
-
-
-def settle(page: Any) -> None:
-    page.evaluate("new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))")
-
-
-def words(page: Any, selector: str) -> str:
-    settle(page)
-    return " ".join(page.inner_text(selector).split())
+def told(page: Any, message: dict[str, Any]) -> None:
+    show(page, MOUNT, {"message": message, "parts": PARTS})
 
 
 def looked(page: Any) -> dict[str, Any]:
@@ -244,7 +232,7 @@ def test_what_a_model_has_not_is_not_drawn(page: Any) -> None:
     message = report()
     for each in (*message["seen"].values(), *message["frames"]):
         each.update(depth=None, halts=None, heads=None, sublayers=None)
-    show(page, message)
+    told(page, message)
     views = [page.locator(f"[data-part={name}] h2").first for name in ("switches", "halting")]
     assert not any(each.is_visible() for each in views)
     assert "Heads in use" not in words(page, "#tokens-price")
@@ -258,7 +246,7 @@ def test_whoever_comes_back_finds_their_own_run_over_the_one_that_the_page_bring
     page: Any,
 ) -> None:
     """After a reload its last report comes alone: nothing said that it had begun."""
-    show(page, report(run="earlier", earlier=True, mechanism="ATS"))
+    told(page, report(run="earlier", earlier=True, mechanism="ATS"))
     assert "ATS lets" in words(page, ".report-finding")
     page.evaluate("(message) => window.tell(message)", report(run="own"))
     assert "AdaViT lets" in words(page, ".report-finding")
@@ -273,7 +261,7 @@ def test_a_change_made_beforehand_has_no_steps_to_follow(page: Any) -> None:
         "pictures": 50,
         "measured": {"pictures": 9} | figures,
     }
-    show(page, message)
+    told(page, message)
     assert "made beforehand from 50 other pictures" in words(page, ".report-second")
     said = words(page, "[data-part=path]")
     assert "On 9 pictures that it had never seen it raised the bill from 0.200 to 0.280" in said

@@ -16,7 +16,7 @@ import pytest
 import tiny
 import torch
 from PIL import Image
-from scripted import HOME, alone
+from scripted import HOME, alone, settle
 from torch import Tensor
 
 from demo.kit import scripts
@@ -335,10 +335,6 @@ def show(page: Any, message: dict[str, Any]) -> None:
     at = f"/{scripts.folder()}/lab/js/store.js"
     page.evaluate(DOUBLE, {"message": message, "names": NAMES, "store": at})
     settle(page)
-
-
-def settle(page: Any) -> None:
-    page.evaluate("new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))")
 
 
 def test_the_browser_sees_the_exact_pixels(drawn: Any, result: studio.Result) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from scripted import HOME, alone
+from scripted import alone, settle, show, words
 
 from demo.kit.packing import pack
 
@@ -129,25 +129,9 @@ def page(browser: Any) -> Iterator[Any]:
 def drawn(page: Any) -> Iterator[Any]:
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    show(page, report())
+    show(page, MOUNT, report())
     yield page
     assert not errors
-
-
-def show(page: Any, message: dict[str, Any]) -> None:
-    page.goto(HOME)
-    page.evaluate("document.body.innerHTML = '<div id=room><div></div><div id=report></div></div>'")
-    page.evaluate(MOUNT, message)
-    settle(page)
-
-
-def settle(page: Any) -> None:
-    page.evaluate("new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))")
-
-
-def words(page: Any, selector: str) -> str:
-    settle(page)
-    return " ".join(page.inner_text(selector).split())
 
 
 def tiles(page: Any) -> list[str]:
@@ -229,5 +213,5 @@ def test_the_histogram_stands_where_the_leads_are(drawn: Any) -> None:
 def test_a_clean_picture_that_is_wrong_already_is_not_called_fooled(page: Any) -> None:
     message = report()
     message["rungs"] = [rung(1, 0, 1, []) | {"right": False, "answer": "tench"}]
-    show(page, message)
+    show(page, MOUNT, message)
     assert tiles(page)[2].endswith("wrong already says “tench” to the clean one")
