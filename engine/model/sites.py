@@ -24,6 +24,7 @@ class Site(StrEnum):
     MLP_OUT = "mlp_out"  # b n d     MLP branch, before the residual sum
     BLOCK_OUT = "block_out"  # b n d     residual stream after the block
     LINEAR_IN = "linear_in"  # b n k     input of each linear layer (slot qkv, proj, fc1, fc2)
+    FEATURE = "feature"  # b m d     what the head pools: final norm, class token (where there is one) and patches
     KEEP = "keep"  # b n       1 where a sparsified victim keeps the token in this block; slot soft
     SIGNIFICANCE = "significance"  # b n       ATS: the distribution that a block samples from
     HALTING = "halting"  # b n       A-ViT: halting score after the block

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import torch
@@ -68,6 +69,14 @@ def install(module: nn.Module, tap: Tap, stack: ExitStack) -> None:
     vit: Any = module
     for index, block in enumerate(vit.blocks):
         install_block(block, tap, stack, index)
+    Taps(tap, stack, len(vit.blocks) - 1, partial(_feature, vit)).output(vit.norm, Site.FEATURE)
+
+
+def _feature(vit: Any, tap: Tap, site: Site, block: int, x: Tensor, slot: str = "") -> Tensor:
+    """Class token and patches without the registers between them."""
+    first, after = int(vit.has_class_token), vit.num_prefix_tokens
+    shown = tap(site, block, torch.cat((x[:, :first], x[:, after:]), 1), slot)
+    return torch.cat((shown[:, :first], x[:, first:after], shown[:, first:]), 1)
 
 
 def blocks(module: nn.Module, size: int) -> tuple[BlockShape, ...]:
@@ -89,4 +98,4 @@ def lens(module: nn.Module, stream: Tensor) -> Tensor:
     return vit.forward_head(vit.norm(stream))
 
 
-FAMILY = Family("vit", TRANSFORMER, install, lens, attentions)
+FAMILY = Family("vit", TRANSFORMER | {Site.FEATURE}, install, lens, attentions)
