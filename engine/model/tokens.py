@@ -26,7 +26,7 @@ class Inserted(nn.Module):
     def __init__(self, before: nn.Module, tokens: Float[Tensor, "n d"], at: int) -> None:
         super().__init__()
         self.before, self.at = before, at
-        self.register_buffer("tokens", tokens, persistent=False)
+        self.register_buffer("tokens", tokens)  # of its state, so that `store.fingerprint` tells it apart
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.before(x)
