@@ -63,5 +63,9 @@ class WeightsUnavailable(EngineError):
     """Weights are neither bundled nor in the local folder, and the hub cannot or may not give them."""
 
 
+class TokensUnavailable(EngineError):
+    """Robustness tokens of that name, or for that model, are not here."""
+
+
 class CorruptWeights(EngineError):
     """A weight file is damaged, of another model, not finite, or does not match its card."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from engine.core.assets import ASSETS
 from engine.core.errors import EngineError
-from engine.train.checkpoint import write_atomically
+from engine.core.files import write_atomically
 
 LICENSE = "Apache-2.0"
 BUNDLED = ASSETS / "models"

@@ -6,7 +6,6 @@ No random state is stored: every draw is a function of the seed, the epoch and t
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from engine.core.errors import EngineError
+from engine.core.files import write_atomically
 from engine.train.network import Network
 
 FILE = "checkpoint.safetensors"
@@ -65,17 +65,6 @@ def load_checkpoint(folder: Path, learner: Learner, run: Mapping[str, Any]) -> d
     learner.average.load_state_dict(_within("average", tensors))
     _set_moments(learner.optimiser, _within("optimiser", tensors))
     return story
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that at any moment the old or the new content stands there, entire."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    with beside.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    beside.replace(path)
 
 
 def _moments(optimiser: Optimizer) -> dict[str, Tensor]:

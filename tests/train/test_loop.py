@@ -16,9 +16,10 @@ import torch
 from safetensors.torch import load_file
 from small_training import RECIPE, SIZE, small_vit
 
+from engine.core.files import write_atomically
 from engine.train import Epoch, Finished, loop, measure, train
 from engine.train.card import MissingModel
-from engine.train.checkpoint import BadCheckpoint, write_atomically
+from engine.train.checkpoint import BadCheckpoint
 from engine.train.network import Network
 from engine.train.pictures import read_dataset
 from engine.train.recipe import BadRecipe
