@@ -86,14 +86,22 @@ def _model(name: str, of: Findings) -> str:
     base, aas = of.attack(BASE), of.attack(AAS)
     assert base is not None  # every study has both
     assert aas is not None
-    gain = figure(aas.gain, "points")
-    said = "is told apart from" if apart(aas.gain) else "is not told apart from"
     return (
         f"AAS on {name}: at {255 * of.about.eps:g}/255 PGD leaves {_percent(base.left)} of "
-        f"{of.about.pictures} photographs, AAS at equal gradients {_percent(aas.left)}: it gains "
-        f"{gain} and {said} PGD. The largest lead of any row of scores is {_largest(of)}; float32 "
+        f"{of.about.pictures} photographs, AAS at equal gradients {_percent(aas.left)}: "
+        f"{_beside(aas.gain)}. The largest lead of any row of scores is {_largest(of)}; float32 "
         "rounds from 16.75 on."
     )
+
+
+def _beside(gain: Estimate) -> str:
+    """The stronger attack of the two, and by how much."""
+    if not apart(gain):
+        return f"they are not told apart ({figure(gain, 'points')})"
+    if gain.value > 0:
+        return f"the stronger attack, by {figure(gain, 'points')}"
+    weaker = Estimate(-gain.value, -gain.high, -gain.low)
+    return f"the weaker attack, by {figure(weaker, 'points')}"
 
 
 def _control(of: Saturation) -> Iterator[str]:
