@@ -1,7 +1,9 @@
-"""The training set: a folder with train/ and val/, one sub-folder of pictures per class."""
+"""Pictures to train on: a folder with train/ and val/, one sub-folder per class; or any folder of pictures."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -10,8 +12,9 @@ import torch
 from torch import Tensor
 
 from engine.core.errors import EngineError
-from engine.data.decode import decode, fit
+from engine.data.decode import SUFFIXES, decode, fit
 from engine.data.folder import read_folder
+from engine.data.table import BadFolder
 
 _LAYOUT = "Give a folder that holds train/CLASS/*.jpg and val/CLASS/*.jpg."
 
@@ -62,6 +65,24 @@ def read_dataset(folder: Path, size: int) -> Dataset:
     )
 
 
+def read_any(folder: Path, size: int, limit: int | None = None, skip: int = 0) -> Tensor:
+    """`limit` pictures from anywhere below a folder, labelled or not: uint8 `(n, 3, size, size)`.
+
+    They stand in the order of their paths' hashes, so that the first ones are of all sub-folders and
+    `skip` gives other pictures than a run before took. Raises BadFolder where there are none, BadImage.
+    """
+
+    def place(path: Path) -> bytes:
+        return hashlib.sha256(path.relative_to(folder).as_posix().encode()).digest()
+
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    chosen = sorted(files, key=place)[skip:][:limit]
+    if not chosen:
+        after = f" after the first {skip}" if skip else ""
+        raise BadFolder(f"There is no picture in {folder}{after}.", "Give a folder of pictures.")
+    return _decoded(chosen, size)
+
+
 def _class_names(folder: Path, split: str) -> tuple[str, ...]:
     if not (folder / split).is_dir():
         raise BadDataset(f"There is no folder {folder / split}.", _LAYOUT)
@@ -71,6 +92,10 @@ def _class_names(folder: Path, split: str) -> tuple[str, ...]:
 
 def _read_split(folder: Path, classes: tuple[str, ...], size: int) -> Pictures:
     items = read_folder(folder, classes)
+    labels = torch.tensor([item.label for item in items])
+    return Pictures(_decoded([item.path for item in items], size), labels)
+
+
+def _decoded(paths: Sequence[Path], size: int) -> Tensor:
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter's lock
-        images = list(pool.map(lambda item: fit(decode(item.path), size), items))
-    return Pictures(torch.stack(images), torch.tensor([item.label for item in items]))
+        return torch.stack(list(pool.map(lambda path: fit(decode(path), size), paths)))
