@@ -72,8 +72,10 @@ def test_every_site_is_reached_in_every_block_with_value_and_gradient(model: str
     source = victim(model)
     out, _ = passed(source)
     for site in source.spec.sites:
+        everywhere = set(range(source.spec.depth))
+        places = {source.spec.depth - 1} if site is Site.FEATURE else everywhere
         for kept in (out.seen, out.grads):
-            assert {at.block for at in kept if at.site is site} == set(range(source.spec.depth))
+            assert {at.block for at in kept if at.site is site} == places
     assert set(out.seen) == set(out.grads)
     for at, g in out.grads.items():
         assert g.shape == out.seen[at].shape, at
@@ -82,6 +84,13 @@ def test_every_site_is_reached_in_every_block_with_value_and_gradient(model: str
 
 def tokens(shape: BlockShape) -> int:
     return shape.prefix + shape.grid[0] * shape.grid[1]
+
+
+def pooled(model: str, shape: BlockShape) -> int:
+    """Tokens of the feature: a PiT's patches are not read, nor the two registers of one ViT here."""
+    if model.startswith("pit"):
+        return shape.prefix
+    return tokens(shape) - 2 * (model == "vit_qk_norm_layer_scale")
 
 
 @every_family
@@ -102,6 +111,7 @@ def test_shapes_are_as_documented(model: str):
             Site.ATTN_OUT: (2, q, block.width),
             Site.MLP_OUT: (2, q, block.width),
             Site.BLOCK_OUT: (2, q, block.width),
+            Site.FEATURE: (2, pooled(model, block), block.width),
         }
         if at.site is Site.LINEAR_IN:
             assert x.ndim == 3
@@ -123,6 +133,18 @@ def test_maps_are_softmax_of_scores_except_where_heads_talk(model: str):
         assert torch.allclose(a.sum(-1), torch.ones_like(a.sum(-1))) is not talking
         if not talking:
             torch.testing.assert_close(a, scores.softmax(-1))
+
+
+@every_family
+def test_the_feature_is_what_the_head_reads(model: str):
+    source = victim(model)
+    out, _ = passed(source)
+    (feature,) = out.values(Site.FEATURE)
+    if source.spec.family in ("visformer", "resnet"):
+        feature = feature.transpose(1, 2).unflatten(2, source.spec.blocks[-1].grid)
+    elif source.spec.family == "swin":
+        feature = feature.unflatten(1, source.spec.blocks[-1].grid)
+    torch.testing.assert_close(source.module.forward_head(feature), out.logits)
 
 
 class Nudge(Rule):

@@ -54,6 +54,7 @@ def install(module: nn.Module, tap: Tap, stack: ExitStack) -> None:
         taps.inputs({slot: each for slot, each in linears(block).items() if slot != "qkv"})
         if tap.need & {Site.QKV, Site.SCORES, Site.ATTN, Site.LINEAR_IN}:
             stack.enter_context(new_forward(block.attn, explicit_attention(block.attn, tap, index)))
+    Taps(tap, stack, len(beit.blocks) - 1).output(beit.norm, Site.FEATURE)
 
 
 def blocks(module: nn.Module, size: int) -> tuple[BlockShape, ...]:
@@ -79,4 +80,4 @@ def lens(module: nn.Module, stream: Tensor) -> Tensor:
     return beit.forward_head(beit.norm(stream))
 
 
-FAMILY = Family("beit", TRANSFORMER, install, lens, attentions)
+FAMILY = Family("beit", TRANSFORMER | {Site.FEATURE}, install, lens, attentions)

@@ -81,6 +81,8 @@ def install(module: nn.Module, tap: Tap, stack: ExitStack) -> None:
         if tap.need & {Site.QKV, Site.SCORES, Site.ATTN, Site.LINEAR_IN}:
             stack.enter_context(new_forward(block.attn, class_attention(block.attn, tap, index)))
         _residuals(block, taps, _class_block)
+    last = len(cait.blocks) + len(cait.blocks_token_only) - 1
+    Taps(tap, stack, last).output(cait.norm, Site.FEATURE)
 
 
 def _residuals(block: Any, taps: Taps, rewrite: Callable[..., Callable[..., Tensor]]) -> None:
@@ -139,4 +141,4 @@ def lens(module: nn.Module, stream: Tensor) -> Tensor:
     return cait.forward_head(cait.norm(stream))
 
 
-FAMILY = Family("cait", TRANSFORMER, install, lens, attentions)
+FAMILY = Family("cait", TRANSFORMER | {Site.FEATURE}, install, lens, attentions)

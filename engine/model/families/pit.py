@@ -8,13 +8,17 @@ from typing import Any
 from torch import nn
 
 from engine.model.families import vit
-from engine.model.sites import TRANSFORMER
+from engine.model.families.parts import Taps
+from engine.model.sites import TRANSFORMER, Site
 from engine.model.victim import BlockShape, Family, Tap
 
 
 def install(module: nn.Module, tap: Tap, stack: ExitStack) -> None:
-    for index, block in enumerate(_blocks(module)):
+    """The feature is the class tokens alone: neither the final norm nor the head reads patches."""
+    pit: Any = module
+    for index, block in enumerate(_blocks(pit)):
         vit.install_block(block, tap, stack, index)
+    Taps(tap, stack, len(_blocks(pit)) - 1).output(pit.norm, Site.FEATURE)
 
 
 def _blocks(module: nn.Module) -> list[Any]:
@@ -49,4 +53,4 @@ def _pooled(side: int, conv: nn.Conv2d) -> int:
     return (side + 2 * padding - conv.kernel_size[0]) // conv.stride[0] + 1
 
 
-FAMILY = Family("pit", TRANSFORMER, install, attentions=attentions)
+FAMILY = Family("pit", TRANSFORMER | {Site.FEATURE}, install, attentions=attentions)

@@ -17,12 +17,15 @@ from engine.model.victim import BlockShape, Family, Tap
 def install(module: nn.Module, tap: Tap, stack: ExitStack) -> None:
     """MLP_OUT is the residual branch before the sum, BLOCK_OUT the block's output.
 
-    Feature maps are shown as tokens (b, y x, c), so that a token rule is a spatial rule.
+    Feature maps are shown as tokens (b, y x, c), so that a token rule is a spatial rule. FEATURE is the
+    map that the head pools: there is no norm after it.
     """
-    for index, block in enumerate(block for stage in _stages(module) for block in stage):
+    chain = [block for stage in _stages(module) for block in stage]
+    for index, block in enumerate(chain):
         taps = Taps(tap, stack, index, planes)
         taps.output(_branch_end(block), Site.MLP_OUT)
         taps.output(block, Site.BLOCK_OUT)
+    Taps(tap, stack, len(chain) - 1, planes).output(_stages(module)[-1], Site.FEATURE)
 
 
 def _stages(module: nn.Module) -> tuple[Any, ...]:
@@ -49,4 +52,4 @@ def blocks(module: nn.Module, size: int) -> tuple[BlockShape, ...]:
     return tuple(shapes)
 
 
-FAMILY = Family("resnet", frozenset({Site.MLP_OUT, Site.BLOCK_OUT}), install)
+FAMILY = Family("resnet", frozenset({Site.MLP_OUT, Site.BLOCK_OUT, Site.FEATURE}), install)

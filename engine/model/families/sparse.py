@@ -23,6 +23,7 @@ def family(module: SparseViT) -> Family:
 
     Branches (ATTN_OUT, MLP_OUT) are tapped before AdaViT's mask; maps show no attention on tokens
     that are gone, whose own rows are unread. COST is of the whole pass, tapped at the last block.
+    FEATURE is there where all tokens last to the end: ATS drops some, and A-ViT gives the prefix alone.
     """
     return Family("sparse", module.sparsifier.sites | {Site.COST}, install, lens, attentions)
 
@@ -40,6 +41,8 @@ def install(module: nn.Module, tap: Tap, stack: ExitStack) -> None:
         if tap.need & {Site.SCORES, Site.ATTN}:
             whole = vit.explicit_attention(block.attn, tap, index)
             stack.enter_context(new_forward(block.attn, whole))
+
+    vit.install_feature(host, tap, stack)
 
     def forward(x: Tensor) -> Tensor:
         logits, trace = module.trace(x, tap=tap)

@@ -35,7 +35,8 @@ def explicit_attention(attn: Any, tap: Tap, index: int) -> Callable[..., Tensor]
 
 def install(module: nn.Module, tap: Tap, stack: ExitStack) -> None:
     """QKV and the inputs of qkv and proj are per window; branches and stream per picture."""
-    for index, block in enumerate(_blocks(module)):
+    swin: Any = module
+    for index, block in enumerate(_blocks(swin)):
         taps = Taps(tap, stack, index)
         taps.output(block.attn.qkv, Site.QKV)
         taps.output(block.drop_path1, Site.ATTN_OUT, grid)
@@ -44,6 +45,7 @@ def install(module: nn.Module, tap: Tap, stack: ExitStack) -> None:
         taps.inputs(linears(block))
         if tap.need & {Site.SCORES, Site.ATTN}:
             stack.enter_context(new_forward(block.attn, explicit_attention(block.attn, tap, index)))
+    Taps(tap, stack, len(_blocks(swin)) - 1, grid).output(swin.norm, Site.FEATURE)
 
 
 def _blocks(module: nn.Module) -> list[Any]:
@@ -69,4 +71,4 @@ def blocks(module: nn.Module, size: int) -> tuple[BlockShape, ...]:
     return tuple(shapes)
 
 
-FAMILY = Family("swin", TRANSFORMER, install, attentions=attentions)
+FAMILY = Family("swin", TRANSFORMER | {Site.FEATURE}, install, attentions=attentions)

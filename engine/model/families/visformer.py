@@ -34,7 +34,8 @@ def install(module: nn.Module, tap: Tap, stack: ExitStack) -> None:
     LINEAR_IN has the slots of a ViT: "qkv", "proj", and "fc1", "fc2" for the MLP's first and last
     convolution. The published TGR hooks really act on "qkv" and "fc2" (spec 1.3).
     """
-    for index, block in enumerate(_attentive(module)):
+    visformer: Any = module
+    for index, block in enumerate(_attentive(visformer)):
         taps = Taps(tap, stack, index, planes)
         taps.output(block.attn.qkv, Site.QKV)
         taps.output(block.attn, Site.ATTN_OUT)
@@ -44,6 +45,7 @@ def install(module: nn.Module, tap: Tap, stack: ExitStack) -> None:
         taps.inputs({"qkv": attn.qkv, "proj": attn.proj, "fc1": mlp.conv1, "fc2": mlp.conv3})
         if tap.need & {Site.SCORES, Site.ATTN}:
             stack.enter_context(new_forward(attn, explicit_attention(attn, tap, index)))
+    Taps(tap, stack, len(_attentive(visformer)) - 1, planes).output(visformer.norm, Site.FEATURE)
 
 
 def _attentive(module: nn.Module) -> list[Any]:
@@ -83,4 +85,4 @@ def _stride(embed: nn.Module) -> int:
     return conv.stride[0]
 
 
-FAMILY = Family("visformer", TRANSFORMER, install, attentions=attentions)
+FAMILY = Family("visformer", TRANSFORMER | {Site.FEATURE}, install, attentions=attentions)

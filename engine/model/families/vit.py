@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from timm.layers.attention import Attention
+from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
@@ -69,14 +70,24 @@ def install(module: nn.Module, tap: Tap, stack: ExitStack) -> None:
     vit: Any = module
     for index, block in enumerate(vit.blocks):
         install_block(block, tap, stack, index)
-    Taps(tap, stack, len(vit.blocks) - 1, partial(_feature, vit)).output(vit.norm, Site.FEATURE)
+    install_feature(vit, tap, stack)
 
 
-def _feature(vit: Any, tap: Tap, site: Site, block: int, x: Tensor, slot: str = "") -> Tensor:
-    """Class token and patches without the registers between them."""
-    first, after = int(vit.has_class_token), vit.num_prefix_tokens
+def install_feature(vit: Any, tap: Tap, stack: ExitStack) -> None:
+    """Tap the final norm: the tokens that a head may read, and patches, without what stands between."""
+    read = int(vit.has_class_token) + isinstance(vit, VisionTransformerDistilled)
+    layout = partial(_without, slice(read, vit.num_prefix_tokens))
+    Taps(tap, stack, len(vit.blocks) - 1, layout).output(vit.norm, Site.FEATURE)
+
+
+def _without(
+    left_out: slice, tap: Tap, site: Site, block: int, x: Tensor, slot: str = ""
+) -> Tensor:
+    first, after = left_out.start, left_out.stop
+    if first == after:
+        return tap(site, block, x, slot)
     shown = tap(site, block, torch.cat((x[:, :first], x[:, after:]), 1), slot)
-    return torch.cat((shown[:, :first], x[:, first:after], shown[:, first:]), 1)
+    return torch.cat((shown[:, :first], x[:, left_out], shown[:, first:]), 1)
 
 
 def blocks(module: nn.Module, size: int) -> tuple[BlockShape, ...]:

@@ -86,7 +86,7 @@ class AdaViT(Sparsifier):
     """
 
     title = "AdaViT"
-    sites = TRANSFORMER | {Site.KEEP, Site.DECISION}
+    sites = TRANSFORMER | {Site.FEATURE, Site.KEEP, Site.DECISION}
 
     def __init__(
         self,

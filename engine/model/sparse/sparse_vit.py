@@ -135,7 +135,7 @@ class Dense(Sparsifier):
     """Keeps everything: the host itself, with a trace; the upper bound of every cost."""
 
     title = "Dense"
-    sites = TRANSFORMER
+    sites = TRANSFORMER | {Site.FEATURE}
 
     def check(self, layout: Layout) -> None:
         """Fits every host."""
