@@ -13,6 +13,7 @@ from engine.attack.recipes.desparsify import DeSparsify
 from engine.attack.recipes.dim import DIM
 from engine.attack.recipes.dlr import PGDOnDLR
 from engine.attack.recipes.fab import FAB
+from engine.attack.recipes.feature import FeaturePGD
 from engine.attack.recipes.fgsm import FGSM
 from engine.attack.recipes.fpr import FPR
 from engine.attack.recipes.gama_fw import GamaFW
@@ -67,6 +68,7 @@ RECIPES: tuple[type[Recipe], ...] = (
     Sponge,
     DeSparsify,
     SlowFormer,
+    FeaturePGD,
 )
 BY_NAME = {recipe.name: recipe for recipe in RECIPES}
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
-import torch
 from torch import Tensor
 
+from engine.attack.feature_objective import FEATURE, Axis, similarity
 from engine.core.shapes import PerExample
 from engine.model.sites import Site
 from engine.model.task import Task
@@ -277,9 +277,10 @@ class GapClosed(Criterion):
 
 @dataclass(frozen=True)
 class FeatureMoved(Criterion):
-    """mean over tokens of cos(f(x), f(x0)) <= most, f the residual stream after the last block."""
+    """cos(f(x), f(x0)) <= most, f what the head pools."""
 
     most: float = 0.5
+    axis: Axis = "channel"
 
     name = "feature moved"
     first = "feature first moved at"
@@ -287,7 +288,7 @@ class FeatureMoved(Criterion):
 
     @property
     def sites(self) -> frozenset[Site]:
-        return frozenset({Site.BLOCK_OUT})
+        return FEATURE
 
     @property
     def goal(self) -> str:
@@ -306,8 +307,7 @@ class FeatureMoved(Criterion):
 
     def _cosine(self, clean: Forward | None, now: Forward) -> PerExample:
         assert clean is not None  # wanted above
-        pair = (out.values(Site.BLOCK_OUT)[-1].detach() for out in (clean, now))
-        return torch.cosine_similarity(*pair, dim=-1).flatten(1).mean(1)
+        return similarity(now, clean, self.axis).detach()
 
 
 def answers(out: Forward) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from engine.attack.moment import Moment
+from engine.core.errors import UnsupportedModel
 from engine.core.shapes import PerExample
 from engine.model.sites import Site
 from engine.model.victim import Forward
@@ -30,17 +32,29 @@ def cosine(
     - "token": each channel's two vectors of m numbers, then the mean over channels: what is published,
       by CosineSimilarity's default dim=1 (spec B2).
     - "flat": one vector of m d numbers.
+
+    Raises UnsupportedModel for "token" where m is 1 (PiT).
     """
-    a, b = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (a, b))
+    a, b = _wide(a), _wide(b)
+    if axis == "token" and a.shape[1] == 1:
+        raise UnsupportedModel(
+            "The feature of this model is a single token: over one token there is no cosine.",
+            "Take the axis channel or flat.",
+        )
     if axis == "flat":
         return F.cosine_similarity(a.flatten(1), b.flatten(1))
     return F.cosine_similarity(a, b, dim=2 if axis == "channel" else 1).mean(1)
 
 
 def feature(out: Forward) -> Float[Tensor, "b m d"]:
-    """f(x): what the head pools, in a pass that has seen Site.FEATURE."""
+    """f(x): what the head of a model pools, in a pass that has seen Site.FEATURE."""
     (value,) = out.values(Site.FEATURE)
     return value
+
+
+def similarity(now: Forward, clean: Forward, axis: Axis = "channel") -> PerExample:
+    """cos(f(x), f(x0)) of two passes; of an ensemble the mean over its members."""
+    return _over_members(now, clean, lambda a, b: cosine(a, b, axis))
 
 
 @dataclass(frozen=True)
@@ -54,7 +68,22 @@ class FeatureApart:
 
     def __call__(self, out: Forward, at: Moment) -> PerExample:
         assert at.clean is not None  # asked for above
-        now, clean = feature(out), feature(at.clean)
         if self.distance == "mse":
-            return (now - clean).square().mean((1, 2))
-        return -cosine(now, clean, self.axis)
+            return _over_members(out, at.clean, _mean_square)
+        return -similarity(out, at.clean, self.axis)
+
+
+def _mean_square(a: Tensor, b: Tensor) -> PerExample:
+    return (_wide(a) - _wide(b)).square().mean((1, 2))
+
+
+def _over_members(
+    now: Forward, clean: Forward, compare: Callable[[Tensor, Tensor], PerExample]
+) -> PerExample:
+    pairs = zip(now.values(Site.FEATURE), clean.values(Site.FEATURE), strict=True)
+    return torch.stack([compare(a, b) for a, b in pairs]).mean(0)
+
+
+def _wide(x: Tensor) -> Tensor:
+    """At least float32: a cosine of 8-bit mantissas says little near 1."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

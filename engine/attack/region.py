@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.core.shapes import Images, PerExample
-from engine.core.streams import uniform
+from engine.core.streams import normal, uniform
 
 Where = Literal["everywhere", "corner", "dots"]
 
@@ -54,3 +54,14 @@ class Region:
             offset = place % self.patch - (self.patch - self.size) // 2
             return ((offset >= 0) & (offset < self.size)).to(like)
         return torch.ones_like(place, dtype=like.dtype)
+
+
+@dataclass(frozen=True)
+class Bell(Region):
+    """The same region, but a random start is normal noise of `spread` budgets, put back inside."""
+
+    spread: float = 1.0
+
+    def sample(self, x0: Images, gen: torch.Generator) -> Images:
+        noise = normal(x0.shape, gen).to(x0)
+        return self.project(x0 + self.spread * self.reach(x0) * noise, x0)

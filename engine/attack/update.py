@@ -104,6 +104,11 @@ def scale(size: float) -> Update:
     return stateless(lambda g, at: size * g)
 
 
+def scale_channels(*sizes: float) -> Update:
+    """Multiply each channel by a step size of its own, in pixels."""
+    return stateless(lambda g, at: g.new_tensor(sizes).view(1, -1, 1, 1) * g)
+
+
 def cosine(done: float, total: float, first: float, last: float = 0.0) -> float:
     """From `first` to `last` in half a wave: last + (first - last) (1 + cos(pi done / total)) / 2."""
     return last + (first - last) * ((1 + math.cos(math.pi * done / total)) / 2)

@@ -202,4 +202,5 @@ def test_an_attack_is_judged_by_its_recipes_criterion():
         assert recipe.build(source.spec).criterion == recipe.criterion
     costly = {kind.name: type(kind().criterion) for kind in RECIPES if kind().criterion.wants_clean}
     spent = {"quantattack": CostUp, "sponge": CostUp}
-    assert costly == spent | {"desparsify": GapClosed, "slowformer": GapClosed}
+    lost = {"desparsify": GapClosed, "slowformer": GapClosed}
+    assert costly == spent | lost | {"feature": FeatureMoved}

@@ -29,7 +29,7 @@ from tests.model.sparse.mechanisms import KINDS, sparse
 from tests.tiny import CLASSES, MODULES, pick, task, victim
 
 EPS, STEPS = 8 / 255, 2
-DRAWING = {"pgd", "apgd", "cw", "dlr", "gama_pgd", "gama_fw", "square", "vmi", "dim"}
+DRAWING = {"pgd", "feature", "apgd", "cw", "dlr", "gama_pgd", "gama_fw", "square", "vmi", "dim"}
 """Recipes whose noise has the batch's shape."""
 GRADIENTLESS = {"square"}
 """Recipes that only ask for answers."""
