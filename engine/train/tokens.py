@@ -14,7 +14,7 @@ import timm
 import torch
 from torch import Tensor
 
-from engine.attack.attack import Attack, observe, run
+from engine.attack.attack import Attack, run
 from engine.attack.constraint import to_8bit
 from engine.attack.feature_objective import cosine
 from engine.attack.recipes.feature import FeaturePGD
@@ -24,6 +24,7 @@ from engine.core.errors import BadTask, NotFinite
 from engine.core.knobs import Knobbed, knob, knob_of
 from engine.core.streams import Streams
 from engine.evaluate import store
+from engine.evaluate.feature import featured
 from engine.evaluate.interval import bootstrap
 from engine.evaluate.judge import shown
 from engine.evaluate.progress import Progress
@@ -148,7 +149,7 @@ def train(
             )
         ),
     }
-    defended, wanted = hosted(victim, tokens), features(victim, images, training.batch)
+    defended, wanted = hosted(victim, tokens), featured(victim, images).values.to(tokens)
     for step in range(now.step, training.steps):
         rows = batch_of(step, len(images), training.batch, streams)
         pixels = torch.cat((images[rows], attacked[rows]))
@@ -170,15 +171,6 @@ def train(
         yield Step(
             step + 1, training.steps, inv.item(), adv.item(), learned, (moments[0], moments[1])
         )
-
-
-def features(victim: Victim, images: Tensor, batch: int) -> Tensor:
-    """f(x) of 8-bit pictures (n, m, d): what the head pools."""
-    seen = (
-        observe(victim, shown(part, victim).to(victim.dtype), {Site.FEATURE}).values(Site.FEATURE)
-        for part in images.split(batch)
-    )
-    return torch.cat([feature for (feature,) in seen])
 
 
 def batch_of(step: int, pictures: int, batch: int, streams: Streams) -> Tensor:
@@ -257,10 +249,10 @@ def cosines(
     victim: Victim, tokens: Tensor, images: Tensor, attacked: Tensor, training: TokenTraining
 ) -> dict[str, Any]:
     """Mean cosine to f(x), with its 95 % interval: of f_r(x), f(x_adv) and f_r(x_adv)."""
-    defended, wanted = hosted(victim, tokens), features(victim, images, training.batch)
+    defended, wanted = hosted(victim, tokens), featured(victim, images)
 
     def mean(judge: Victim, pixels: Tensor) -> dict[str, float]:
-        near = cosine(features(judge, pixels, training.batch), wanted, training.axis).double().cpu()
+        near = featured(judge, pixels).near(wanted, training.axis).double()
         found = bootstrap(lambda w: (w @ near) / w.sum(1), len(near))
         return {each: round(value, 4) for each, value in dataclasses.asdict(found).items()}
 

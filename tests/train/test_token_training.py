@@ -16,6 +16,7 @@ from engine.attack.feature_objective import cosine
 from engine.core.errors import BadKnob, BadTask, NotFinite, UnsupportedModel
 from engine.core.streams import Streams
 from engine.data.table import BadFolder
+from engine.evaluate.feature import featured
 from engine.evaluate.judge import shown
 from engine.evaluate.progress import Progress
 from engine.model.sites import Site
@@ -31,7 +32,6 @@ from engine.train.tokens import (
     attacked,
     batch_of,
     cosines,
-    features,
     train,
     train_folder,
 )
@@ -70,7 +70,7 @@ def test_a_step_is_adams_on_both_cosines_and_moves_the_tokens_alone():
     adam = torch.optim.Adam([tokens], lr=SHORT.rate, maximize=True)
     for each in islice(steps, 3):
         rows = batch_of(each.step - 1, 3, 2, SEEDED)
-        wanted = features(victim, images[rows], 2)
+        wanted = featured(victim, images[rows]).values
         losses = []
         for shown_ones in (images, copies):  # in two passes, where training needs one
             with hosted(victim, tokens).session(graph={Site.FEATURE}) as forward:
@@ -99,10 +99,12 @@ def test_training_brings_an_attacked_feature_closer_than_the_start_was():
     found = cosines(victim, last.tokens, images, copies, longer)
     again = observe(hosted(victim, last.tokens), shown(copies, victim).double(), {Site.FEATURE})
     (seen,) = again.values(Site.FEATURE)
-    mean = cosine(seen, features(victim, images, 3)).mean().item()
+    mean = cosine(seen, featured(victim, images).values).mean().item()
     assert found["attacked_with"]["value"] == pytest.approx(mean, abs=1e-4)  # told in 4 digits
-    without = features(victim, images, 3)
-    assert torch.allclose(cosine(without, without), torch.ones(3).double(), atol=1e-12)  # law 6
+    off = featured(victim, images)
+    assert torch.allclose(
+        off.near(off), torch.ones(3).double(), atol=1e-12
+    )  # tokens off: L_inv = 1
 
 
 @pytest.mark.parametrize("space", ["pixel", "normalised"])
@@ -116,8 +118,7 @@ def test_what_is_attacked_keeps_the_budget_and_knows_no_tokens(space: str):
     assert torch.equal(far.float(), most)  # whole 255ths; half a one where rounding goes outward
     more = dataclasses.replace(training, count=7, spread=1.0, batch=3)
     assert torch.equal(made(victim, images, more), copies)  # nor its batch-mates
-    near = cosine(features(victim, copies, 3), features(victim, images, 3))
-    assert bool((near < 0.999).all())
+    assert bool((featured(victim, copies).near(featured(victim, images)) < 0.999).all())
 
 
 def test_every_picture_is_seen_before_any_is_seen_again():
