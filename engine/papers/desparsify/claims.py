@@ -35,6 +35,7 @@ from engine.data.folder import batches, read_folder
 from engine.evaluate.bench import interleaved, most_memory
 from engine.evaluate.claim import Row, Unit, Verdict
 from engine.evaluate.craft import Crafted, crafted
+from engine.evaluate.crafter import Crafter
 from engine.evaluate.interval import Estimate, Rate, bootstrap
 from engine.evaluate.judge import predict, shown
 from engine.evaluate.noise import noisy, signs
@@ -64,7 +65,7 @@ from engine.papers.desparsify.passes import (
     wanted,
     watch,
 )
-from engine.papers.desparsify.sets import Crafter, Load
+from engine.papers.desparsify.sets import Load
 from engine.papers.detected import Detected
 from engine.papers.paper import Photographs
 

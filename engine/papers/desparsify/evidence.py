@@ -13,13 +13,14 @@ from torch import Tensor
 from engine.core.knobs import Knobbed, knob
 from engine.core.shapes import Labels
 from engine.evaluate.claim import Row, Unit, Verdict, verdict
+from engine.evaluate.crafter import Crafter
 from engine.evaluate.interval import Estimate, Rate, bootstrap
 from engine.model.sparse.cost import gain
 from engine.model.victim import Victim
 from engine.papers.desparsify import published
 from engine.papers.desparsify.findings import Measured
 from engine.papers.desparsify.passes import DENSE, dense_macs, mechanism
-from engine.papers.desparsify.sets import Crafter, Load
+from engine.papers.desparsify.sets import Load
 
 LEAST = 8
 

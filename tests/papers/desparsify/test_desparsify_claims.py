@@ -16,6 +16,7 @@ from engine.attack.recipes.desparsify import DeSparsify
 from engine.core.errors import BadTask, UnsupportedModel
 from engine.core.streams import Streams
 from engine.evaluate.claim import Row, figure
+from engine.evaluate.crafter import Crafter
 from engine.evaluate.interval import Estimate
 from engine.evaluate.judge import predict, shown
 from engine.evaluate.noise import noisy
@@ -27,7 +28,6 @@ from engine.papers.desparsify import published, results
 from engine.papers.desparsify.claims import CURVE, Settings, measure
 from engine.papers.desparsify.findings import Findings
 from engine.papers.desparsify.passes import dense_macs, look
-from engine.papers.desparsify.sets import Crafter
 from tests.model.sparse.mechanisms import KINDS, sparse
 from tests.tiny import CLASSES, SIZE, victim
 
