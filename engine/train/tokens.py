@@ -14,8 +14,7 @@ import timm
 import torch
 from torch import Tensor
 
-from engine.attack.attack import Attack, run
-from engine.attack.constraint import to_8bit
+from engine.attack.attack import Attack
 from engine.attack.feature_objective import cosine
 from engine.attack.recipes.feature import FeaturePGD
 from engine.attack.update import cosine as half_a_wave
@@ -24,12 +23,12 @@ from engine.core.errors import BadTask, NotFinite
 from engine.core.knobs import Knobbed, knob, knob_of
 from engine.core.streams import Streams
 from engine.evaluate import store
+from engine.evaluate.craft import crafted
 from engine.evaluate.feature import featured
 from engine.evaluate.interval import bootstrap
 from engine.evaluate.judge import shown
 from engine.evaluate.progress import Progress
 from engine.model.sites import Site
-from engine.model.task import task_for
 from engine.model.tokenfile import Tokens, write
 from engine.model.tokens import hosted
 from engine.model.victim import Spec, Victim
@@ -98,26 +97,23 @@ class Trained:
 
 
 def attacked(
-    victim: Victim, images: Tensor, training: TokenTraining, streams: Streams
+    victim: Victim, images: Tensor, training: TokenTraining, streams: Streams, first: int = 0
 ) -> Iterator[Progress | Tensor]:
     """x_adv of 8-bit pictures (n, 3, y, x), a batch at a time: uint8 (b, 3, y, x) inside the ball.
 
-    They depend on the public model only, so they are made once however long training is.
+    They depend on the public model only, so they are made once however long training is. Each draws
+    its own noise by its place, which counts from `first` on.
     """
     attack = training.attack(victim.spec)
-    places, total = streams.images or tuple(range(len(images))), len(images) * attack.steps
     for start in range(0, len(images), training.batch):
-        rows = slice(start, start + training.batch)
-        clean = shown(images[rows], victim)
-        task = task_for(victim, clean, torch.zeros(len(clean), dtype=torch.long)).on(victim)
-        x = task.images
-        for state, _ in run(
-            attack, victim, task, dataclasses.replace(streams, images=places[rows])
-        ):
-            x = state.x
-            done = start * attack.steps + state.step * len(clean)
-            yield Progress("attacked pictures", done, total)
-        yield to_8bit(x, clean, training.eps).cpu()
+        rows = images[start : start + training.batch]
+        labels = torch.zeros(len(rows), dtype=torch.long)  # which no feature attack reads
+        seed, place = streams.seed, first + start
+        for made in crafted(attack, victim, rows, labels, eps=training.eps, seed=seed, first=place):
+            done = start * attack.steps + made.steps * len(rows)
+            yield Progress("attacked pictures", done, len(images) * attack.steps)
+            if made.steps == attack.steps:
+                yield made.saved
 
 
 def train(
@@ -279,8 +275,7 @@ def _made(
         if kept := pieces.recall(piece):
             found.append(kept["x"])
             continue
-        places = tuple(range(start, start + len(rows)))
-        for event in attacked(victim, rows, training, dataclasses.replace(streams, images=places)):
+        for event in attacked(victim, rows, training, streams, start):
             if isinstance(event, Progress):
                 steps = event.total // len(rows)
                 yield Progress(event.what, start * steps + event.done, len(images) * steps)
