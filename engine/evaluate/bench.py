@@ -28,7 +28,7 @@ from engine.model.sparse import SparseViT
 from engine.model.task import task_for
 from engine.model.victim import Victim
 
-ATTACKS = ("pgd", "apgd", "mifgsm", "tgr", "att", "quantattack", "sponge")
+ATTACKS = ("pgd", "apgd", "mifgsm", "tgr", "att", "quantattack", "sponge", "feature")
 COARSE = "mifgsm on bfloat16"
 REQUESTS = ("pgd", "mifgsm", "tgr")
 """Attacks whose whole requests are timed too; the others differ from these in their steps only."""
@@ -66,15 +66,15 @@ def bench(
     and nothing else.
     """
     for size in batches:
-        images, labels = _batch(victim, size)
+        images, labels = noise(victim, size)
         jobs = {"": floor(victim, images, labels)}
         jobs |= {name: one_step(victim, recipe(name), images, labels) for name in ATTACKS}
         jobs[COARSE] = one_step(BFloat16()(victim), recipe("mifgsm"), images, labels)
         seconds = interleaved(jobs, rounds, victim.device)
         for name in (*ATTACKS, COARSE):
-            yield _row(f"{name} step", FLOOR, size, seconds[name], seconds[""], victim)
+            yield row(f"{name} step", FLOOR, size, seconds[name], seconds[""], victim)
     if request is not None:
-        images, labels = _batch(victim, 1)
+        images, labels = noise(victim, 1)
         for name in REQUESTS:
             chosen = recipe(name, steps=10)
             jobs = {
@@ -83,7 +83,7 @@ def bench(
             }
             seconds = interleaved(jobs, max(3, rounds // 3), victim.device)
             what, against = f"{name} request with all views", f"{name}, 10 steps, nothing else"
-            yield _row(what, against, 1, seconds["all"], seconds[""], victim)
+            yield row(what, against, 1, seconds["all"], seconds[""], victim)
 
 
 def bench_sparse(
@@ -108,18 +108,19 @@ def bench_sparse(
         }
         seconds = interleaved(jobs, rounds, victim.device)
         what = f"{chosen.name} step"
-        yield _row(what, f"{FLOOR}, dense", size, seconds["step"], seconds[""], victim)
+        yield row(what, f"{FLOOR}, dense", size, seconds["step"], seconds[""], victim)
     attacked = craft(chosen.build(victim.spec), victim, task_for(victim, clean, label), Streams(0))
-    jobs = {"": _forward(module.backbone, victim.normalised(clean))}
+    jobs = {"": forward_of(module.backbone, victim.normalised(clean))}
     for name, x in (("clean", clean), ("attacked", attacked)):
-        jobs[name] = _forward(module.compact, victim.normalised(x))
+        jobs[name] = forward_of(module.compact, victim.normalised(x))
     seconds = interleaved(jobs, rounds, victim.device)
     for name in ("clean", "attacked"):
         what = f"skipping forward, {name}"
-        yield _row(what, "forward of the dense model", 1, seconds[name], seconds[""], victim)
+        yield row(what, "forward of the dense model", 1, seconds[name], seconds[""], victim)
 
 
-def _forward(module: Callable[[Images], Tensor], x: Images) -> Callable[[], object]:
+def forward_of(module: Callable[[Images], Tensor], x: Images) -> Callable[[], object]:
+    """One pass without gradient."""
     return torch.no_grad()(lambda: module(x))
 
 
@@ -190,7 +191,7 @@ def _wait(where: torch.device) -> None:
         torch.mps.synchronize()
 
 
-def _batch(victim: Victim, size: int) -> tuple[Images, Labels]:
+def noise(victim: Victim, size: int) -> tuple[Images, Labels]:
     """Noise pictures: no time here depends on what a picture shows."""
     side = victim.spec.input_size
     images = torch.rand(size, 3, side, side, generator=Streams(0).at("bench", size))
@@ -198,6 +199,7 @@ def _batch(victim: Victim, size: int) -> tuple[Images, Labels]:
     return images.to(victim.device), labels.to(victim.device)
 
 
-def _row(what: str, against: str, size: int, seconds: float, bottom: float, victim: Victim) -> Row:
+def row(what: str, against: str, size: int, seconds: float, bottom: float, victim: Victim) -> Row:
+    """What was found, and on which device."""
     device = placement.describe(victim.device)
     return Row(what, against, size, seconds, bottom, device)

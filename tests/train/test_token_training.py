@@ -10,6 +10,8 @@ import pytest
 import tiny
 import torch
 from PIL import Image
+from small_zoo import victim as small
+from small_zoo import vit
 
 from engine.attack.attack import observe
 from engine.attack.feature_objective import cosine
@@ -24,6 +26,7 @@ from engine.model.tokenfile import opened
 from engine.model.tokens import hosted
 from engine.train.checkpoint import BadCheckpoint
 from engine.train.pictures import read_any
+from engine.train.speed import bench_tokens
 from engine.train.tokens import (
     OFTEN,
     Step,
@@ -199,3 +202,16 @@ def test_what_cannot_be_trained_is_said():
     broken = Step(1, 12, 0.0, 0.0, torch.full((3, 24), torch.nan), (torch.zeros(3, 24),) * 2)
     with pytest.raises(NotFinite):
         next(train(victim, images, images, SHORT, SEEDED, broken))
+
+
+def test_the_price_of_tokens_is_measured_where_a_model_can_host_them():
+    single = small("single", vit(), 32, dtype=torch.float32)
+    rows = list(bench_tokens(single, batches=(1, 2), rounds=1))
+    assert [(row.what, row.batch) for row in rows] == [
+        ("forward with 10 tokens", 1),
+        ("forward with 10 tokens", 2),
+        ("token training step", 1),
+        ("token training step", 2),
+    ]
+    assert all(row.seconds > 0 and row.floor > 0 for row in rows)
+    assert not list(bench_tokens(tiny.victim("swin")))
