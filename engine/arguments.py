@@ -170,7 +170,7 @@ def turning(made: argparse.ArgumentParser, kind: type[Knobbed], *but: str) -> No
                 f"--{knob.name.replace('_', '-')}",
                 type=knob.parse,
                 default=knob.default,
-                metavar="|".join(knob.choices) or knob.kind.upper(),
+                metavar="|".join((*knob.choices, *["NAME"] * knob.open)) or knob.kind.upper(),
                 help=f"{knob.help} {knob.allowed}; default {knob.show(knob.default)}".replace(
                     "%", "%%"
                 ),

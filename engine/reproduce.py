@@ -134,6 +134,6 @@ def _index(request: Request, index: int | None) -> str:
 
 def _literal(knob: Knob, word: str) -> str:
     """A typed word as Python: numbers and fractions stand for themselves."""
-    if knob.kind == "choice":
+    if knob.kind in ("choice", "text"):
         return repr(word)
     return word.title() if knob.kind == "flag" else word.replace("/", " / ")

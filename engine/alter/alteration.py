@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import ClassVar, TypeAlias
 
@@ -43,6 +44,11 @@ class Alteration(Knobbed, ABC):
         """Itself, unless it is fitted: then as it is for some of its pictures (numbers or a mask)."""
         del rows
         return self
+
+    def state(self, victim: Victim) -> Hashable:
+        """What it depends on beside its knobs, such as a file that may be written anew."""
+        del victim
+        return None
 
     @property
     def told(self) -> str:

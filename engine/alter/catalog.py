@@ -12,6 +12,7 @@ from engine.alter.float64 import Float64
 from engine.alter.quantize.int8 import Int8
 from engine.alter.saturated import Saturated
 from engine.alter.scaled import Scaled
+from engine.alter.tokens import RobustnessTokens
 from engine.alter.topk import FixedRatio
 from engine.core.errors import EngineError, UnknownName
 from engine.core.knobs import typed
@@ -20,6 +21,7 @@ ALTERATIONS: tuple[type[Alteration], ...] = (
     TokenSampling,
     FixedRatio,
     Cap,
+    RobustnessTokens,
     Int8,
     Scaled,
     Saturated,

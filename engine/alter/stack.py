@@ -27,7 +27,8 @@ def altered(victim: Victim, stack: Stack) -> Victim:
     if not stack:
         return victim
     *below, last = stack
-    return SHELF.get((victim, stack), lambda: last(altered(victim, tuple(below))))
+    key = victim, stack, tuple(each.state(victim) for each in stack)
+    return SHELF.get(key, lambda: last(altered(victim, tuple(below))))
 
 
 def outlined(victim: Victim, stack: Stack) -> Victim:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -12,6 +13,8 @@ from engine.core.errors import BadKnob, UnknownName
 
 Unit = Literal["", "1/255"]
 Made = TypeVar("Made")
+NAME = r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+"""What a text knob takes: a name that is no path, and that stands in any spelling without a quote."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class Knob:
 
     `unit` "1/255" marks a pixel distance: the value is stored in [0, 1], shown and typed in 255ths.
     `grain` is the smallest value other than 0 that means anything, and the pace of a slider.
+    Where it is `open`, any other name is as good as its choices.
     """
 
     name: str
@@ -32,13 +36,14 @@ class Knob:
     choices: tuple[str, ...] = ()
     main: bool = False
     grain: float = 0.0
+    open: bool = False
 
     @property
-    def kind(self) -> Literal["flag", "choice", "integer", "number"]:
+    def kind(self) -> Literal["flag", "choice", "text", "integer", "number"]:
         if isinstance(self.default, bool):
             return "flag"
         if self.choices:
-            return "choice"
+            return "text" if self.open else "choice"
         return "integer" if isinstance(self.default, int) else "number"
 
     @property
@@ -48,6 +53,8 @@ class Knob:
             return "true or false"
         if self.kind == "choice":
             return "one of " + ", ".join(self.choices)
+        if self.kind == "text":
+            return ", ".join(self.choices) + ", or a name of letters, digits and . _ -"
         low, high = self.show(self.low or self.grain or self.low), self.show(self.high)
         zero = "0, or " if self.grain and self.low == 0 else ""
         return f"{zero}a {'whole ' if self.kind == 'integer' else ''}number from {low} to {high}"
@@ -64,6 +71,9 @@ class Knob:
                 return value
         elif self.kind == "choice":
             if value in self.choices:
+                return value
+        elif self.kind == "text":
+            if isinstance(value, str) and re.fullmatch(NAME, value):
                 return value
         elif isinstance(value, int | float) and not isinstance(value, bool):
             low, high = self.low, self.high
@@ -96,7 +106,7 @@ class Knob:
         try:
             if self.kind == "flag":
                 return {"true": True, "1": True, "false": False, "0": False}[word.lower()]
-            if self.kind == "choice":
+            if self.kind in ("choice", "text"):
                 return self.check(word)
             top, _, bottom = word.partition("/")
             return self.check(float(top) / float(bottom) if bottom else float(top))
@@ -115,9 +125,10 @@ def knob(
     label: str = "",
     main: bool = False,
     grain: float = 0.0,
+    open: bool = False,
 ) -> Any:
     """A dataclass field that is a knob; `main` ones stay visible on the page, the rest are folded."""
-    made = Knob("", label, default, help, low, high, unit, choices, main, grain)
+    made = Knob("", label, default, help, low, high, unit, choices, main, grain, open)
     return dataclasses.field(default=default, metadata={"knob": made})
 
 

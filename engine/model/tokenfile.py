@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -22,13 +23,16 @@ from torch import Tensor
 from engine.core.assets import ASSETS
 from engine.core.errors import BadKnob, CorruptWeights, EngineError, TokensUnavailable
 from engine.core.files import write_atomically
+from engine.core.knobs import NAME
 from engine.model.weightfile import fault
 
 SHIPPED = ASSETS / "tokens"
 FOLDER_VARIABLE = "LAB_TOKENS"
-OWN, SURROGATE = "own", "surrogate"
+OWN, SURROGATE, RANDOM = "own", "surrogate", "random"
+"""Words that stand for tokens, so that none are called so."""
 KEY = "rtokens"
-NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+"""The tensor's name in a file, ours and the published ones."""
+LAYOUT = "Tokens are a file of one tensor, rtokens, of 1 x count x width numbers."
 MOST_TOKENS, MOST_WIDTH = 1000, 16384
 
 
@@ -72,14 +76,14 @@ def find(file: str, model: str) -> Tokens:
     name = called(file, model)
     try:
         return read(name)
-    except TokensUnavailable as error:
+    except (TokensUnavailable, BadKnob) as error:
         if name == file:
             raise
         whose = "surrogate tokens" if file == SURROGATE else "Robustness Tokens"
         named = f" --name {name}" if file == SURROGATE else ""
         raise TokensUnavailable(
             f"There are no {whose} for {model} here.",
-            f"Choose random ones, or train some: python -m engine tokens train --model {model}{named}",
+            f"Choose random ones, or train some: python -m engine tokens train FOLDER --model {model}{named}",
         ) from error
 
 
@@ -94,14 +98,24 @@ def read(name: str) -> Tokens:
 
 def place(name: str) -> Path:
     """The file of that name; raises BadKnob where that is no name, TokensUnavailable."""
-    file = _file_name(name)
+    file = file_name(name)
     found = next((each / file for each in (SHIPPED, folder()) if (each / file).is_file()), None)
     if found is None:
-        known = ", ".join(each.name for each in listed()[:12])
         raise TokensUnavailable(
-            f"There are no Robustness Tokens called “{name}” here.", f"Known: {known or 'none'}."
+            f"There are no Robustness Tokens called “{name}” here.",
+            f"Known: {', '.join(each.name for each in listed()[:12]) or 'none'}.",
         )
     return found
+
+
+def state(file: str, model: str) -> tuple[str, int, int] | None:
+    """What tells that the tokens of that name are others than they were; None where there are none."""
+    try:
+        path = place(called(file, model))
+        now = path.stat()
+    except (TokensUnavailable, BadKnob, OSError):
+        return None
+    return str(path), now.st_size, now.st_mtime_ns
 
 
 def opened(path: Path) -> Tokens:
@@ -111,21 +125,22 @@ def opened(path: Path) -> Tokens:
     try:
         with safe_open(path, "pt") as file:
             if set(file.keys()) != {KEY}:
-                raise CorruptWeights(f"{path.name} holds other things than tokens.", _LAYOUT)
+                raise CorruptWeights(f"{path.name} holds other things than tokens.", LAYOUT)
             shape: list[int] = file.get_slice(KEY).get_shape()
             check_shape(shape, path.name)
             values: Tensor = file.get_tensor(KEY)
             told: Mapping[str, str] = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise CorruptWeights(f"{path.name} cannot be read.", "Train or import it again.") from error
-    return Tokens(checked(values, path.name), told.get("model", ""), _card(told, path.name))
+    return Tokens(checked(values, path.name), told.get("model", ""), _details(told, path.name))
 
 
 def checked(values: Tensor, name: str) -> Float[Tensor, "n d"]:
     """(1, n, d) as n tokens in float32; raises CorruptWeights where they can be no tokens."""
     check_shape(list(values.shape), name)
-    if not values.is_floating_point() or not bool(values.isfinite().all()):
-        raise CorruptWeights(f"{name} holds tokens that are no finite numbers.", _LAYOUT)
+    plain = values.layout is torch.strided and values.device.type == "cpu"
+    if not plain or not values.is_floating_point() or not bool(values.isfinite().all()):
+        raise CorruptWeights(f"{name} holds tokens that are no finite numbers.", LAYOUT)
     return values[0].detach().float().clone()
 
 
@@ -134,12 +149,12 @@ def check_shape(shape: list[int], name: str) -> None:
     few = len(shape) == 3 and shape[0] == 1
     if not few or not (1 <= shape[1] <= MOST_TOKENS and 1 <= shape[2] <= MOST_WIDTH):
         told = " x ".join(map(str, shape)) or "a single number"
-        raise CorruptWeights(f"{name} holds no tokens: its shape is {told}.", _LAYOUT)
+        raise CorruptWeights(f"{name} holds no tokens: its shape is {told}.", LAYOUT)
 
 
 def write(tokens: Tokens, folder: Path, name: str) -> Path:
     """Write NAME.safetensors into a folder, entire or not at all; raises BadKnob, CorruptWeights."""
-    path = folder / _file_name(name)
+    path = folder / file_name(name)
     values = tokens.values.detach().float().cpu()[None].contiguous()
     checked(values, path.name)
     about = {"model": tokens.model, "card": json.dumps(dict(tokens.card))}
@@ -158,6 +173,13 @@ def problems() -> tuple[str, ...]:
     return tuple(each for each in _looked() if isinstance(each, str))
 
 
+def card(path: Path) -> Card:
+    """What there is to know of a file; raises CorruptWeights."""
+    found = opened(path)
+    count, width = found.values.shape
+    return Card(path.stem, found.model, count, width, path.parent == SHIPPED, found.card)
+
+
 def _looked() -> Iterator[Card | str]:
     seen = set[str]()
     for where in (SHIPPED, folder()):
@@ -166,31 +188,26 @@ def _looked() -> Iterator[Card | str]:
                 continue
             seen.add(path.stem)
             try:
-                _file_name(path.stem)
-                found = opened(path)
+                file_name(path.stem)
+                yield card(path)
             except EngineError as error:
                 yield f"{path.name} is left out: {error.sentence}"
-            else:
-                count, width = found.values.shape
-                yield Card(path.stem, found.model, count, width, where == SHIPPED, found.card)
 
 
-def _file_name(name: str) -> str:
-    if not re.fullmatch(NAME, name) or ".." in name:
+def file_name(name: str) -> str:
+    """The file of tokens of that name; raises BadKnob where it can be none."""
+    if not re.fullmatch(NAME, name) or name in (OWN, SURROGATE, RANDOM):
         raise BadKnob(
             "The name of tokens", f"“{name[:60]}”", "letters, digits, dots, dashes and underscores"
         )
     return f"{name}.safetensors"
 
 
-def _card(told: Mapping[str, str], name: str) -> Mapping[str, Any]:
+def _details(told: Mapping[str, str], name: str) -> Mapping[str, Any]:
     try:
-        card = json.loads(told.get("card", "{}"))
+        found = json.loads(told.get("card", "{}"))
     except ValueError as error:
         raise CorruptWeights(f"The card of {name} is damaged.", "Train it again.") from error
-    if not isinstance(card, dict):
+    if not isinstance(found, dict):
         raise CorruptWeights(f"The card of {name} is damaged.", "Train it again.")
-    return card
-
-
-_LAYOUT = "Tokens are a file of one tensor, rtokens, of 1 x count x width numbers."
+    return found

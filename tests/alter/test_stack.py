@@ -29,9 +29,10 @@ from engine.alter.quantize.int8 import Int8
 from engine.alter.saturated import Saturated
 from engine.alter.scaled import Scaled
 from engine.alter.stack import altered, named
+from engine.alter.tokens import RobustnessTokens
 from engine.alter.topk import FixedRatio
 from engine.core.errors import BadKnob, BadStack, EngineError, UnknownName, UnsupportedModel
-from engine.core.knobs import Knob, knobs
+from engine.core.knobs import NAME, Knob, knobs
 from engine.model.shelf import MOST_VARIABLE, SHELF, weight
 from engine.model.sites import Site
 from engine.model.victim import Victim
@@ -41,6 +42,7 @@ from tests.tiny import task, victim
 PIXELS = task(3).images.float()
 ATS, INT8, BF16 = TokenSampling(), Int8(3.0), BFloat16()
 TOPK, CAP = FixedRatio(0.5), Cap(0.4)
+TOKENS = RobustnessTokens("random", 3)
 LOUD, SOFT, F64 = Saturated(5.0), Scaled("uniform", 0.3), Float64()
 
 
@@ -51,6 +53,8 @@ def single(source: Victim) -> Victim:
 def values(knob: Knob) -> st.SearchStrategy[Any]:
     if knob.kind == "flag":
         return st.booleans()
+    if knob.kind == "text":
+        return st.from_regex(NAME, fullmatch=True, alphabet=st.characters(codec="ascii"))
     if knob.kind == "choice":
         return st.sampled_from(knob.choices)
     low, high = cast(float, knob.low), cast(float, knob.high)
@@ -76,6 +80,7 @@ def test_spelling_leaves_defaults_out_and_reads_what_a_person_types() -> None:
         "ats",
         "topk",
         "cap",
+        "tokens",
         "int8",
         "scaled",
         "saturated",
@@ -86,6 +91,7 @@ def test_spelling_leaves_defaults_out_and_reads_what_a_person_types() -> None:
     assert parse(" int8:product=all columns, threshold=4.0") == Int8(4.0)
     assert parse_stack("") == ()
     assert parse_stack("ats|int8:threshold=4") == (ATS, Int8(4.0))
+    assert parse("tokens:file=deit3_base_patch16_224.fb_in1k").file.endswith(".fb_in1k")
     assert parse("cap:bound=0.6,by=random") == Cap(0.6, by="random")
 
 
@@ -97,6 +103,7 @@ def test_spelling_leaves_defaults_out_and_reads_what_a_person_types() -> None:
         ("int8:threshold=-1", BadKnob, "Threshold cannot be -1."),
         ("int8:threshold", EngineError, "“threshold” is no setting of int8."),
         ("int8:threshold=4,threshold=5", EngineError, "“threshold=5” is no setting of int8."),
+        ("tokens:file=../secret", BadKnob, "Which tokens cannot be ../secret."),
         ("bfloat16:x=1", UnknownName, "There is no knob of bfloat16 called “x”."),
     ],
 )
@@ -142,6 +149,8 @@ def refusal(model: str, stack: Stack) -> str:
             return "has no linear layers inside blocks."
         if isinstance(one, Saturated | Scaled) and model == "resnet":
             return "has no attention whose scores could be scaled."
+        if isinstance(one, RobustnessTokens) and model in ("pit", "visformer", "resnet", "swin"):
+            return f"{model} cannot host Robustness Tokens"
         if isinstance(one, Float64) and any(isinstance(each, Int8) for each in below):
             return "computes in int8, which float64 would leave as it is."
     return ""
@@ -152,8 +161,20 @@ ON_SCORES = [
     *((LOUD, other) for other in (ATS, INT8, SOFT, LOUD, BF16, F64)),
     *((ATS, SOFT), (INT8, SOFT), (INT8, F64), (BF16, F64), (F64, SOFT), (ATS, CAP, SOFT, F64)),
 ]
+WITH_TOKENS = [
+    *((TOKENS,), (TOKENS, ATS), (ATS, TOKENS), (TOKENS, INT8), (INT8, TOKENS), (TOKENS, CAP)),
+    *(
+        (CAP, TOKENS),
+        (LOUD, TOKENS),
+        (TOKENS, SOFT),
+        (BF16, TOKENS),
+        (TOKENS, F64),
+        (TOKENS, TOKENS),
+    ),
+    *((TOKENS, ATS, CAP, INT8, BF16), (ATS, CAP, TOKENS)),
+]
 THREE = [(ATS, INT8, BF16), (INT8, ATS, BF16), (ATS, CAP, INT8), (INT8, TOPK, CAP)]
-STACKS = [*PAIRS, *ON_SCORES, *THREE, (ATS, INT8, CAP, BF16)]
+STACKS = [*PAIRS, *ON_SCORES, *WITH_TOKENS, *THREE, (ATS, INT8, CAP, BF16)]
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -186,9 +207,10 @@ def test_every_pair_stands_and_works_or_is_refused_in_one_sentence(model: str) -
             assert torch.equal(bare.logits(PIXELS), plain)  # the bare model is not touched
 
 
-def test_ats_and_int8_are_one_victim_in_either_order() -> None:
+@pytest.mark.parametrize("pair", [(ATS, INT8), (TOKENS, ATS), (TOKENS, INT8), (TOKENS, LOUD)])
+def test_what_acts_apart_is_one_victim_in_either_order(pair: Stack) -> None:
     bare = single(victim("vit"))
-    one, other = (altered(bare, stack) for stack in ((ATS, INT8), (INT8, ATS)))
+    one, other = (altered(bare, stack) for stack in (pair, pair[::-1]))
     with torch.no_grad():
         assert torch.equal(one.logits(PIXELS), other.logits(PIXELS))
 
