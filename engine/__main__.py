@@ -8,12 +8,13 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from engine import arguments, studio
+from engine import arguments, studio, tokens
 from engine.alter.alteration import Alteration
 from engine.alter.catalog import ALTERATIONS
 from engine.alter.stack import named
@@ -34,6 +35,7 @@ from engine.model.sites import Site
 from engine.papers import commands as papers
 from engine.probe.catalog import PROBES
 from engine.train import __main__ as training
+from engine.train.speed import bench_tokens
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -250,7 +252,9 @@ def bench(asked: argparse.Namespace) -> None:
         measured = bench_sparse(victim, fit(picture, victim.spec.input_size)[None], batches=batches)
     else:
         request = whole if victim.spec.full == asked.model else None  # of one bare model
-        measured = measure_speed(victim, request, batches=batches)
+        measured = chain(
+            measure_speed(victim, request, batches=batches), bench_tokens(victim, batches=batches)
+        )
     rows: list[dict[str, Any]] = []
     for row in measured:
         rows.append({**asdict(row), "ratio": row.ratio})
@@ -308,6 +312,7 @@ def parser() -> argparse.ArgumentParser:
     crafting(folder, many=True)
     folder.add_argument("--csv", type=arguments.file, metavar="FILE.csv")
     papers.declare(command)
+    tokens.declare(command)
     speed = command(bench)
     speed.add_argument("--model", default="vit_imagenette")
     speed.add_argument("--batches", type=arguments.whole(1), nargs="+", default=[1, 8])

@@ -1,4 +1,5 @@
-"""Published checkpoints of A-ViT and AdaViT, made into models of the weights folder (spec 2.5, 6.3).
+"""Published checkpoints of A-ViT and AdaViT, made into models of the weights folder (spec 2.5, 6.3), and
+published Robustness Tokens (quant_robtokens spec B6).
 
 Pickles are opened by torch's restricted reader only, which makes nothing but tensors and plain values.
 """
@@ -9,14 +10,12 @@ import argparse
 import hashlib
 import json
 import math
-import pickle
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models.vision_transformer import VisionTransformer
@@ -24,6 +23,7 @@ from torch import Tensor
 
 from engine.core.errors import CorruptWeights, EngineError, UnsupportedModel
 from engine.data.labels import imagenet_names
+from engine.model import tokenfile
 from engine.model.sparse import SparseViT, trained_sparsely
 
 State = dict[str, Tensor]
@@ -32,6 +32,7 @@ HEAD_WIDTH = 64
 ON = 20.0
 """The bias of a decision that the checkpoint does not take: its sigmoid is 1 in every sense."""
 OTHER = "Choose the other layout, or the file as it was published."
+MOST_TOKEN_BYTES = 1e8
 DENSE = {192: "deit_tiny_patch16_224", 384: "deit_small_patch16_224", 768: "deit_base_patch16_224"}
 
 
@@ -161,6 +162,22 @@ def convert(file: Path, layout: str, out: Path) -> dict[str, Any]:
     return card
 
 
+def tokens(file: Path) -> Tensor:
+    """The n tokens (n, d) of a file {"rtokens": (1, n, d)}; raises CorruptWeights for anything else."""
+    try:
+        size = file.stat().st_size
+    except OSError as error:
+        raise CorruptWeights(f"{file.name} cannot be read.", "Name the file of tokens.") from error
+    if size > MOST_TOKEN_BYTES:
+        raise CorruptWeights(
+            f"{file.name} is too large to be tokens.", "A published file has 63 kB."
+        )
+    found = _opened(file)
+    if set(found) != {tokenfile.KEY} or not isinstance(found[tokenfile.KEY], Tensor):
+        raise CorruptWeights(f"{file.name} holds other things than tokens.", tokenfile.LAYOUT)
+    return tokenfile.checked(found[tokenfile.KEY], file.name)
+
+
 def weights(file: Path, keys: tuple[str, ...]) -> State:
     """The tensors of a checkpoint by their published names, without `module.` in front.
 
@@ -208,7 +225,7 @@ def _opened(file: Path) -> Mapping[str, Any]:
             return load_file(file)
         with torch.serialization.safe_globals([argparse.Namespace]):  # timm saves its options, too
             found: Any = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except Exception as error:  # the restricted reader trips in a dozen ways over a damaged file
         raise CorruptWeights(
             f"{file.name} cannot be read as a checkpoint.",
             "Give a file of tensors; a pickle that would run code is refused.",
