@@ -11,7 +11,7 @@ from torch import Tensor
 from engine.core.errors import UnsupportedModel
 from engine.core.streams import Streams
 from engine.evaluate.bench import Row, forward_of, interleaved, noise, row
-from engine.model.tokens import hosted
+from engine.model.tokens import hosted, width
 from engine.model.victim import Victim
 from engine.train.tokens import TokenTraining, train
 
@@ -26,14 +26,13 @@ def bench_tokens(
     cannot host any.
     """
     training = TokenTraining(steps=100_000)
-    tokens = 0.01 * torch.randn(
-        training.count, victim.spec.blocks[-1].width, generator=Streams(0).at("tokens")
-    )
-    leaf = tokens.to(victim.device, victim.dtype).requires_grad_()
     try:
-        defended = hosted(victim, leaf)
+        shape = training.count, width(victim)
     except UnsupportedModel:
         return
+    tokens = training.spread * torch.randn(shape, generator=Streams(0).at("tokens"))
+    leaf = tokens.to(victim.device, victim.dtype).requires_grad_()
+    defended = hosted(victim, leaf)
     for size in batches:
         images, _ = noise(victim, size)
         x = victim.normalised(images)

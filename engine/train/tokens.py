@@ -30,7 +30,7 @@ from engine.evaluate.judge import shown
 from engine.evaluate.progress import Progress
 from engine.model.sites import Site
 from engine.model.tokenfile import Tokens, write
-from engine.model.tokens import hosted
+from engine.model.tokens import hosted, width
 from engine.model.victim import Spec, Victim
 from engine.train.pictures import read_any
 from engine.train.pieces import Pieces
@@ -179,8 +179,8 @@ def batch_of(step: int, pictures: int, batch: int, streams: Streams) -> Tensor:
 
 
 def _untrained(victim: Victim, training: TokenTraining, streams: Streams) -> Step:
-    """r ~ N(0, spread^2), as wide as what the victim's blocks pass on."""
-    shape = training.count, victim.spec.blocks[-1].width
+    """r ~ N(0, spread^2)."""
+    shape = training.count, width(victim)
     tokens = training.spread * torch.randn(shape, generator=streams.at("tokens"))
     still = torch.zeros(shape)
     return Step(0, training.steps, 0.0, 0.0, tokens, (still, still))
@@ -207,6 +207,7 @@ def train_folder(
     The card holds settings, pictures, losses and times, and cosines on pictures of `held_out`,
     attacked as in training. Raises BadFolder, BadImage, BadTask, BadCheckpoint, UnsupportedModel, NotFinite.
     """
+    width(victim)  # a model that can host none is refused before hours of attacks
     most = training.steps * training.batch
     images = read_any(data, victim.spec.input_size, min(limit or most, most), skip)
     seen = {"folder": data.resolve().name, "pictures": len(images), "skip": skip}
