@@ -29,7 +29,7 @@ from engine.evaluate.interval import bootstrap
 from engine.evaluate.judge import shown
 from engine.evaluate.progress import Progress
 from engine.model.sites import Site
-from engine.model.tokenfile import Tokens, write
+from engine.model.tokenfile import Tokens, file_name, write
 from engine.model.tokens import hosted, width
 from engine.model.victim import Spec, Victim
 from engine.train.pictures import read_any
@@ -205,9 +205,10 @@ def train_folder(
     No more pictures are taken than training sees. Until it is done `out`/NAME.training keeps the attacked pictures
     and the state of training: with `resume` a killed run goes on exactly as if it had not been.
     The card holds settings, pictures, losses and times, and cosines on pictures of `held_out`,
-    attacked as in training. Raises BadFolder, BadImage, BadTask, BadCheckpoint, UnsupportedModel, NotFinite.
+    attacked as in training. Raises BadFolder, BadImage, BadKnob (no name), BadCheckpoint, UnsupportedModel, NotFinite.
     """
-    width(victim)  # a model that can host none is refused before hours of attacks
+    file_name(name)  # what is wrong with the name or the model is said now, not after hours
+    width(victim)
     most = training.steps * training.batch
     images = read_any(data, victim.spec.input_size, min(limit or most, most), skip)
     seen = {"folder": data.resolve().name, "pictures": len(images), "skip": skip}

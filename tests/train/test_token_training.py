@@ -191,14 +191,19 @@ def test_any_folder_of_pictures_will_do(tmp_path: Path):
         read_any(folder / "nothing", tiny.SIZE)
 
 
-def test_what_cannot_be_trained_is_said():
+def test_what_cannot_be_trained_is_said(tmp_path: Path):
     victim, images = tiny.victim(), pixels()
     with pytest.raises(BadKnob):
         TokenTraining(count=0)
     with pytest.raises(BadTask):
         next(train(victim, images[:0], images[:0], SHORT, SEEDED))
+    folder, swin = write_pictures(tmp_path), tiny.victim("swin")
     with pytest.raises(UnsupportedModel, match="cannot host"):
-        next(train(tiny.victim("swin"), images, images, SHORT, SEEDED))
+        next(train(swin, images, images, SHORT, SEEDED))
+    with pytest.raises(UnsupportedModel, match="cannot host"):
+        next(train_folder(swin, folder, SHORT, tmp_path, "swin"))
+    with pytest.raises(BadKnob, match="name"):
+        next(train_folder(victim, folder, SHORT, tmp_path, "../own"))
     broken = Step(1, 12, 0.0, 0.0, torch.full((3, 24), torch.nan), (torch.zeros(3, 24),) * 2)
     with pytest.raises(NotFinite):
         next(train(victim, images, images, SHORT, SEEDED, broken))
