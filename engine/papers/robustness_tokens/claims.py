@@ -172,7 +172,8 @@ def _gains(claim: str, words: str, met: Met, *, reported: bool = False) -> Itera
 
 def _sweep_rows(found: Findings) -> Iterator[Row]:
     for each in found.swept:
-        words = f"{each.tokens} tokens, {each.steps} steps: cosine kept, "
+        count = "1 token" if each.tokens == 1 else f"{each.tokens} tokens"
+        words = f"{count}, {each.steps} steps: cosine kept, "
         yield _row("Be", f"{words}transfer", each.transfer, "correlation", found.about.few)
         yield _row("Be", f"{words}adaptive", each.adaptive, "correlation", found.about.few)
 

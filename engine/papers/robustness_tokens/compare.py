@@ -21,7 +21,14 @@ from engine.model.victim import Victim
 from engine.papers import report as papers
 from engine.papers.report import Stopped
 from engine.papers.robustness_tokens.inside import Inside, Scope
-from engine.papers.robustness_tokens.threat import ADAPTIVE, RESTARTS, Models, Threat
+from engine.papers.robustness_tokens.threat import (
+    ADAPTIVE,
+    RESTARTS,
+    SURROGATE,
+    THREATS,
+    Models,
+    Threat,
+)
 from engine.studio import Subject
 from engine.train.tokens import TokenTraining, attacked, train
 
@@ -61,6 +68,11 @@ class Asked:
             FeaturePGD(eps=self.eps, steps=self.steps, keep="best"),
             PGD(eps=self.eps, steps=self.steps, keep="best"),
         )
+
+    @property
+    def threats(self) -> tuple[Threat, ...]:
+        """All of them, but for a surrogate where there is none."""
+        return tuple(e for e in THREATS if e is not SURROGATE or self.surrogate is not None)
 
     def tries(self, threat: Threat) -> int:
         """How often a threat begins; the one with restarts goes on from the adaptive one's try."""
@@ -138,7 +150,8 @@ class Outcome:
 class Report(papers.Report):
     """What is known so far; `steps` are those of all attacks together.
 
-    tokens    how many there are;  source: where they are from, in words
+    tokens    how many there are, beside `others` in the public model's sequence;  source: where they
+              are from, in words
     label     the class that is attacked
     curve     their training here, of `curve_asked` steps; empty where they were not trained here
     notes     what was left out, and why
@@ -151,6 +164,7 @@ class Report(papers.Report):
     label: int
     eps: float
     tokens: int
+    others: int
     source: str
     threats: tuple[Threat, ...]
     notes: tuple[str, ...] = ()
@@ -176,23 +190,12 @@ def report(
     Stopped, what is not finished is left out. Raises UnsupportedModel for a model that cannot host
     tokens, and what the attacks raise.
     """
-    subject = Subject(victim, asked.picture, asked.label)
-    found = Report(
-        model=victim.spec.full,
-        classes=victim.spec.classes,
-        label=subject.label,
-        eps=asked.eps,
-        tokens=asked.training.count if asked.tokens is None else len(asked.tokens),
-        source=asked.source,
-        threats=(),
-        threshold=asked.threshold,
-    )
-    tokens = asked.tokens
+    found, tokens = _begun(victim, asked), asked.tokens
     if tokens is None:
         found, tokens = yield from _trained(victim, asked, found, stopped)
     if tokens is None:
         return
-    bench = _Bench(Models.of(victim, tokens, asked.surrogate), asked, subject.label, len(tokens))
+    bench = _Bench(Models.of(victim, tokens, asked.surrogate), asked, found.label, len(tokens))
     found = bench.begun(found)
     yield found
     for threat in found.threats:
@@ -204,12 +207,34 @@ def report(
         yield found
 
 
+def _begun(victim: Victim, asked: Asked) -> Report:
+    """What is known before anything is computed, but for the class attacked."""
+    first = victim.spec.blocks[0]
+    left_out = "There are no surrogate tokens for this model, so that threat is left out."
+    return Report(
+        asked=2 * asked.steps * sum(map(asked.tries, asked.threats)),
+        model=victim.spec.full,
+        classes=victim.spec.classes,
+        label=Subject(victim, asked.picture, asked.label).label,
+        eps=asked.eps,
+        tokens=asked.training.count if asked.tokens is None else len(asked.tokens),
+        others=first.prefix + first.grid[0] * first.grid[1],
+        source=asked.source,
+        threats=asked.threats,
+        notes=() if asked.surrogate is not None else (left_out,),
+        curve_asked=asked.training.steps if asked.tokens is None else 0,
+        threshold=asked.threshold,
+        grid=first.grid,
+    )
+
+
 def _trained(
     victim: Victim, asked: Asked, found: Report, stopped: Stopped
 ) -> Generator[Progress | Report, None, tuple[Report, Tensor | None]]:
     """The report with the curve of the tokens' training, and the tokens; None where it was stopped."""
     how, streams = asked.training, Streams(asked.seed)
     pictures, made = torch.cat((asked.picture[None], asked.others)), list[Tensor]()
+    yield found
     for event in attacked(victim, pictures, how, streams):
         if isinstance(event, Progress):
             yield event
@@ -217,8 +242,9 @@ def _trained(
             made.append(event)
         if stopped():
             return found, None
-    found, tokens = replace(found, curve_asked=how.steps), None
+    tokens = None
     for now in train(victim, pictures, torch.cat(made), how, streams):
+        yield Progress("training steps", now.step, how.steps)
         found = replace(found, curve=(*found.curve, Point(now.step, now.inv, now.adv)))
         if now.step == how.steps:
             tokens = now.tokens
@@ -251,19 +277,10 @@ class _Bench:
         return Scope.on(public, 0, limit), Scope.on(private, self.tokens, limit)
 
     def begun(self, found: Report) -> Report:
-        """The report with the clean picture, and what will be tried."""
-        rest, threats = self._inside(self.asked.picture), self.models.threats
-        grid = self.models.public.spec.blocks[0].grid
-        left_out = "There are no surrogate tokens for this model, so that threat is left out."
+        """The report with the clean picture."""
+        rest = self._inside(self.asked.picture)
         return replace(
-            found,
-            threats=threats,
-            notes=() if self.models.surrogate else (left_out,),
-            columns=rest.public.inputs,
-            grid=grid,
-            clean=self._look(self.asked.picture),
-            rest=rest,
-            asked=2 * self.asked.steps * sum(map(self.asked.tries, threats)),
+            found, columns=rest.public.inputs, clean=self._look(self.asked.picture), rest=rest
         )
 
     def outcome(

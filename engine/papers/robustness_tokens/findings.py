@@ -141,12 +141,12 @@ def withheld(found: Findings) -> Iterator[str]:
     bare, armed = found.under("public", "transfer"), found.under("private", "transfer")
     if not (bare and armed and bare.kept and armed.kept and armed.gain_kept):
         return
-    told = "raise" if armed.gain_kept.value > 0 else "lower"
-    sure = "" if apart(armed.gain_kept) else ", which so few photographs do not tell from nothing"
+    told = f"{found.about.tokens} tokens keep {_cosine(armed.kept)}"
+    if not apart(armed.gain_kept):
+        told += ", which so few photographs do not tell apart"
     yield (
-        f"Changed by at most {255 * found.about.eps:g}/255 on the public model, the feature keeps a cosine of "
-        f"{_cosine(bare.kept)} of {found.about.pictures} photographs; {found.about.tokens} tokens {told} "
-        f"that to {_cosine(armed.kept)}{sure}."
+        f"Attacked by at most {255 * found.about.eps:g}/255 on the model without tokens, {found.about.pictures} "
+        f"photographs keep a cosine of {_cosine(bare.kept)} with their clean feature; {told}."
     )
     if bare.stands and armed.stands:
         yield f"Right answers under PGD: {_percent(bare.stands)} without, {_percent(armed.stands)} with them."

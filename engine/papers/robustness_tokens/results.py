@@ -33,6 +33,7 @@ WORDS: dict[Attacker, str] = {
     "restarts": "adaptive, restarts",
     "auto": "AutoAttack, quick",
 }
+OWN = WORDS | {"transfer": "its own gradient", "restarts": "its own gradient, restarts"}
 MODELS: dict[Model, str] = {"public": "none", "private": "trained", "random": "random"}
 CURVES: tuple[tuple[str, Quantity], ...] = (
     ("largest activation", "largest"),
@@ -95,7 +96,7 @@ def _met(found: Findings) -> str:
     of: Sequence[Met] = found.met
     return table(
         {
-            "attacker": [WORDS[each.attacker] for each in of],
+            "attacker": [(OWN if each.model == "public" else WORDS)[each.attacker] for each in of],
             "tokens": [MODELS[each.model] for each in of],
             "gradients": [str(each.gradients) for each in of],
             "photographs": [str(each.pictures) for each in of],

@@ -50,16 +50,11 @@ class Models:
         own = None if surrogate is None else hosted(public, surrogate)
         return Models(public, hosted(public, tokens), own)
 
-    @property
-    def threats(self) -> tuple[Threat, ...]:
-        """Those that can be tried."""
-        return tuple(each for each in THREATS if each is not SURROGATE or self.surrogate)
-
     def source(self, threat: Threat) -> Victim:
         """What that attacker makes pictures on."""
         if threat is TRANSFER:
             return self.public
         if threat is SURROGATE:
-            assert self.surrogate is not None  # it is among `threats`
+            assert self.surrogate is not None  # nobody asks otherwise
             return self.surrogate
         return self.private
