@@ -117,14 +117,19 @@ def list_all(asked: argparse.Namespace) -> None:
 def _followed(
     events: Iterator[Progress | Step | Trained], asked: argparse.Namespace
 ) -> Iterator[Trained]:
-    """Both losses on a bar while they are learned."""
-    with tqdm(unit="step", disable=asked.json) as bar:
-        for event in arguments.progress(events, asked):
-            if isinstance(event, Step):
-                bar.total, bar.n = event.steps, event.step
-                bar.set_postfix(clean=f"{event.inv:.3f}", attacked=f"{event.adv:.3f}")
-            else:
-                yield event
+    """The pictures that are made and both losses on one bar, and what comes of it."""
+    with tqdm(disable=asked.json) as bar:
+        for event in events:
+            match event:
+                case Trained():
+                    yield event
+                case Progress():
+                    bar.total, bar.n = event.total, event.done
+                    bar.set_description(event.what)
+                case Step():
+                    bar.total, bar.n = event.steps, event.step
+                    bar.set_description("steps of Adam", refresh=False)
+                    bar.set_postfix(clean=f"{event.inv:.3f}", attacked=f"{event.adv:.3f}")
 
 
 def _row(card: Card) -> dict[str, Any]:

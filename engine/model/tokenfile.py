@@ -198,7 +198,9 @@ def file_name(name: str) -> str:
     """The file of tokens of that name; raises BadKnob where it can be none."""
     if not re.fullmatch(NAME, name) or name in (OWN, SURROGATE, RANDOM):
         raise BadKnob(
-            "The name of tokens", f"“{name[:60]}”", "letters, digits, dots, dashes and underscores"
+            "The name of tokens",
+            f"“{name[:60]}”",
+            "letters, digits and . _ -, and not own, surrogate or random",
         )
     return f"{name}.safetensors"
 
