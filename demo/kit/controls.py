@@ -43,7 +43,11 @@ def make(main: bool, first: Recipe) -> dict[str, Component]:
 def control(knob: Knob, elem_id: str, slides: bool | None = None, **look: Any) -> Component:
     """A knob's control in the current layout, at its default but for what `look` says."""
     slides = _fits(knob) if slides is None else slides
-    kinds: dict[str, type[Component]] = {"flag": gr.Checkbox, "choice": gr.Dropdown}
+    kinds: dict[str, type[Component]] = {
+        "flag": gr.Checkbox,
+        "choice": gr.Dropdown,
+        "text": gr.Dropdown,
+    }
     kind = kinds.get(knob.kind, gr.Slider if slides else gr.Number)
     settings = {**_settings(knob, slides), **look}
     return kind(**settings, interactive=True, elem_id=elem_id, min_width=120)
@@ -158,8 +162,9 @@ def _settings(knob: Knob, slides: bool) -> Shown:
         "info": knob.help,
         "value": to_control(knob, knob.default),
     }
-    if knob.kind == "choice":
+    if knob.kind in ("choice", "text"):
         settings["choices"] = list(knob.choices)
+        settings["allow_custom_value"] = knob.open
     elif knob.kind != "flag" and not slides:
         settings["info"] = f"{knob.help} {knob.show(knob.low)} to {knob.show(knob.high)}."
     elif knob.kind != "flag":

@@ -17,15 +17,16 @@ class Panel(Knobbed):
     steps: int = knob(10, "Steps.", low=1, high=200)
     site: str = knob("scores", "Site.", choices=("scores", "map"))
     random: bool = knob(True, "Start.")
+    file: str = knob("own", "File.", choices=("own", "random"), open=True)
 
 
 BY_NAME = {each.name: each for each in knobs(Panel)}
 
 
 def test_defaults_are_allowed_and_declared_once_in_order() -> None:
-    assert [each.name for each in knobs(Panel)] == ["eps", "steps", "site", "random"]
+    assert [each.name for each in knobs(Panel)] == ["eps", "steps", "site", "random", "file"]
     assert Panel() == Panel(**{each.name: each.default for each in knobs(Panel)})
-    assert [each.kind for each in knobs(Panel)] == ["number", "integer", "choice", "flag"]
+    assert [each.kind for each in knobs(Panel)] == ["number", "integer", "choice", "flag", "text"]
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,8 @@ def test_defaults_are_allowed_and_declared_once_in_order() -> None:
         ("steps", "20", 20),
         ("site", "map", "map"),
         ("random", "false", False),
+        ("file", "random", "random"),
+        ("file", "deit3_base.fb_in1k", "deit3_base.fb_in1k"),
     ],
 )
 def test_words_are_read_as_they_are_meant(name: str, word: str, value: object) -> None:
@@ -56,6 +59,10 @@ def test_words_are_read_as_they_are_meant(name: str, word: str, value: object) -
         ("steps", "201"),
         ("site", "qkv"),
         ("random", "maybe"),
+        ("file", ""),
+        ("file", "a/b"),
+        ("file", "a|b"),
+        ("file", "a,b=c"),
     ],
 )
 def test_what_is_not_allowed_is_refused_in_one_sentence(name: str, word: str) -> None:

@@ -71,6 +71,18 @@ def test_a_knob_of_an_alteration_is_checked() -> None:
         stack.judged(values("int8", int8_threshold=-1))
 
 
+def test_tokens_are_chosen_by_a_word_or_by_the_name_of_their_file() -> None:
+    assert spell_stack(stack.judged(values("tokens"))) == "tokens"
+    found = stack.judged(values("tokens", tokens_file="mine.v1"))
+    assert spell_stack(found) == "tokens:file=mine.v1"
+    assert stack.in_words(found) == "Robustness Tokens (which tokens mine.v1)"
+    control = stack.settings(main=True)["alter-tokens-file"]
+    assert (control.allow_custom_value, len(control.choices)) == (True, 3)
+    for typed in ("../secret", "/etc/passwd", "", None, 3):
+        with pytest.raises(BadKnob, match="Which tokens cannot be"):
+            stack.judged(values("tokens", tokens_file=typed))
+
+
 def test_knobs_are_seen_with_their_alteration_alone() -> None:
     for alter, craft_on, shown in (
         (["int8"], stack.JUDGED, {"int8"}),
