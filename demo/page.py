@@ -13,6 +13,7 @@ from demo import endpoints
 from demo.cost.page import page as cost
 from demo.cost_tokens.page import page as cost_tokens
 from demo.defend.page import page as defend
+from demo.defend_tokens.page import page as defend_tokens
 from demo.kit import rooms, scratch
 from demo.kit.door import Shared
 from demo.kit.store import Store
@@ -28,7 +29,8 @@ PAGES: tuple[tuple[str, str, Callable[[Shared], None], bool], ...] = (
     ("Why, masked gradients", rooms.MASKED.route, why_masked, False),
     ("Cost", rooms.OUTLIERS.route, cost, True),
     ("Cost, tokens", rooms.TOKENS.route, cost_tokens, False),
-    ("Defend", "defend", defend, True),
+    ("Defend", rooms.TRAINING.route, defend, True),
+    ("Defend, tokens", rooms.ARMOUR.route, defend_tokens, False),
 )
 """Title, route, content, and whether the navigation names it: to a second room the page leads."""
 

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from demo.cost import first as cost
 from demo.cost_tokens import first as tokens
 from demo.defend import first as defend
+from demo.defend_tokens import first as armour
 from demo.kit.stored import FOLDER, Stored
 from demo.lab import first as lab
 from demo.transfer import first as transfer
@@ -63,8 +64,8 @@ OTHERS = {
 
 def results(photographs: Photographs | None = None) -> tuple[Stored, ...]:
     """What stands on the pages, by its cost: seconds, but minutes for the last."""
-    quick = lab.RESULT, why.RESULT, cost.RESULT, tokens.RESULT, defend.RESULT, masked.RESULT
-    return *quick, transfer.result(photographs)
+    quick = lab, why, cost, tokens, defend, armour, masked
+    return *(each.RESULT for each in quick), transfer.result(photographs)
 
 
 def look(result: Stored) -> tuple[bool, list[str]]:

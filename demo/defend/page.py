@@ -12,7 +12,7 @@ from demo.defend import first
 from demo.defend.message import measured
 from demo.defend.sections import sections
 from demo.defend.trial import PATIENCE_SECONDS, STEPS, attacks, chosen, offered
-from demo.kit import panel, strip
+from demo.kit import panel, rooms, strip
 from demo.kit.board import Board
 from demo.kit.door import Shared
 from demo.kit.frame import unseen
@@ -36,7 +36,7 @@ at_first = BOARD.at_first
 
 def page(shared: Shared) -> None:
     """The page, in the current Blocks context."""
-    header("Defend", LEAD)
+    header("Defend", LEAD, rooms.DEFEND.switch(rooms.TRAINING))
     weights = shared.weights
     earlier, said = at_first(weights)
     unseen(on_load("measured(props)"), "defend-measured").value = json.dumps(measured())

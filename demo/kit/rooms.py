@@ -47,7 +47,10 @@ COST = Rooms("Cost", (OUTLIERS, TOKENS))
 REGULARISED = Room("regularised gradients", "regularised", "why")
 MASKED = Room("masked gradients", "masked", "why-masked")
 WHY = Rooms("Why", (REGULARISED, MASKED))
-ALL = (WHY, COST)
+TRAINING = Room("training", "training", "defend")
+ARMOUR = Room("tokens", "tokens", "defend-tokens")
+DEFEND = Rooms("Defend", (TRAINING, ARMOUR))
+ALL = (WHY, COST, DEFEND)
 
 
 class Doors:

@@ -31,6 +31,7 @@ def told(request: Request) -> PlainTextResponse:
         ("/cost", "/cost"),
         ("/why?room=masked", "/why-masked"),
         ("/why?room=tokens", "/why?room=tokens"),
+        ("/defend?room=tokens", "/defend-tokens"),
     ],
 )
 def test_a_room_is_led_to_by_its_name(asked: str, there: str, root: str) -> None:
