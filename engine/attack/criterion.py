@@ -294,6 +294,14 @@ class FeatureMoved(Criterion):
     def goal(self) -> str:
         return f"features with a cosine of at most {self.most:g} to the clean ones"
 
+    def lacks(self, spec: Spec) -> str | None:
+        if self.sites <= spec.sites:
+            return None
+        return (
+            f"{spec.name} has no feature to judge by: not all of its tokens reach the head, or its "
+            "inside is not known."
+        )
+
     def reached(self, clean: Forward | None, now: Forward, task: Task) -> Tensor:
         return self._cosine(clean, now) <= self.most
 

@@ -174,7 +174,7 @@ def test_an_ensembles_feature_is_moved_in_each_member():
 def test_where_there_is_no_feature_it_is_said():
     with pytest.raises(MissingSite, match="feature"):
         attack(victim()).init(sparse("ats"), ASKED, Streams(0))
-    assert "no “feature” to judge by" in str(FeatureMoved().lacks(sparse("avit").spec))
+    assert "no feature to judge by" in str(FeatureMoved().lacks(sparse("avit").spec))
     pit = victim("pit")
     with pytest.raises(UnsupportedModel, match="single token"):
         craft(attack(pit, axis="token"), pit, ASKED, Streams(0))
