@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from engine.attack.attack import Attack
-from engine.attack.feature_objective import cosine
+from engine.attack.feature_objective import FEATURE, cosine, feature
 from engine.attack.recipes.feature import FeaturePGD
 from engine.attack.update import cosine as half_a_wave
 from engine.core import placement
@@ -28,7 +28,6 @@ from engine.evaluate.feature import featured
 from engine.evaluate.interval import bootstrap
 from engine.evaluate.judge import shown
 from engine.evaluate.progress import Progress
-from engine.model.sites import Site
 from engine.model.tokenfile import Tokens, file_name, write
 from engine.model.tokens import hosted, width
 from engine.model.victim import Spec, Victim
@@ -47,7 +46,8 @@ class TokenTraining(Knobbed):
 
     The published recipe (Pulfer et al., ECCV 2024; spec B1 to B4) with three departures, each a knob:
     the cosine is per token over channels (`axis` "token" is published), `eps` is in pixels (published:
-    8/255 in normalised space, about 1.8/255), and x_adv takes ten steps (published: 30).
+    8/255 in normalised space, about 1.8/255), and x_adv takes ten steps (published: 30). Where there
+    are fewer pictures than steps see, they come again.
     """
 
     count: int = knob(10, "Tokens that are learned.", label="Tokens", low=1, high=200, main=True)
@@ -66,6 +66,11 @@ class TokenTraining(Knobbed):
     eps: float = knob_of(FeaturePGD, "eps")
     attack_steps: int = knob(10, "Steps of the attack on the public model.", low=1, high=200)
     space: str = knob_of(FeaturePGD, "space")
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate of a step, which counts from 0."""
+        falling = half_a_wave(step, self.steps, self.rate)
+        return falling if self.pace == "cosine" else self.rate
 
     def attack(self, spec: Spec) -> Attack:
         """The attack that the tokens are trained against; it knows the public model only."""
@@ -134,39 +139,25 @@ def train(
         raise BadTask("Tokens are trained on pictures, and each needs its attacked copy.")
     now = start or _untrained(victim, training, streams)
     tokens = now.tokens.to(victim.device, victim.dtype, copy=True).requires_grad_()
-    adam = torch.optim.Adam([tokens], maximize=True)
-    adam.state[tokens] = {
-        "step": torch.tensor(float(now.step)),
-        **dict(
-            zip(
-                ("exp_avg", "exp_avg_sq"),
-                (m.to(tokens, copy=True) for m in now.moments),
-                strict=True,
-            )
-        ),
-    }
-    defended, wanted = hosted(victim, tokens), featured(victim, images).values.to(tokens)
+    adam, defended = _adam(tokens, now), hosted(victim, tokens)
+    wanted = featured(victim, images).values.to(tokens)
     for step in range(now.step, training.steps):
         rows = batch_of(step, len(images), training.batch, streams)
         pixels = torch.cat((images[rows], attacked[rows]))
-        with torch.enable_grad(), defended.session(graph={Site.FEATURE}) as forward:
-            (seen,) = forward(shown(pixels, victim).to(tokens)).values(Site.FEATURE)
+        with torch.enable_grad(), defended.session(graph=FEATURE) as forward:
+            seen = feature(forward(shown(pixels, victim).to(tokens)))
             near = cosine(seen, wanted[rows].repeat(2, 1, 1), training.axis)
             inv, adv = near.view(2, -1).mean(1)
             (tokens.grad,) = torch.autograd.grad(inv + adv, tokens)
         if not bool(torch.isfinite(tokens.grad).all()):
             raise NotFinite(f"The gradient became infinite at step {step + 1}.", "Lower the rate.")
-        falling = half_a_wave(step, training.steps, training.rate)
-        adam.param_groups[0]["lr"] = falling if training.pace == "cosine" else training.rate
+        adam.param_groups[0]["lr"] = training.rate_at(step)
         adam.step()
         state = adam.state[tokens]
-        kept = (
+        learned, first, second = (
             each.detach().cpu().clone() for each in (tokens, state["exp_avg"], state["exp_avg_sq"])
         )
-        learned, *moments = kept
-        yield Step(
-            step + 1, training.steps, inv.item(), adv.item(), learned, (moments[0], moments[1])
-        )
+        yield Step(step + 1, training.steps, inv.item(), adv.item(), learned, (first, second))
 
 
 def batch_of(step: int, pictures: int, batch: int, streams: Streams) -> Tensor:
@@ -176,6 +167,15 @@ def batch_of(step: int, pictures: int, batch: int, streams: Streams) -> Tensor:
     passes = range(first // pictures, (first + size - 1) // pictures + 1)
     orders = [torch.randperm(pictures, generator=streams.at("pass", each)) for each in passes]
     return torch.cat(orders)[first - passes[0] * pictures :][:size]
+
+
+def _adam(tokens: Tensor, now: Step) -> torch.optim.Adam:
+    """Adam upwards on the tokens, as it stood after a step."""
+    adam = torch.optim.Adam([tokens], maximize=True)
+    first, second = (each.to(tokens, copy=True) for each in now.moments)
+    count = torch.tensor(float(now.step))
+    adam.state[tokens] = {"step": count, "exp_avg": first, "exp_avg_sq": second}
+    return adam
 
 
 def _untrained(victim: Victim, training: TokenTraining, streams: Streams) -> Step:
@@ -202,10 +202,11 @@ def train_folder(
 ) -> Iterator[Progress | Step | Trained]:
     """Train on `limit` pictures of any folder after the first `skip`, and write `out`/NAME.safetensors.
 
-    No more pictures are taken than training sees. Until it is done `out`/NAME.training keeps the attacked pictures
-    and the state of training: with `resume` a killed run goes on exactly as if it had not been.
-    The card holds settings, pictures, losses and times, and cosines on pictures of `held_out`,
-    attacked as in training. Raises BadFolder, BadImage, BadKnob (no name), BadCheckpoint, UnsupportedModel, NotFinite.
+    No more pictures are taken than training sees. Until it is done `out`/NAME.training keeps the
+    attacked pictures and the state of training: with `resume` a killed run goes on exactly as if it
+    had not been. The card holds settings, pictures, losses and times, and cosines on pictures of
+    `held_out`, attacked as in training. Raises BadFolder, BadImage, BadKnob (no name), BadCheckpoint,
+    UnsupportedModel, NotFinite.
     """
     file_name(name)  # what is wrong with the name or the model is said now, not after hours
     width(victim)

@@ -136,8 +136,11 @@ def test_every_picture_is_seen_before_any_is_seen_again():
 
 def test_a_killed_run_goes_on_as_if_it_had_not_been(tmp_path: Path):
     victim, data = tiny.victim(), write_pictures(tmp_path / "pictures")
+    falling = dataclasses.replace(SHORT, pace="cosine")
+    rates = [falling.rate_at(step) for step in (0, 6, 12)]
+    assert rates == pytest.approx([SHORT.rate, SHORT.rate / 2, 0])
 
-    def run(name: str, *, resume: bool = False, training: TokenTraining = SHORT, seed: int = 0):
+    def run(name: str, *, resume: bool = False, training: TokenTraining = falling, seed: int = 0):
         return train_folder(
             victim, data, training, tmp_path, name, resume=resume, seed=seed,
             limit=4, skip=1, held_out=data, held_out_pictures=2,
