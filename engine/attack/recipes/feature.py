@@ -48,6 +48,7 @@ class FeaturePGD(Restarting):
         "channel",
         "Cosine of each token over its channels, of each channel over the tokens (as published), or "
         "of the whole feature.",
+        label="Axis of the cosine",
         choices=("channel", "token", "flat"),
         main=True,
     )
@@ -63,12 +64,14 @@ class FeaturePGD(Restarting):
     )
     start: str = knob(
         "normal",
-        "Noise at the start: normal of 0.32 eps, as published, or uniform in the ball.",
+        "Normal of 0.32 eps, as published, or uniform in the ball.",
+        label="Noise at the start",
         choices=("normal", "uniform"),
     )
     space: str = knob(
         "pixel",
         "Whether eps and step are in pixels or, as published, in the normalised picture.",
+        label="Space of eps",
         choices=("pixel", "normalised"),
     )
 
