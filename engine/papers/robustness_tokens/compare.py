@@ -54,7 +54,7 @@ class Asked:
     training: TokenTraining
     others: Tensor
     source: str
-    surrogate: Float[Tensor, "n d"] | None
+    surrogate: Float[Tensor, "k d"] | None
     eps: float
     steps: int
     restarts: int

@@ -370,7 +370,7 @@ class Bench:
         name = store.digest(key) if self.of.keep else ""
         known = store.recall(self.of.keep, name) if self.of.keep else None
         if known is not None:
-            return torch.tensor(known["tokens"]), known["losses"]
+            return torch.tensor(known["tokens"], dtype=public.dtype), known["losses"]
         tokens, losses = torch.zeros(0), list[float]()
         for now in train(public, pixels, attacked, how, streams):
             tokens, losses = now.tokens, [*losses, now.inv + now.adv]

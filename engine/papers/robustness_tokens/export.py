@@ -93,7 +93,7 @@ def _inside(of: Inside) -> dict[str, Any]:
 
 
 def table(data: Mapping[str, Any]) -> str:
-    """A `summary` as CSV, every line with what it was made of."""
+    """A `summary` as CSV, every line with what it was made of; empty before the clean picture is known."""
     threats = [("none", "", data["clean"])] if data["clean"] else []
     threats += [(each["name"], aim, each[aim]) for each in data["threats"] for aim in AIMS]
     rows = [
@@ -109,7 +109,7 @@ def table(data: Mapping[str, Any]) -> str:
         for threat, aim, look in threats
         for model in ("without_tokens", "with_tokens")
     ]
-    return sheet(data, rows)
+    return sheet(data, rows) if rows else ""
 
 
 def markdown(found: Report) -> str:

@@ -159,8 +159,8 @@ def _published() -> str:
         "right, attacked": [two(each.robust, 1) for each in of],
     }
     return (
-        "## Robustness Tokens as published\n\nWithout tokens → with ten of them, on ImageNet, at about 1.8/255, "
-        "attackers with the public model only; the cosine is with the model's own clean feature, over the "
+        "## Robustness Tokens as published\n\nWithout tokens → with ten of them, on ImageNet, at 8/255 of the normalised "
+        "picture (about 1.8/255 in pixels there), attackers with the public model only; the cosine is with the model's own clean feature, over the "
         f"tokens (Pulfer et al., ECCV 2024). No attacker who has the tokens was measured.\n\n{table(columns)}"
     )
 

@@ -10,17 +10,16 @@ LITTLE = 0.05
 
 
 def verdict(found: Report) -> str:
-    """In a few words: what is left of the feature to who has not the tokens, and to who has them."""
-    if found.clean is None:
-        return "Training." if found.curve_asked else "Not attacked yet."
+    """In a few words: what tokens hold against an attacker without them, and against one who has them."""
     lent, knows = outcome(found, TRANSFER), outcome(found, RESTARTS) or outcome(found, ADAPTIVE)
     if lent is None:
-        return "Not attacked yet."
+        trained = found.clean is None and found.curve_asked
+        return f"Nothing is attacked yet{': the tokens are trained first' if trained else ''}."
     held = gain(lent)
     if held < LITTLE:
-        return "The tokens hold nothing here, even against who does not know them."
+        return "The tokens hold nothing here, even against an attacker who does not know them."
     if knows is None:
-        return f"Against who does not know them, the tokens hold {held:.2f} of cosine."
+        return f"Against an attacker who does not know them, the tokens hold {held:.2f} of cosine."
     against = knows.feature.private.kept - lent.feature.public.kept
     if against < LITTLE:
         return "The tokens help while they are secret, and not beyond."
@@ -43,12 +42,20 @@ def honest(found: Report) -> str:
         )
     knows = outcome(found, RESTARTS) or outcome(found, ADAPTIVE)
     if knows is not None:
-        parts.append(f"Who has the tokens brings it to {knows.feature.private.kept:.2f}.")
-    fooled = [each.threat.title for each in found.outcomes if each.answer.private.fooled]
-    if found.whole:
-        told = f"fooled by: {', '.join(fooled)}" if fooled else "fooled by none of these"
-        parts.append(f"The answer with tokens, under PGD, is {told}.")
-    return " ".join(parts)
+        parts.append(
+            f"An attacker who has the tokens brings it to {knows.feature.private.kept:.2f}."
+        )
+    return " ".join([*parts, *([_answers(found)] if found.whole else [])])
+
+
+def _answers(found: Report) -> str:
+    """Who takes the answer from the model with tokens."""
+    fooled = [each.threat.title.lower() for each in found.outcomes if each.answer.private.fooled]
+    if len(fooled) == len(found.outcomes):
+        return "Under PGD every attacker takes the answer from the model with tokens."
+    if not fooled:
+        return "Under PGD no attacker takes the answer from the model with tokens."
+    return f"Under PGD the model with tokens loses its answer to: {'; '.join(fooled)}."
 
 
 def outcome(found: Report, threat: Threat) -> Outcome | None:

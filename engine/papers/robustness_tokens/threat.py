@@ -44,7 +44,7 @@ class Models:
     def of(
         public: Victim,
         tokens: Float[Tensor, "n d"],
-        surrogate: Float[Tensor, "n d"] | None = None,
+        surrogate: Float[Tensor, "k d"] | None = None,
     ) -> Models:
         """Raises UnsupportedModel for a model that cannot host them."""
         own = None if surrogate is None else hosted(public, surrogate)
