@@ -86,6 +86,14 @@ def test_a_step_is_adams_on_both_cosines_and_moves_the_tokens_alone():
         assert [each.inv, each.adv] == pytest.approx([loss.item() for loss in losses], abs=1e-9)
         assert each.inv + each.adv <= 2
 
+    for axis in ("token", "flat"):
+        first = next(train(victim, images, copies, dataclasses.replace(SHORT, axis=axis), SEEDED))
+        rows = batch_of(0, 3, 2, SEEDED)
+        start = hosted(victim, SHORT.spread * torch.randn(3, 24, generator=SEEDED.at("tokens")))
+        wanted = featured(victim, images[rows])
+        found = [featured(start, each[rows]).near(wanted, axis).mean() for each in (images, copies)]
+        assert [first.inv, first.adv] == pytest.approx([each.item() for each in found], abs=1e-9)
+
     assert all(
         torch.equal(before[name], value) for name, value in victim.module.state_dict().items()
     )
