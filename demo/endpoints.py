@@ -249,10 +249,12 @@ async def _work_of(
     work = Work(f"api {peer(visitor)}", (("read", partial(read, stop)),), stop)
     desk.submit(work)
     try:
-        async for told in watch(desk, work, present=reader(str(visitor.session_hash))):
-            if told is not None:
+        async for news in watch(desk, work, present=reader(str(visitor.session_hash))):
+            for told in news:
                 work.mail.forget(told[0])
-            yield told
+                yield told
+            if not news:
+                yield None
     finally:
         stop.set()
     if work.failed is not None:

@@ -18,6 +18,7 @@ from demo.kit.door import RESTORE, Doing, Door, Note, Pace, Shared, Sights
 from demo.kit.events import QUICK
 from demo.kit.frame import said_frame, unseen, view_frame
 from demo.kit.loading import Loading
+from demo.kit.packing import text, together
 from demo.kit.panel import Panel
 from demo.kit.reporting import Choice, Default, Reporting
 from demo.kit.scripts import on_load
@@ -55,8 +56,9 @@ class Board:
         return earlier, status.line(status.EARLIER if earlier else status.EMPTY)
 
     def shown(self, earlier: Message | None) -> gr.HTML:
-        """The board itself, whose value is the latest message."""
-        return self._view("board", "board(element, props, watch)", earlier)
+        """The board itself, whose value are the latest messages."""
+        value = together(text(earlier)) if earlier else None
+        return self._view("board", "board(element, props, watch)", value)
 
     def view(self, name: str) -> gr.HTML:
         """A view that the page's script mounts by its name."""

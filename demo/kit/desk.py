@@ -41,7 +41,8 @@ class Busy(EngineError):
 class Mail:
     """What a run has to say to whoever watches it: (slot, value), of every slot only the latest.
 
-    What is shown at the end makes the opening superfluous.
+    What is shown makes sense only with the opening, so the two go together, each time: of messages that
+    come fast, a browser may be told the last alone. What is shown at the end makes it superfluous.
     """
 
     def __init__(self) -> None:
@@ -63,7 +64,12 @@ class Mail:
     def since(self, number: int) -> tuple[list[Told], int]:
         """What was posted after that number, in order, and the number of the last."""
         with self._lock:
-            news = [(at, slot) for slot, (at, _) in self._latest.items() if at > number]
+            shown, _ = self._latest.get(SHOWN, (0, None))
+            news = [
+                (at, slot)
+                for slot, (at, _) in self._latest.items()
+                if max(at, shown if slot == OPENING else 0) > number
+            ]
             return [(slot, self._latest[slot][1]) for _, slot in sorted(news)], self.number
 
     def forget(self, slot: str) -> None:
@@ -204,9 +210,9 @@ def _see_to(work: Work) -> tuple[Stage, ...]:
 
 async def watch(
     desk: Desk, work: Work, seen: int = 0, present: Callable[[], bool] = lambda: True
-) -> AsyncIterator[Told | None]:
-    """What the work has to say, as it says it; its place in the LINE while it waits, and None now
-    and then, as a sign of life.
+) -> AsyncIterator[list[Told]]:
+    """What the work has to say, as it says it: all that is new, at once; its place in the LINE while
+    it waits, and nothing now and then, as a sign of life.
 
     Ends with the work, or where nobody is `present`: reading costs no thread, so any number may.
     """
@@ -218,8 +224,8 @@ async def watch(
             line = place
             if place:
                 news = [(LINE, place)]
-        for told in news:
-            yield told
+        if news:
+            yield news
         now = time.monotonic()
         if over or not present():
             return
@@ -227,5 +233,5 @@ async def watch(
             sign = now
         elif now - sign > SECONDS_BETWEEN_SIGNS:
             sign = now
-            yield None
+            yield []
         await asyncio.sleep(SECONDS_BETWEEN_LOOKS)

@@ -19,6 +19,7 @@ from demo.kit import status, strip
 from demo.kit.desk import LINE, OPENING, SHOWN, STATUS, Stage, Told, Work, watch
 from demo.kit.events import MAKING, PRIVATE, QUICK, VISIT, WATCHING, hidden
 from demo.kit.job import Job
+from demo.kit.packing import text, together
 from demo.kit.panel import Panel
 from demo.kit.store import Store, Values
 from engine.core.errors import EngineError
@@ -257,16 +258,16 @@ def told(
                 return
             if drawn is not None:
                 store.draw(job)
-                yield OPENING if drawn.get("kind") == "open" else SHOWN, drawn
+                yield OPENING if drawn.get("kind") == "open" else SHOWN, text(drawn)
             if said is not None:
                 yield STATUS, said
     except EngineError as problem:
-        yield SHOWN, restore()
+        yield SHOWN, text(restore())
         yield STATUS, status.error(problem)
         raise
     except Exception as problem:
         log.exception("a run failed")
-        yield SHOWN, restore()
+        yield SHOWN, text(restore())
         yield STATUS, status.bug(problem)
         raise
     finally:
@@ -274,7 +275,7 @@ def told(
 
 
 def watching(store: Store) -> Callable[[gr.Request, str], AsyncIterator[Any]]:
-    """What the pending job has to say, as (shown, status)."""
+    """What the pending job has to say, as (shown, status): whatever is new comes in one piece."""
 
     async def look(visitor: gr.Request, pending: str) -> AsyncIterator[Any]:
         work = store.work(pending) if pending else None
@@ -282,15 +283,12 @@ def watching(store: Store) -> Callable[[gr.Request, str], AsyncIterator[Any]]:
             yield gr.skip(), gr.skip()  # else gradio blanks what an error has just said
             return
         present = reader(str(visitor.session_hash))
-        async for each in watch(store.desk, work, present=present):
-            if each is None:
-                yield gr.skip(), gr.skip()
-            elif each[0] == LINE:
-                yield gr.skip(), status.waiting(each[1])
-            elif each[0] == STATUS:
-                yield gr.skip(), each[1]
-            else:
-                yield each[1], gr.skip()
+        async for news in watch(store.desk, work, present=present):
+            shown = [each for slot, each in news if slot in (OPENING, SHOWN)]
+            told = dict(news)
+            said = status.waiting(told[LINE]) if LINE in told else told.get(STATUS, gr.skip())
+            yield together(*shown) if shown else gr.skip(), said
+        yield gr.skip(), gr.skip()  # what is said last, gradio sends twice
 
     return look
 

@@ -19,6 +19,16 @@ from engine.evaluate.timing import Timing
 CODES = {torch.uint8: "u1", torch.uint16: "u2", torch.float16: "f2", torch.float32: "f4"}
 
 
+def text(message: Mapping[str, Any]) -> str:
+    """A message as the browser is sent it: what is no text, gradio edits in place there, read or not."""
+    return json.dumps(message, separators=(",", ":"), allow_nan=False)
+
+
+def together(*texts: str) -> str:
+    """Messages, each as `text`, that come at once, in order."""
+    return f"[{','.join(texts)}]"
+
+
 def png(pixels: Tensor) -> str:
     """Pixels (3, y, x) uint8 as a base64 PNG: lossless, so the browser sees the picture itself."""
     buffer = io.BytesIO()

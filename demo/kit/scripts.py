@@ -71,16 +71,3 @@ def head() -> str:
 def on_load(call: str) -> str:
     """A component's `js_on_load`: a call of an export of its page's module, once it is there."""
     return f"lab.then((page) => page.{call});"
-
-
-def on_values(listener: str) -> str:
-    """A component's `js_on_load`: its module's listener is told every value, in order.
-
-    Whoever comes back while a run goes on is told how it began and where it stands at once: nothing
-    of it may be lost while the module is still on its way.
-    """
-    return (
-        "const came = [props.value]; let tell = (value) => came.push(value);"
-        "watch('value', () => tell(props.value));"
-        f"lab.then((page) => {{ tell = page.{listener}; came.forEach((value) => tell(value)); }});"
-    )

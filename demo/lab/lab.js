@@ -1,5 +1,6 @@
 // The Lab page: what its components call, and what lessons drive.
 
+import { hear } from "../kit/js/packing.js";
 import { attention } from "./js/attention.js";
 import { bars } from "./js/bars.js";
 import { depth } from "./js/depth.js";
@@ -11,7 +12,6 @@ import { receive, store } from "./js/store.js";
 import { tokens } from "./js/tokens.js";
 import { headline, verdict } from "./js/verdict.js";
 
-export { receive };
 export const { select, selection, on } = store;
 
 // A view is `{build(root, view), draw(run, sel), drawLive(live, run)}`; the last is for a run under
@@ -28,6 +28,8 @@ const VIEWS = {
   tokens,
   verdict,
 };
+
+export const carry = (props, watch) => hear(props, watch, receive);
 
 export function mount(name, element, server) {
   const root = element.querySelector(".lab-view");

@@ -14,6 +14,7 @@ from demo.kit.desk import Busy
 from demo.kit.door import Doing, Door, Note, Pace, Shared, Sights
 from demo.kit.events import PRIVATE, QUICK, VISIT, hidden
 from demo.kit.loading import Loading, bring, missing
+from demo.kit.packing import text, together
 from demo.kit.panel import header
 from demo.kit.store import Values
 from demo.lab import charts, recipe, views, wiring, words
@@ -214,7 +215,7 @@ def _opening(lab: Lab, door: Door[Attempt]) -> None:
             found = views.payload(warm.result, warm.id)
         if found is None:
             return gr.skip(), status.line(stored.problems.get(first_run.RESULT.file, status.EMPTY))
-        return found, status.line(status.EARLIER)
+        return together(text(found)), status.line(status.EARLIER)
 
     door.app.load(come, door.visit, door.shown, js=VISIT, concurrency_limit=None, **PRIVATE)
 

@@ -15,9 +15,10 @@ from demo.kit.door import RESTORE, Doing, Door, Pace, Shared, Sights
 from demo.kit.events import PRIVATE
 from demo.kit.frame import view_frame
 from demo.kit.loading import Loading
+from demo.kit.packing import text, together
 from demo.kit.panel import Panel, header
 from demo.kit.scripts import on_load
-from demo.kit.store import Store, Values
+from demo.kit.store import Values
 from demo.transfer import first, labelled
 from demo.transfer.labelled import MOST_PICTURES, Labelled
 from demo.transfer.message import DONE, attack, frame, message
@@ -66,8 +67,8 @@ def page(shared: Shared) -> None:
     door = Door[Trial](shared, made, shown, restore=_kept)
     for ended in door.opens(partial(_make, shared.weights), stages):
         ended.then(
-            _files(shared.store),
-            shown,
+            _files(door),
+            door.visit,
             [*files, save],
             preprocess=False,
             concurrency_limit=4,
@@ -166,7 +167,8 @@ def _map(earlier: dict[str, Any] | None, shown: dict[str, Any] | None) -> gr.HTM
     What was measured earlier is a part of it for good, so that it can be called back.
     """
     script = on_load("see(element, props, watch)")
-    return view_frame('data-view="transfer"', script, "lab-transfer", shown, earlier=earlier)
+    value = together(text(shown)) if shown else None
+    return view_frame('data-view="transfer"', script, "lab-transfer", value, earlier=earlier)
 
 
 def _told_of_files(made: Panel, weights: Path | None) -> None:
@@ -254,11 +256,11 @@ def _ended(trial: Trial, seconds: float) -> str:
     )
 
 
-def _files(store: Store) -> Callable[[Any], Any]:
-    """The numbers of the trial that is on the map, as files behind the download buttons."""
+def _files(door: Door[Trial]) -> Callable[[gr.Request, str], Any]:
+    """The numbers of the visitor's latest trial, as files behind the download buttons."""
 
-    def handle(shown: Any) -> Any:
-        trial = store.get(str(shown.get("run"))) if isinstance(shown, dict) else None
+    def handle(visitor: gr.Request, visit: str) -> Any:
+        trial = door.store.current(door.place(visit, visitor))
         if not isinstance(trial, Trial) or not trial.found:
             return [gr.skip()] * len(FILES)
         made = [gr.update(value=str(path), interactive=True) for path in trial.files()]

@@ -6,7 +6,7 @@ import { button, download, setHtml } from "../kit/js/dom.js";
 import { css, ramp, sequential } from "../kit/js/draw.js";
 import { escape, short } from "../kit/js/format.js";
 import { clamp } from "../kit/js/numbers.js";
-import { plain } from "../kit/js/packing.js";
+import { hear, plain } from "../kit/js/packing.js";
 import { createStore } from "../kit/js/store.js";
 import { isDark } from "../kit/js/theme.js";
 import { box, cut, inkOn, line, text, toCanvas, toSvg, widthOf, wrap } from "./marks.js";
@@ -414,9 +414,7 @@ function build(element) {
 }
 
 // Messages: a frame; running -> ... -> done; or restore, where nothing was found.
-function receive(value) {
-  const message = plain(value);
-  if (!message) return;
+function receive(message) {
   if (message.kind === "restore") return store.fail();
   if (message.kind === "frame") {
     store.run = message;
@@ -436,6 +434,5 @@ export function see(element, props, watch) {
   build(element);
   store.view("transfer", root, draw);
   if (props.earlier) store.keep(plain(props.earlier));
-  receive(props.value);
-  watch("value", () => receive(props.value));
+  hear(props, watch, receive);
 }

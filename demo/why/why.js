@@ -8,7 +8,7 @@ import { escape, patchName, percent, plural, probability, short, times } from ".
 import { legend } from "../kit/js/legend.js";
 import { drawMap, mapFigure } from "../kit/js/map.js";
 import { clamp, range } from "../kit/js/numbers.js";
-import { Picture, plain, unpack } from "../kit/js/packing.js";
+import { Picture, hear, plain, unpack } from "../kit/js/packing.js";
 import { createStore } from "../kit/js/store.js";
 import { timeline, timelineFrame } from "../kit/js/timeline.js";
 
@@ -51,12 +51,11 @@ const label = (it) => it.report.true_class.name;
 let root = null;
 let parts = {};
 
-// Messages: open -> live -> ... -> ended, or restore when nothing came of it. Whoever comes back while
-// a run goes on may miss the first: each says all but the picture, and the last that, too.
-function receive(value) {
-  const message = plain(value);
-  if (!message) return;
+// Messages: open -> live -> ... -> ended, or restore when nothing came of it. Each live one comes with
+// the one that opens, which alone has the picture.
+function receive(message) {
   if (message.kind === "restore") return store.fail();
+  if (message.kind === "open" && message.run === store.live?.run) return;
   if (message.run === store.live?.run) store.step(drawable(message));
   else store.begin(drawable(message));
   if (message.kind !== "ended") return;
@@ -532,6 +531,5 @@ export function see(element, props, watch) {
   build(element);
   store.view("why", root, draw);
   if (props.earlier) store.keep(drawable(plain(props.earlier)));
-  receive(props.value);
-  watch("value", () => receive(props.value));
+  hear(props, watch, receive);
 }

@@ -4,7 +4,7 @@
 import { arrive } from "./arrive.js";
 import { download } from "./dom.js";
 import { ahead, chosen, note, watchRun } from "./note.js";
-import { bytesOf, plain } from "./packing.js";
+import { bytesOf, told } from "./packing.js";
 import { sayTakenBack } from "./refused.js";
 
 const KINDS = {
@@ -24,7 +24,7 @@ export function boardOf({ store, prepare, views, layout, empty, files, parts }) 
     store.view(name, root, () => store.shown && draw(store.shown));
   }
 
-  // The board's value is the latest message.
+  // The board's value are the latest messages.
   function board(element, props, watch) {
     const root = element.querySelector("section");
     const report = element.closest("#report");
@@ -43,7 +43,7 @@ export function boardOf({ store, prepare, views, layout, empty, files, parts }) 
     const line = root.querySelector(".report-note");
     const tell = () => store.shown && note(line, report, store.shown.choice, parts);
     const receive = () => {
-      if (take(plain(props.value))) arrive(root);
+      if (told(props.value).filter(take).length) arrive(root);
       root.dataset.state = report.dataset.state = store.shown ? "run" : "empty";
       tell();
     };
@@ -59,7 +59,6 @@ export function boardOf({ store, prepare, views, layout, empty, files, parts }) 
   // Messages: working (a run is under way), report (all that is known of it), restore. Gives whether
   // this is the first report of a run that was asked for here.
   function take(message) {
-    if (!message) return false;
     ahead(message.kind === "working" ? message.choice : null);
     if (message.kind === "working" && store.shown) store.begin(store.shown);
     if (message.kind === "restore") store.fail();

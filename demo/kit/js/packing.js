@@ -34,7 +34,17 @@ export function unpackRows({ values, scales }) {
   return Float32Array.from(small, (v, i) => v * scale[Math.floor(i / length)]);
 }
 
-// A message as plain values, where gradio hands out proxies.
+// The messages that came at once, in order.
+export const told = (value) => (value ? JSON.parse(value) : []);
+
+// `receive` is told every message of a component, from those that have come.
+export function hear(props, watch, receive) {
+  const come = () => told(props.value).forEach(receive);
+  watch("value", come);
+  come();
+}
+
+// A property as plain values, where gradio hands out proxies.
 export const plain = (value) => (value ? JSON.parse(JSON.stringify(value)) : null);
 
 // A picture, decoded once; given a clean one, the PNG holds the change from it, plus 128, mod 256.

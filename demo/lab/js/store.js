@@ -1,7 +1,7 @@
 // The Lab's store: the run on screen, the run under way, and a single selection for all views.
 
 import { clamp, nearest } from "../../kit/js/numbers.js";
-import { Picture, plain } from "../../kit/js/packing.js";
+import { Picture } from "../../kit/js/packing.js";
 import { createStore } from "../../kit/js/store.js";
 import { Rows } from "./rows.js";
 
@@ -92,9 +92,11 @@ function turnTo(run) {
   if (sel.patch < 0 && !first.prefix && run.rows) sel.patch = run.attention.query;
 }
 
-// Messages from Python: open -> live -> live ... -> run, or restore when a run failed.
+// Messages from Python: open -> live -> live ... -> run, or restore when a run failed. Each live one
+// comes with the one that opens, for whoever has missed it.
 const HANDLERS = {
   open(message) {
+    if (store.live?.run === message.run) return;
     const clean = drawn(message.picture);
     store.begin({ ...message, clean, current: clean, step: 0, losses: [], first: message.bars });
   },
@@ -116,7 +118,4 @@ const HANDLERS = {
   },
 };
 
-export function receive(value) {
-  const message = plain(value);
-  if (message) HANDLERS[message.kind](message);
-}
+export const receive = (message) => HANDLERS[message.kind](message);

@@ -1,6 +1,6 @@
 """The linked views: small `gr.HTML` components whose templates never change, drawn by `demo/lab/js/`.
 
-Gradio only carries the data: `carrier` holds the latest message, every other component is an empty
+Gradio only carries the data: `carrier` holds the latest messages, every other component is an empty
 frame that the page's script fills and keeps in step with one selection.
 """
 
@@ -12,21 +12,13 @@ from typing import Any
 
 import gradio as gr
 
-from demo.kit.frame import view_frame
-from demo.kit.scripts import on_load, on_values
+from demo.kit.frame import unseen, view_frame
+from demo.kit.scripts import on_load
 
 
-def carrier(value: dict[str, Any] | None = None) -> gr.HTML:
-    """The hidden component whose value, a message of this package, reaches every view."""
-    return gr.HTML(
-        value,
-        html_template="<i hidden></i>",
-        css_template="",
-        js_on_load=on_values("receive"),
-        apply_default_css=False,
-        visible="hidden",
-        elem_id="lab-carrier",
-    )
+def carrier() -> gr.HTML:
+    """The hidden component whose value, messages of this package, reaches every view."""
+    return unseen(on_load("carry(props, watch)"), "lab-carrier")
 
 
 def view(name: str, functions: list[Callable[..., Any]] | None = None) -> gr.HTML:

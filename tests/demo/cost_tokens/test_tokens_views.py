@@ -28,8 +28,8 @@ async ({ message, parts }) => {
     box.innerHTML = '<section class="lab-view" data-state="run"></section>';
     document.querySelector("#report").append(box);
     if (name === "board") {
-      const props = { value: message };
-      const watch = (_, heard) => (window.tell = (value) => heard((props.value = value)));
+      const props = { value: JSON.stringify([message]) };
+      const watch = (_, heard) => (window.tell = (value) => heard((props.value = JSON.stringify([value]))));
       page.board(box, props, watch);
     }
     else page.mount(name, box);

@@ -18,8 +18,8 @@ async (message) => {
   box.id = "tokens-board";
   box.innerHTML = '<section class="lab-view"></section>';
   document.querySelector("#report").append(box);
-  const props = { value: message };
-  page.board(box, props, (_, heard) => (window.tell = (value) => heard((props.value = value))));
+  const props = { value: JSON.stringify([message]) };
+  page.board(box, props, (_, heard) => (window.tell = (value) => heard((props.value = JSON.stringify([value])))));
 }
 """
 CLEAN = torch.full((3, 8, 8), 120, dtype=torch.uint8)

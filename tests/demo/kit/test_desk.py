@@ -6,14 +6,17 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
+import gradio as gr
 import pytest
 from visitor import alone
 
 from demo.kit.desk import LINE, OPENING, SHOWN, STATUS, Busy, Desk, Mail, Work, watch
-from demo.kit.door import told
+from demo.kit.door import told, watching
 from demo.kit.job import Job
+from demo.kit.packing import text
 from demo.kit.store import Store
 from engine.core.errors import WeightsUnavailable
 
@@ -132,15 +135,30 @@ def test_what_fails_on_a_page_is_said_and_ends_the_work(desk: Desk) -> None:
     made = desk.submit(Work("me/", tuple(("one", each) for each in doing)))
     finish(made)
     assert tried == []
-    assert made.mail.kept[0] == restored
+    assert made.mail.kept[0] == text(restored)
     assert "There are no weights." in made.mail.kept[1]
+
+
+def test_a_page_is_told_all_that_is_new_in_one_piece_of_text(desk: Desk) -> None:
+    """Gradio edits in place what is no text, and of values that come fast a page may read the last."""
+    store, job = Store(desk), Job(place="me/")
+    sights = iter([({"kind": "open"}, "begun"), ({"kind": "run"}, "done")])
+    made = Work("me/", (("one", partial(told, store, job, sights, dict)),))
+    store.submit(job, made, {})
+    finish(made)
+
+    async def look() -> list[Any]:
+        visitor: Any = SimpleNamespace(session_hash="here")
+        return [each async for each in watching(store)(visitor, job.id)]
+
+    assert alone(look()) == [('[{"kind":"run"}]', "done"), (gr.skip(), gr.skip())]
 
 
 def test_a_job_that_another_has_replaced_is_not_told_any_more() -> None:
     store, job = Store(), Job(place="me/")
     store.add(job)
     said = told(store, job, iter([({"kind": "open"}, None), ({"kind": "run"}, "done")]), dict)
-    assert next(said) == (OPENING, {"kind": "open"})
+    assert next(said) == (OPENING, text({"kind": "open"}))
     store.add(Job(place="me/"))
     assert list(said) == []
 
@@ -155,19 +173,25 @@ def test_a_stage_may_turn_out_to_need_others(desk: Desk) -> None:
     assert made.mail.since(0)[0] == [(STATUS, "reading"), (SHOWN, "done")]
 
 
-def test_mail_keeps_the_latest_of_every_slot_and_no_opening_of_what_has_ended() -> None:
+def test_mail_keeps_the_latest_of_every_slot_and_what_is_shown_comes_with_its_opening() -> None:
     mail = Mail()
     for slot, value in ((OPENING, "open"), (SHOWN, 1), (STATUS, "a"), (SHOWN, 2)):
         mail.post(slot, value)
     news, number = mail.since(0)
     assert news == [(OPENING, "open"), (STATUS, "a"), (SHOWN, 2)]
     assert mail.since(number) == ([], number)
+    mail.post(STATUS, "b")
+    assert mail.since(number)[0] == [(STATUS, "b")]
+    mail.post(SHOWN, 3)
+    assert mail.since(number)[0] == [(OPENING, "open"), (STATUS, "b"), (SHOWN, 3)]
+    mail.post(SHOWN, 2)
+    mail.post(STATUS, "a")
     mail.close()
-    assert mail.since(0)[0] == [(STATUS, "a"), (SHOWN, 2)]
+    assert mail.since(0)[0] == [(SHOWN, 2), (STATUS, "a")]
 
 
 async def _watched(desk: Desk, made: Work, **settings: Any) -> list[Any]:
-    return [each async for each in watch(desk, made, **settings)]
+    return [told async for news in watch(desk, made, **settings) for told in news]
 
 
 def test_who_comes_late_is_told_where_it_stands_and_the_end(desk: Desk) -> None:
@@ -190,8 +214,8 @@ def test_who_waits_is_told_their_place_in_the_line(desk: Desk) -> None:
 
     async def look() -> list[Any]:
         seen = []
-        async for each in watch(desk, second):
-            seen.append(each)
+        async for news in watch(desk, second):
+            seen += news
             gate.set()
         return seen
 

@@ -144,29 +144,3 @@ def test_a_page_loads_what_it_needs_alone_and_is_driven_and_watched(
     assert len(files) == len(set(files))
     assert {f"{name}/{name}.js", f"{name}/{name}.css", "kit/kit.css"} <= set(files)
     assert {each.partition("/")[0] for each in files} == {"kit", name}
-
-
-LATE = """
-async (code) => {
-  const told = [];
-  let here;
-  window.lab = new Promise((done) => (here = done));
-  const props = { value: "open" };
-  let changed;
-  new Function("props", "watch", code)(props, (name, callback) => (changed = callback));
-  const change = (value) => ((props.value = value), changed());
-  change("ended");
-  here({ hear: () => (value) => told.push(value) });
-  await window.lab;
-  await 0;
-  change("open again");
-  return told;
-}
-"""
-
-
-def test_what_comes_before_a_module_is_told_to_it_in_order(browser: Any) -> None:
-    page = browser.new_page()
-    told = page.evaluate(LATE, scripts.on_values("hear()"))
-    page.close()
-    assert told == ["open", "ended", "open again"]

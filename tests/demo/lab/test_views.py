@@ -504,8 +504,10 @@ def test_live_messages_and_failures_leave_the_last_good_run(
     run = studio.Run(
         studio.Request(picture, "vit_imagenette", recipe("mifgsm", steps=2), views=False)
     )
-    drawn.evaluate("(m) => receive(m)", views.opened(run, "new"))
-    drawn.evaluate("(m) => receive(m)", views.live(run.advance(), run, "new"))
+    opened = views.opened(run, "new")
+    drawn.evaluate("(m) => receive(m)", opened)
+    for message in (views.live(run.advance(), run, "new"), opened):  # which comes with each
+        drawn.evaluate("(m) => receive(m)", message)
     settle(drawn)
     assert "step 1 of 2" in drawn.locator("[data-view=headline]").inner_text()
     drawn.evaluate("(m) => receive(m)", views.RESTORE)

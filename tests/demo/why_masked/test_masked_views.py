@@ -27,8 +27,8 @@ async (message) => {
   box.id = "masked-board";
   box.innerHTML = '<section class="lab-view"></section>';
   document.querySelector("#report").append(box);
-  const props = { value: message };
-  page.board(box, props, (_, heard) => (window.tell = (value) => heard((props.value = value))));
+  const props = { value: JSON.stringify([message]) };
+  page.board(box, props, (_, heard) => (window.tell = (value) => heard((props.value = JSON.stringify([value])))));
 }
 """
 
