@@ -18,7 +18,7 @@ from safetensors import safe_open
 from tqdm import tqdm
 
 from demo.cost import first as cost
-from demo.cost_tokens import first as tokens
+from demo.cost_tokens import first as cost_tokens
 from demo.defend import first as defend
 from demo.defend_tokens import first as armour
 from demo.kit.stored import FOLDER, Stored
@@ -29,8 +29,10 @@ from demo.why import first as why
 from demo.why_masked import first as masked
 from engine.alter.ensemble import members
 from engine.core.errors import EngineError
+from engine.evaluate.store import fingerprint
 from engine.evaluate.transfer import bare
-from engine.model import zoo
+from engine.model import tokenfile, zoo
+from engine.model.tokenfile import Tokens
 
 WORDS = {
     "current": "current",
@@ -51,7 +53,11 @@ OTHERS = {
         "python -m engine claims desparsify FOLDER --model NAME --out FILE"
     ),
     "studies/quant_*.json": "python -m engine claims quant FOLDER --model NAME --out FILE",
+    "studies/robustness_tokens_*.json": (
+        "python -m engine claims robustness_tokens FOLDER --model NAME --out FILE"
+    ),
     "studies/tgr_*.json": "python -m engine ablate FOLDER --model NAME --out FILE",
+    "tokens/*.safetensors": "python -m engine tokens train FOLDER --model NAME",
     "universal/quantattack_*.safetensors": "python -m engine universal quant FOLDER --model NAME",
     "universal/desparsify_*.safetensors": (
         "python -m engine universal desparsify FOLDER --model NAME [--label CLASS] [--kind patch]"
@@ -64,7 +70,7 @@ OTHERS = {
 
 def results(photographs: Photographs | None = None) -> tuple[Stored, ...]:
     """What stands on the pages, by its cost: seconds, but minutes for the last."""
-    quick = lab, why, cost, tokens, defend, armour, masked
+    quick = lab, why, cost, cost_tokens, defend, armour, masked
     return *(each.RESULT for each in quick), transfer.result(photographs)
 
 
@@ -114,6 +120,8 @@ def others() -> Iterator[tuple[Path, list[str]]]:
 
 def weights(path: Path) -> Mapping[str, str] | None:
     """The SHA-256 of the weights that a file was made with, by model, if the file says so."""
+    if path.parent == tokenfile.SHIPPED:
+        return _of_tokens(tokenfile.opened(path))
     if path.suffix == ".safetensors":
         with safe_open(path, framework="pt") as opened:
             about: dict[str, str] = opened.metadata() or {}
@@ -123,6 +131,16 @@ def weights(path: Path) -> Mapping[str, str] | None:
         return dict(zip(models, members(about["weights"]), strict=True))
     found: Any = json.loads(path.read_text(encoding="utf-8")).get("weights")
     return found or None
+
+
+def _of_tokens(tokens: Tokens) -> Mapping[str, str]:
+    """Their card has a hash of the weights as they are read: the file's own where these are here."""
+    made_with = str(tokens.card["weights"])
+    bundled = {each.name: each for each in zoo.cards() if each.source == "bundled"}
+    card = bundled.get(tokens.model)
+    if card and fingerprint(zoo.load(card.name)) == made_with:
+        return {card.name: card.sha256}
+    return {tokens.model: made_with}
 
 
 def _changed(of: Mapping[str, str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from demo.kit import picture
 from demo.kit import stored as files
 from demo.kit.reporting import Default
 from demo.kit.stored import Message
+from engine.core.errors import EngineError
+from engine.model import tokenfile
 
 
 def settings(weights: Path | None = None) -> dict[str, Any] | None:
@@ -26,7 +29,17 @@ def settings(weights: Path | None = None) -> dict[str, Any] | None:
         "training": TRAINING,
         "eps": EPS,
         "steps": STEPS,
+        "made_with": [_digest(each, here[0][1]) for each in (tokenfile.OWN, tokenfile.SURROGATE)],
     }
+
+
+def _digest(file: str, model: str) -> str:
+    """Of the tokens themselves; "" where there are none."""
+    try:
+        values = tokenfile.find(file, model).values
+    except EngineError:
+        return ""
+    return hashlib.sha256(values.numpy().tobytes()).hexdigest()
 
 
 def figures(message: Message) -> dict[str, float]:

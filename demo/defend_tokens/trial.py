@@ -44,9 +44,12 @@ def question(values: Values, weights: Path | None) -> Question:
     if not model:
         raise BadTask("There is no model.", "Choose one of those for which there are tokens here.")
     new = values["tokens"] == NEW
+    training = whole("training steps", values["training"]) if new else 0
+    if new and training < 1:
+        raise BadTask("Tokens are trained for at least one step.", "Choose more steps.")
     settings = Settings(
         count=whole("tokens", values["count"]) if new else COUNT,
-        train=whole("training steps", values["training"]) if new else 0,
+        train=training,
         eps=whole("eps", values["eps"]) / 255,
         steps=whole("steps", values["steps"]),
     )
