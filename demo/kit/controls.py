@@ -164,7 +164,7 @@ def _settings(knob: Knob, slides: bool) -> Shown:
     }
     if knob.kind in ("choice", "text"):
         settings["choices"] = list(knob.choices)
-        settings["allow_custom_value"] = knob.open
+        settings |= {"allow_custom_value": True} if knob.open else {}
     elif knob.kind != "flag" and not slides:
         settings["info"] = f"{knob.help} {knob.show(knob.low)} to {knob.show(knob.high)}."
     elif knob.kind != "flag":

@@ -55,7 +55,9 @@ def hosted(victim: Victim, tokens: Float[Tensor, "n d"]) -> Victim:
         kept = (*victim.module.parameters(), *victim.module.buffers())
         module = copy.deepcopy(victim.module, {id(each): each for each in kept})
     module = _with(module, tokens.to(victim.device, victim.dtype))
-    family, blocks = adapt(module, victim.spec.input_size)
+    family, shapes = adapt(module, victim.spec.input_size)
+    before = sum(each.tokens for each in victim.spec.blocks[:1])
+    blocks = tuple(replace(each, tokens=before + count) for each in shapes)
     spec = replace(victim.spec, blocks=blocks, sites=family.sites)
     return replace(victim, spec=spec, module=module, family=family, lock=threading.RLock())
 

@@ -22,6 +22,7 @@ class BlockShape:
 
     `window` (rows, columns), where attention stays inside windows that are folded into the batch;
     `queries`, where fewer tokens ask than answer (class attention: 1). A block of a CNN has no heads.
+    `tokens` of the prefix, its last ones, are Robustness Tokens.
     """
 
     heads: int
@@ -30,6 +31,7 @@ class BlockShape:
     grid: tuple[int, int]
     window: tuple[int, int] | None = None
     queries: int | None = None
+    tokens: int = 0
 
 
 @dataclass(frozen=True)

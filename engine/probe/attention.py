@@ -41,7 +41,7 @@ class AttentionMaps:
         None where blocks differ in their tokens or there is no class token.
         """
         counts = {each.shape[-1] for each in self.maps}
-        if len(counts) != 1 or self.shapes[0].prefix == 0:
+        if len(counts) != 1 or self.shapes[0].prefix == self.shapes[0].tokens:
             return None
         row = torch.zeros(counts.pop())
         row[query] = 1

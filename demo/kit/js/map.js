@@ -20,8 +20,8 @@ export function mapFigure(role, title, picking) {
   return figure;
 }
 
-// `shape` is {prefix, grid}. `values`: a number per token, prefix first, `max` gets the last colour;
-// without, the picture stands alone. `keep`: which tokens stay bright instead, and `was`: which did on
+// `shape` is {prefix, grid, tokens}: so many of the prefix, its last ones, are Robustness Tokens.
+// `values`: a number per token, prefix first, `max` gets the last colour; without, the picture stands alone. `keep`: which tokens stay bright instead, and `was`: which did on
 // the clean picture, so that what has changed is marked. `marks`: tokens to frame. `picked`: the patch
 // to frame, or -1. `label`: the canvas in words.
 export function drawMap(
@@ -51,7 +51,7 @@ export function drawMap(
     context.imageSmoothingEnabled = true;
     context.drawImage(values ? picture.grey : picture.canvas, 0, 0, size, size);
   }
-  const { prefix, grid } = shape ?? {};
+  const { prefix, grid, tokens } = shape ?? {};
   if (keep) paintFates(context, grid, size, fates(keep, was).slice(prefix));
   else if (values) {
     context.globalAlpha = MAP_WEIGHT;
@@ -71,20 +71,29 @@ export function drawMap(
   const pick = figure.querySelector(".lab-pick");
   if (pick) placePick(pick, grid, picked);
   const beside = figure.querySelector(".lab-prefix");
-  setHtml(beside, values || keep ? besides({ prefix, values, max, scale, unit, keep }) : "");
+  setHtml(
+    beside,
+    values || keep ? besides({ prefix, tokens, values, max, scale, unit, keep }) : "",
+  );
 }
 
-// Class token and registers stand beside the grid, never in it.
-function besides({ prefix, values, max, scale, unit, keep }) {
+// Class token, registers and Robustness Tokens stand beside the grid, never in it.
+function besides({ prefix, tokens = 0, values, max, scale, unit, keep }) {
   const parts = [];
   for (let i = 0; i < prefix; i++) {
-    const name = i === 0 ? "class token" : prefix === 2 ? "distillation token" : `register ${i}`;
+    const name = prefixName(i, prefix - tokens);
     const state = keep
       ? `<i class="${keep[i] ? "lab-kept" : "lab-dropped"}"></i>${name} ${keep[i] ? "kept" : "dropped"}`
       : `<i style="background:${css(scale(max > 0 ? values[i] / max : 0))}"></i>${name} ${escape(unit(values[i]))}`;
     parts.push(`<span>${state}</span>`);
   }
   return parts.join("");
+}
+
+function prefixName(i, own) {
+  if (i >= own) return `token r${i - own + 1}`;
+  if (i === 0) return "class token";
+  return own === 2 ? "distillation token" : `register ${i}`;
 }
 
 // The selected patch as a frame in percent of the picture: nothing to redraw when it moves.

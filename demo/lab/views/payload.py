@@ -66,7 +66,13 @@ def payload(result: Result, run_id: str) -> dict[str, Any]:
         "verdict": _verdict(result),
         "known": _known(result),
         "shapes": [
-            {"heads": s.heads, "prefix": s.prefix, "grid": list(s.grid), "queries": s.queries}
+            {
+                "heads": s.heads,
+                "prefix": s.prefix,
+                "tokens": s.tokens,
+                "grid": list(s.grid),
+                "queries": s.queries,
+            }
             for s in result.spec.blocks
         ],
         **{probe.name: _section(result, probe) for probe in PROBES},

@@ -28,7 +28,7 @@ def opened(run: Run, run_id: str) -> dict[str, Any]:
         "target": target,
         "target_name": None if target is None else shown(names[target]),
         "shapes": [
-            {"heads": s.heads, "prefix": s.prefix, "grid": list(s.grid)}
+            {"heads": s.heads, "prefix": s.prefix, "tokens": s.tokens, "grid": list(s.grid)}
             for s in run.victim.spec.blocks
         ],
         "picture": png(run.clean),

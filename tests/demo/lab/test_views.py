@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -23,6 +24,7 @@ from demo.kit import scripts
 from demo.kit.packing import pack, pack_rows, png, png_change
 from demo.lab import views
 from engine import studio
+from engine.alter.tokens import RobustnessTokens
 from engine.attack.catalog import recipe
 from engine.core.figures import number
 from engine.core.streams import Streams
@@ -531,6 +533,18 @@ def test_names_that_are_markup_stay_text(page: Any, sent: dict[str, Any]) -> Non
     assert page.locator("img").count() == 0
     for name in ("verdict", "headline"):
         assert evil in page.locator(f"[data-view={name}]").inner_text()
+
+
+@pytest.mark.usefixtures("any_model")
+def test_tokens_of_a_defence_are_called_so_beside_the_map(page: Any, picture: Image.Image) -> None:
+    """Two prefix tokens are a DeiT's distillation token only where the model has two of its own."""
+    for name, count, beside in (("vit", 1, "r1"), ("deit_distilled", 2, "distillation r1 r2")):
+        stack = (RobustnessTokens("random", count),)
+        made = finish(studio.Request(picture, name, recipe("mifgsm", steps=1), alter=stack))
+        show(page, json.loads(plain(views.payload(made, "id"))))
+        said = page.locator("[data-view=attention] .lab-prefix").first.text_content()
+        names = [each for each in re.split(r"[\d.]+ %|token|\s", said) if each]
+        assert names == ["class", *beside.split()]
 
 
 def test_no_step_is_stored_twice(sent: dict[str, Any]) -> None:
