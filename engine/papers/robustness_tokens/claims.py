@@ -81,11 +81,11 @@ def measure(ground: Ground, settings: Settings) -> Iterator[Progress | Row | Fin
         raise BadTask("The sweep needs pictures that are not measured.", "Lower the limit.")
     bench = Bench(ground, settings)
     made = yield from bench.made()
-    met = yield from bench.met(made)
+    met, secrecy = yield from bench.met(made)
     yield Progress("inside", 0, 1)
     looks = bench.inside(made)
     swept = yield from bench.swept(made)
-    found = Findings(bench.about(looks), bench.clean(), met, curves(looks), swept)
+    found = Findings(bench.about(looks), bench.clean(), met, secrecy, curves(looks), swept)
     yield from rows(found)
     yield from _inside_rows(looks)
     yield found
@@ -147,6 +147,10 @@ def rows(found: Findings) -> Iterator[Row]:
         if each := found.under("private", attacker):
             claim = "Bb" if attacker == "transfer" else "Bc"
             yield from _gains(claim, attacker, each)
+    worth = found.secrecy
+    words = "transfer less adaptive, with tokens: what secrecy is worth in"
+    yield _row("Bc", f"{words} cosine", worth.kept, "correlation", n)
+    yield _row("Bc", f"{words} right answers", worth.stands, "points", n)
     if each := found.under("random", "transfer"):
         yield from _gains("Bb", "transfer, random tokens instead", each, reported=True)
     yield from _sweep_rows(found)

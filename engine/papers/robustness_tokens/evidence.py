@@ -37,6 +37,7 @@ from engine.papers.robustness_tokens.findings import (
     Clean,
     Met,
     Model,
+    Secrecy,
     Shown,
     Swept,
 )
@@ -186,7 +187,7 @@ class Bench:
             for name in MODELS
         )
 
-    def met(self, made: Made) -> Generator[Progress, None, tuple[Met, ...]]:
+    def met(self, made: Made) -> Generator[Progress, None, tuple[tuple[Met, ...], Secrecy]]:
         """Every model under every attacker, beside the public one under its own gradient."""
         models, tries = self.of.models, self.set.restarts
         public, private = models.public, models.private
@@ -195,45 +196,34 @@ class Bench:
         random = yield from self._stands("random", self.of.random, public, 1)
         knows = yield from self._stands("adaptive", private, private, tries)
         one, all_ = own[0], own[-1]
-        first = self._fate("public", made["transfer"][:1])
-        worst = self._fate("public", made["transfer"])
+        first, worst = (
+            self._fate("public", made["transfer"][:1]),
+            self._fate("public", made["transfer"]),
+        )
         still = self._fate("public", made["noise"])
+        armed = self._fate("private", made["transfer"][:1])
+        known = self._fate("private", made["adaptive"][:1])
+        control = self._fate("random", made["transfer"][:1])
         steps = self.set.steps
         found = [
             self._met("public", "noise", 0, still, None),
             self._met("private", "noise", 0, self._fate("private", made["noise"]), None, still),
             self._met("public", "transfer", steps, first, one),
             self._met("public", "restarts", tries * steps, worst, all_),
-            self._met(
-                "random",
-                "transfer",
-                steps,
-                self._fate("random", made["transfer"][:1]),
-                random[0],
-                first,
-                one,
-            ),
-            self._met(
-                "private",
-                "transfer",
-                steps,
-                self._fate("private", made["transfer"][:1]),
-                lent[0],
-                first,
-                one,
-            ),
+            self._met("random", "transfer", steps, control, random[0], first, one),
+            self._met("private", "transfer", steps, armed, lent[0], first, one),
         ]
         if models.surrogate:
             rivals = yield from self._stands("surrogate", private, models.surrogate, 1)
             fate = self._fate("private", made["surrogate"])
             found.append(self._met("private", "surrogate", steps, fate, rivals[0], first, one))
-        fate = self._fate("private", made["adaptive"][:1])
-        found.append(self._met("private", "adaptive", steps, fate, knows[0], first, one))
+        found.append(self._met("private", "adaptive", steps, known, knows[0], first, one))
         fate = self._fate("private", made["adaptive"])
         found.append(self._met("private", "restarts", tries * steps, fate, knows[-1], worst, all_))
         if self.set.auto:
             found += yield from self._auto()
-        return tuple(found)
+        secrecy = Secrecy(mean(armed.kept - known.kept), paired(lent[0], knows[0]).gap)
+        return tuple(found), secrecy
 
     def _auto(self) -> Generator[Progress, None, list[Met]]:
         """AutoAttack on the first few, of both models."""

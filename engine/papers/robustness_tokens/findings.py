@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.evaluate.interval import Estimate, Rate
-from engine.evaluate.words import apart
+from engine.evaluate.words import apart, signed
 
 Model = Literal["public", "private", "random"]
 """Without tokens, with the defender's, and with as many untrained ones: the control."""
@@ -77,6 +77,15 @@ class Met:
 
 
 @dataclass(frozen=True)
+class Secrecy:
+    """What the model with tokens keeps while nobody knows them, beyond what it keeps of an attacker who
+    has them, paired: cosine under the attack on the feature, points of right answers under PGD."""
+
+    kept: Estimate
+    stands: Rate
+
+
+@dataclass(frozen=True)
 class Curve:
     """A quantity by block, and over all of them: the largest of `largest` and `own`, the sum of
     `outliers` and `spared`, the mean of `kept` and `mass`."""
@@ -110,6 +119,7 @@ class Findings:
     about: About
     clean: tuple[Clean, ...]
     met: tuple[Met, ...]
+    secrecy: Secrecy
     curves: tuple[Curve, ...]
     swept: tuple[Swept, ...]
 
@@ -158,10 +168,16 @@ def known(found: Findings) -> Iterator[str]:
     if not adaptive or not adaptive.kept or not adaptive.stands:
         return
     rival = found.under("private", "surrogate")
-    own = f", to one who trained own ones {_cosine(rival.kept)}" if rival and rival.kept else ""
+    own = f", against one who trained others {_cosine(rival.kept)}" if rival and rival.kept else ""
+    worth = found.secrecy.kept
+    told = (
+        f"secrecy is worth {_cosine(worth)} of it"
+        if apart(worth)
+        else "secrecy adds nothing that shows"
+    )
     yield (
-        f"To an attacker who has the tokens they leave {_cosine(adaptive.kept)}{own}; right answers "
-        f"{_percent(adaptive.stands)}."
+        f"Against an attacker who has the tokens they keep {_cosine(adaptive.kept)}{own}; {told}. Right answers "
+        f"then: {_percent(adaptive.stands)}."
     )
 
 
@@ -170,7 +186,7 @@ def price(found: Findings) -> Iterator[str]:
     armed = found.untouched("private")
     yield (
         f"On untouched pictures the feature keeps {_cosine(armed.kept)}, and accuracy changes by "
-        f"{-armed.cost.value:+.1f} points.".replace("+0.0", "0.0").replace("-", "−")
+        f"{signed(-armed.cost.value / 100, 1)} points."
     )
 
 

@@ -87,7 +87,7 @@ def _clean(found: Findings) -> str:
             "untouched, tokens": [MODELS[each.model] for each in of],
             "cosine": [_cosine(each.kept) for each in of],
             "right": [figure(each.right, "%") for each in of],
-            "costs": [figure(each.cost, "points") for each in of],
+            "costs": [figure(e.cost, "points") if e.model != "public" else "" for e in of],
         }
     )
 
@@ -124,7 +124,7 @@ def _inside(found: Findings) -> str:
     for words, look in looks.items():
         found_here = [found.curve(quantity, *look) for _, quantity in CURVES]
         columns[words] = [
-            "" if each is None else figure(each.whole, "%")[:-2] for each in found_here
+            "" if each is None else figure(each.whole, "columns") for each in found_here
         ]
     return table(columns)
 

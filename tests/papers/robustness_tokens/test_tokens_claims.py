@@ -92,6 +92,8 @@ def test_every_claim_is_measured_once_and_goes_on_from_what_is_kept(
     assert once.kept is not None
     assert worst.kept is not None
     assert worst.kept.value <= once.kept.value
+    worth = private.kept.value - once.kept.value
+    assert found.secrecy.kept.value == pytest.approx(worth)
     assert found.untouched("public").kept.value == pytest.approx(1)
     assert found.curve("mass", "public", "clean") is None
     largest = found.curve("largest", "public", "clean")
