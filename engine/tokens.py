@@ -146,4 +146,14 @@ def _row(card: Card) -> dict[str, Any]:
 def _line(card: Card) -> str:
     row = _row(card)
     whose = card.model or "a model that nobody named"
-    return f"{card.name:34} {row['source']:8} {card.count:>4} x {card.width:<5} for {whose}"
+    told = f"{card.name:34} {row['source']:8} {card.count:>4} x {card.width:<5} for {whose}"
+    match card.details.get("held_out"):
+        case {
+            "attacked_without": {"value": float(without)},
+            "attacked_with": {"value": float(having)},
+            "pictures": int(count),
+        }:
+            gain = f"{without:.2f} -> {having:.2f}"
+            return f"{told}; attacked cosine {gain} on {count} pictures held out"
+        case _:
+            return told

@@ -16,7 +16,7 @@ from engine.alter.tokens import RobustnessTokens
 from engine.alter.topk import FixedRatio
 from engine.core.errors import BadKnob, CorruptWeights, TokensUnavailable, UnsupportedModel
 from engine.evaluate.store import fingerprint
-from engine.model import tokenfile
+from engine.model import tokenfile, zoo
 from engine.model.shelf import weight
 from engine.model.sites import Site
 from engine.model.tokenfile import Tokens
@@ -167,6 +167,21 @@ def test_what_cannot_be_is_said_in_one_sentence(folder: Path) -> None:
         refused = wrap(shaken(VisionTransformer(**options)))  # pyright: ignore[reportArgumentType]
         with pytest.raises(UnsupportedModel, match="tiny cannot host Robustness Tokens: it "):
             hosted(refused, R)
+
+
+def test_what_ships_can_be_read_and_stands_on_its_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(tokenfile.FOLDER_VARIABLE, str(tmp_path))
+    shipped = tokenfile.listed()
+    assert {each.name for each in shipped} >= {"vit_imagenette", "vit_imagenette_surrogate"}
+    assert not tokenfile.problems()
+    for each in shipped:
+        assert RobustnessTokens(each.name).tokens(zoo.load(each.model)).shape == (
+            each.count,
+            each.width,
+        )
+        assert each.details["training"]["eps"] == 2 / 255
 
 
 def test_random_tokens_are_the_same_every_time_and_as_training_starts() -> None:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from engine.__main__ import main
 from engine.core.errors import BadKnob, CorruptWeights, TokensUnavailable
-from engine.model import published, tokenfile
+from engine.model import published, tokenfile, zoo
 from engine.model.tokenfile import Tokens
+from engine.model.victim import Victim
+from tests.tiny import task, victim
 
 PUBLISHED = Path(__file__).parents[3] / "shared" / "models" / "robustness_tokens"
 R = torch.randn(3, 8, generator=torch.Generator().manual_seed(1))
@@ -181,6 +185,35 @@ def test_import_and_list_on_the_command_line(
     assert main(["tokens", "import", str(tmp_path / "nothing.pt")]) == 2
     assert main(["tokens", "import", str(file), "--name", "../x"]) == 2
     assert "engine: nothing.pt cannot be read." in capsys.readouterr().err
+
+
+def test_training_on_the_command_line_writes_them_with_their_card_and_refuses_early(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def load(name: str, weights: Path | None = None) -> Victim:
+        made = victim(name)
+        return replace(made, module=made.module.float())
+
+    monkeypatch.setattr(zoo, "load", load)
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number, pixels in enumerate(task(3).images.mul(255).byte()):
+        Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(pictures / f"{number}.png")
+    asked = ["tokens", "train", str(pictures), "--json", "--count", "4", "--steps", "2"]
+    asked += ["--batch", "2", "--attack-steps", "1", "--limit", "2", "--val", str(pictures)]
+    assert main([*asked, "--model", "vit", "--name", "vit_surrogate", "--seed", "3"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["seed"], told["training"]["count"], told["data"]["pictures"]) == (3, 4, 2)
+    assert tokenfile.find("surrogate", "vit").values.shape == (4, 24)
+    assert main(["tokens", "list"]) == 0
+    assert "attacked cosine" in capsys.readouterr().out
+    for refused in (["--model", "resnet"], ["--model", "vit", "--name", "random"]):
+        assert main([*asked, *refused]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    assert [each.name for each in tokenfile.listed()] == ["vit_surrogate"]
 
 
 WIDTHS = {
