@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -50,6 +51,8 @@ MODELS: tuple[Model, ...] = ("public", "private", "random")
 SWEEP = (1, 5, 10, 20, 50)
 POOL = 64
 """Pictures that the sweep is trained on, none of which is measured."""
+SAME: tuple[Attacker, ...] = ("noise", "restarts", "auto")
+"""Attackers that are the same for the public model; to all others it is compared under one try."""
 LAST = 20
 """Steps over which the end of a training is told, as published."""
 JUDGE = "autoattack_quick"
@@ -101,21 +104,26 @@ class Ground:
 
 
 @dataclass(frozen=True)
-class _Fate:
-    """n pictures of an attacker in a model: two cosines, and whether the answer is right (n,)."""
+class _Moved:
+    """n pictures against the feature in a model, of several tries the worst: both cosines, and whether the
+    answer is right (n,)."""
 
     kept: PerExample
     own: PerExample
     right: Tensor
 
-    def __and__(self, other: _Fate) -> _Fate:
-        """Of each figure the worse."""
-        least = torch.minimum
-        return _Fate(
-            least(self.kept, other.kept), least(self.own, other.own), self.right & other.right
-        )
+
+@dataclass(frozen=True)
+class _Fate:
+    """What an attacker does to a model, spending so many gradients a picture: against its feature, and
+    who stands against the answer (n,); None of what is not tried."""
+
+    gradients: int
+    moved: _Moved | None
+    stands: Tensor | None
 
 
+Fates = Mapping[tuple[Model, Attacker], _Fate]
 Made = Mapping[Attacker, Sequence[Tensor]]
 """The saved pictures of each attacker, one set a try; of "restarts" all but the adaptive one's try."""
 Looks = Mapping[tuple[Model, Shown], Inside]
@@ -188,68 +196,56 @@ class Bench:
         )
 
     def met(self, made: Made) -> Generator[Progress, None, tuple[tuple[Met, ...], Secrecy]]:
-        """Every model under every attacker, beside the public one under its own gradient."""
-        models, tries = self.of.models, self.set.restarts
+        """Every model under every attacker, and what secrecy is worth."""
+        fates = yield from self._fates(made)
+        met = tuple(self._met(*key, fates) for key in fates)
+        return met, _secrecy(fates["private", "transfer"], fates["private", "adaptive"])
+
+    def _fates(self, made: Made) -> Generator[Progress, None, Fates]:
+        """All of them, those of the public model first."""
+        models, tries, once = self.of.models, self.set.restarts, self.set.steps
         public, private = models.public, models.private
         own = yield from self._stands("public", public, public, tries)
+        control = yield from self._stands("random", self.of.random, public, 1)
         lent = yield from self._stands("transfer", private, public, 1)
-        random = yield from self._stands("random", self.of.random, public, 1)
-        knows = yield from self._stands("adaptive", private, private, tries)
-        one, all_ = own[0], own[-1]
-        first, worst = (
-            self._fate("public", made["transfer"][:1]),
-            self._fate("public", made["transfer"]),
-        )
-        still = self._fate("public", made["noise"])
-        armed = self._fate("private", made["transfer"][:1])
-        known = self._fate("private", made["adaptive"][:1])
-        control = self._fate("random", made["transfer"][:1])
-        steps = self.set.steps
-        found = [
-            self._met("public", "noise", 0, still, None),
-            self._met("private", "noise", 0, self._fate("private", made["noise"]), None, still),
-            self._met("public", "transfer", steps, first, one),
-            self._met("public", "restarts", tries * steps, worst, all_),
-            self._met("random", "transfer", steps, control, random[0], first, one),
-            self._met("private", "transfer", steps, armed, lent[0], first, one),
-        ]
+        known = yield from self._stands("adaptive", private, private, tries)
+        transfer, adaptive = made["transfer"], made["adaptive"]
+        moved = self._moved
+        found: dict[tuple[Model, Attacker], _Fate] = {
+            ("public", "noise"): _Fate(0, moved("public", made["noise"]), None),
+            ("public", "transfer"): _Fate(once, moved("public", transfer[:1]), own[0]),
+            ("public", "restarts"): _Fate(tries * once, moved("public", transfer), own[-1]),
+            ("private", "noise"): _Fate(0, moved("private", made["noise"]), None),
+            ("random", "transfer"): _Fate(once, moved("random", transfer[:1]), control[0]),
+            ("private", "transfer"): _Fate(once, moved("private", transfer[:1]), lent[0]),
+        }
         if models.surrogate:
-            rivals = yield from self._stands("surrogate", private, models.surrogate, 1)
-            fate = self._fate("private", made["surrogate"])
-            found.append(self._met("private", "surrogate", steps, fate, rivals[0], first, one))
-        found.append(self._met("private", "adaptive", steps, known, knows[0], first, one))
-        fate = self._fate("private", made["adaptive"])
-        found.append(self._met("private", "restarts", tries * steps, fate, knows[-1], worst, all_))
+            stands = yield from self._stands("surrogate", private, models.surrogate, 1)
+            fate = _Fate(once, moved("private", made["surrogate"]), stands[0])
+            found["private", "surrogate"] = fate
+        found["private", "adaptive"] = _Fate(once, moved("private", adaptive[:1]), known[0])
+        found["private", "restarts"] = _Fate(tries * once, moved("private", adaptive), known[-1])
         if self.set.auto:
-            found += yield from self._auto()
-        secrecy = Secrecy(mean(armed.kept - known.kept), paired(lent[0], knows[0]).gap)
-        return tuple(found), secrecy
-
-    def _auto(self) -> Generator[Progress, None, list[Met]]:
-        """AutoAttack on the first few, of both models."""
-        judge, few = recipe(JUDGE, eps=self.set.eps), slice(0, self.set.auto)
-        kept: list[Tensor] = []
-        gradients = 0
-        for name in ("public", "private"):
-            victim = self.victims[name]
-            kept.append((yield from self._under(f"AutoAttack, {name}", victim, judge, few, "last")))
-            gradients = judge.build(victim.spec).steps
-        before, after = kept
-        return [
-            self._met("public", "auto", gradients, None, before),
-            self._met("private", "auto", gradients, None, after, None, before),
-        ]
-
-    def _fate(self, name: Model, sets: Sequence[Tensor]) -> _Fate:
-        """A model on one or several sets of the same pictures: the worst of them."""
-        public, own = self.untouched["public"], self.untouched[name]
-        found: _Fate | None = None
-        for pixels in sets:
-            now = featured(self.victims[name], pixels)
-            each = _Fate(now.near(public), now.near(own), now.answers == self.of.labels)
-            found = found & each if found else each
-        assert found is not None  # every attacker has a try
+            for name in ("public", "private"):
+                found[name, "auto"] = yield from self._auto(name)
         return found
+
+    def _auto(self, name: Literal["public", "private"]) -> Generator[Progress, None, _Fate]:
+        """AutoAttack on the first few."""
+        judge, victim = recipe(JUDGE, eps=self.set.eps), self.victims[name]
+        few = slice(0, self.set.auto)
+        stands = yield from self._under(f"AutoAttack, {name}", victim, judge, few, "last")
+        return _Fate(judge.build(victim.spec).steps, None, stands)
+
+    def _moved(self, name: Model, sets: Sequence[Tensor]) -> _Moved:
+        """A model on one or several sets of the same pictures."""
+        seen = [featured(self.victims[name], pixels) for pixels in sets]
+        public, own = self.untouched["public"], self.untouched[name]
+        return _Moved(
+            torch.stack([each.near(public) for each in seen]).amin(0),
+            torch.stack([each.near(own) for each in seen]).amin(0),
+            torch.stack([each.answers == self.of.labels for each in seen]).all(0),
+        )
 
     def _stands(
         self, words: str, judge: Victim, source: Victim, tries: int
@@ -295,27 +291,22 @@ class Bench:
                 kept = event.kept
         return kept
 
-    def _met(
-        self,
-        model: Model,
-        attacker: Attacker,
-        gradients: int,
-        fate: _Fate | None,
-        stands: Tensor | None,
-        than: _Fate | None = None,
-        stood: Tensor | None = None,
-    ) -> Met:
-        """`than` and `stood` are the public model's."""
+    def _met(self, model: Model, attacker: Attacker, fates: Fates) -> Met:
+        fate, than = fates[model, attacker], None
+        if model != "public":
+            than = fates["public", attacker if attacker in SAME else "transfer"]
+        now, stands = fate.moved, fate.stands
+        before, stood = (than.moved, than.stands) if than else (None, None)
         return Met(
             model,
             attacker,
-            gradients,
+            fate.gradients,
             self.n if stands is None else len(stands),
-            fate and mean(fate.kept),
-            fate and mean(fate.own),
-            fate and rate(fate.right),
+            now and mean(now.kept),
+            now and mean(now.own),
+            now and rate(now.right),
             None if stands is None else rate(stands),
-            mean(fate.kept - than.kept) if fate and than else None,
+            mean(now.kept - before.kept) if now and before else None,
             None if stands is None or stood is None else paired(stands, stood).gap,
         )
 
@@ -410,6 +401,16 @@ class Bench:
             sum(looks["public", "clean"].inputs),
             grid[0] * grid[1],
         )
+
+
+def _secrecy(lent: _Fate, known: _Fate) -> Secrecy:
+    """Of the model with tokens, under an attacker without them and under one who has them."""
+    assert lent.moved is not None
+    assert known.moved is not None
+    assert lent.stands is not None
+    assert known.stands is not None
+    kept = mean(lent.moved.kept - known.moved.kept)
+    return Secrecy(kept, paired(lent.stands, known.stands).gap)
 
 
 def mean(values: Tensor) -> Estimate:
