@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -101,9 +102,27 @@ def test_fills_live_and_is_read_out_switched_and_exported(visit: Visit, tmp_path
     assert drawn.width == 2000
     assert drawn.getcolors(1 << 20) is not None
     assert len(drawn.getcolors(1 << 20)) > 100  # the ramp alone has 190 colours
+    _stop_keeps_what_was_found(visit)
+    _clean_errors_count_only_when_the_switch_says_so(visit)
 
 
-def test_clean_errors_count_only_when_the_switch_says_so(visit: Visit) -> None:
+def _stop_keeps_what_was_found(visit: Visit) -> None:
+    page = visit.page
+    choose(visit, "#attacks", "FGSM", "PGD")
+    page.fill("#knob-steps input[type=number]", "200")
+    page.press("#knob-steps input[type=number]", "Tab")
+    page.click("#run")
+    page.wait_for_selector(f"#lab-transfer svg text:text-is('4 of {COUNT}')", state="attached")
+    visit.stop()
+    assert f"of {COUNT} pictures through. What was found stays." in visit.status("Stopped")
+    said = [each for each in cells(visit) if "shown to" in each]
+    measured = sum("95 % interval" in each for each in said)
+    assert 5 <= measured < 10
+    assert sum("not measured yet" in each for each in said) == 10 - measured
+    page.wait_for_selector("#save-csv:not([disabled])")
+
+
+def _clean_errors_count_only_when_the_switch_says_so(visit: Visit) -> None:
     page = visit.page
     upload(visit, church_1=CHURCH, tench_1=TENCH)
     assert "2 pictures of 2 classes" in visit.status("pictures of")
@@ -128,50 +147,36 @@ def test_clean_errors_count_only_when_the_switch_says_so(visit: Visit) -> None:
     assert cells(visit) == before
 
 
-def test_stop_keeps_what_was_found(visit: Visit) -> None:
+@pytest.mark.parametrize("visit", [(1280, 720, "light")], indirect=True)
+def test_the_map_says_where_tgr_gains_and_from_which_pictures(visit: Visit) -> None:
+    """The means on the map and the sentences above it are the same numbers."""
     page = visit.page
-    choose(visit, "#attacks", "FGSM", "PGD")
-    page.fill("#knob-steps input[type=number]", "200")
-    page.press("#knob-steps input[type=number]", "Tab")
-    page.click("#run")
-    page.wait_for_selector(f"#lab-transfer svg text:text-is('4 of {COUNT}')", state="attached")
-    visit.stop()
-    assert f"of {COUNT} pictures through. What was found stays." in visit.status("Stopped")
-    said = [each for each in cells(visit) if "shown to" in each]
-    measured = sum("95 % interval" in each for each in said)
-    assert 5 <= measured < 10
-    assert sum("not measured yet" in each for each in said) == 10 - measured
-    page.wait_for_selector("#save-csv:not([disabled])")
+    run = page.locator("#run").bounding_box()
+    assert run["y"] + run["height"] <= 720  # in sight at once
+    said = page.inner_text(".transfer-findings")
+    means = [each for each in cells(visit) if "gain on MI-FGSM" in each]
+    assert len(means) == 5
+    gains = [each.split(" ")[3] for each in means]  # "21 % 14–27 +4 [0, +8]: ..."
+    first = said.split("\n")[0]
+    assert "60 pictures" in first
+    assert all(f"({gain})" in first for gain in gains)
+    page.focus(f"{READY}[data-row='1'][data-column='5']")
+    page.wait_for_selector(".transfer-detail:has-text('gain on MI-FGSM')")
+    assert "60" in page.inner_text(".transfer-detail")
+    assert page.evaluate("lab.then((page) => page.selection())") == {
+        "row": 1,
+        "column": 5,
+        "papers": False,
+    }
+    page.evaluate("lab.then((page) => page.select({ row: 0, column: 0 }))")
+    page.wait_for_selector(f"{READY}.transfer-at[data-row='0'][data-column='0']")
+    assert "robust accuracy" in page.inner_text(".transfer-detail")
+    _the_measured_map_is_called_back_at_any_time(visit)
+    _a_result_is_shown_to_altered_models(visit)
+    _errors_are_one_sentence_and_the_last_result_stays(visit)
 
 
-def test_errors_are_one_sentence_and_the_last_result_stays(visit: Visit) -> None:
-    page = visit.page
-    choose(visit, "#attacks", "FGSM")
-    upload(visit, church_1=CHURCH)
-    visit.status("1 picture of 1 class")
-    page.click("#run")
-    visit.status("Finished: 1 picture")
-    good = cells(visit)
-    page.click("#files [aria-label='Clear']")
-    visit.status(f"{COUNT} bundled samples")
-    upload(visit, holiday=CHURCH)
-    assert "does not say which class" in visit.status("holiday.png")
-    page.click("#run")
-    visit.status("does not say which class")
-    page.click("#files [aria-label='Clear']")
-    visit.status(f"{COUNT} bundled samples")
-    upload(visit, church_2=b"no picture")
-    visit.status("is not a picture")
-    page.click("#run")
-    visit.status("is not a picture")
-    assert cells(visit) == good
-    page.click("#sources .remove-all")
-    page.click("#run")
-    visit.status("There is no source model.")
-    assert cells(visit) == good
-
-
-def test_the_measured_map_is_called_back_at_any_time(visit: Visit) -> None:
+def _the_measured_map_is_called_back_at_any_time(visit: Visit) -> None:
     page = visit.page
     back = page.locator(".transfer-back")
     earlier, of = cells(visit), page.inner_text(".lab-of")
@@ -208,37 +213,8 @@ def test_the_measured_map_is_called_back_at_any_time(visit: Visit) -> None:
     assert cells(visit) == own
 
 
-@pytest.mark.parametrize("visit", [(1280, 720, "light")], indirect=True)
-def test_the_map_says_where_tgr_gains_and_from_which_pictures(visit: Visit) -> None:
-    """The means on the map and the sentences above it are the same numbers."""
+def _a_result_is_shown_to_altered_models(visit: Visit) -> None:
     page = visit.page
-    run = page.locator("#run").bounding_box()
-    assert run["y"] + run["height"] <= 720  # in sight at once
-    said = page.inner_text(".transfer-findings")
-    means = [each for each in cells(visit) if "gain on MI-FGSM" in each]
-    assert len(means) == 5
-    gains = [each.split(" ")[3] for each in means]  # "21 % 14–27 +4 [0, +8]: ..."
-    first = said.split("\n")[0]
-    assert "60 pictures" in first
-    assert all(f"({gain})" in first for gain in gains)
-    page.focus(f"{READY}[data-row='1'][data-column='5']")
-    page.wait_for_selector(".transfer-detail:has-text('gain on MI-FGSM')")
-    assert "60" in page.inner_text(".transfer-detail")
-    assert page.evaluate("lab.then((page) => page.selection())") == {
-        "row": 1,
-        "column": 5,
-        "papers": False,
-    }
-    page.evaluate("lab.then((page) => page.select({ row: 0, column: 0 }))")
-    page.wait_for_selector(f"{READY}.transfer-at[data-row='0'][data-column='0']")
-    assert "robust accuracy" in page.inner_text(".transfer-detail")
-
-
-def test_a_result_is_shown_to_altered_models(visit: Visit) -> None:
-    page = visit.page
-    upload(visit, church_1=CHURCH)
-    visit.status("1 picture of 1 class")
-    choose(visit, "#attacks", "FGSM")
     page.click("#more > button")
     page.fill("#altered textarea, #altered input", "vit_imagenette|ats vit_imagenette|nothing")
     page.click("#run")
@@ -249,6 +225,28 @@ def test_a_result_is_shown_to_altered_models(visit: Visit) -> None:
     (own,) = (each for each in cells(visit) if "| ats" in each)
     assert "with 95 % interval" in own
     assert "(white box)" not in own
+
+
+def _errors_are_one_sentence_and_the_last_result_stays(visit: Visit) -> None:
+    page = visit.page
+    good = cells(visit)
+    page.click("#files [aria-label='Clear']")
+    visit.status(f"{COUNT} bundled samples")
+    upload(visit, holiday=CHURCH)
+    assert "does not say which class" in visit.status("holiday.png")
+    page.click("#run")
+    visit.status("does not say which class")
+    page.click("#files [aria-label='Clear']")
+    visit.status(f"{COUNT} bundled samples")
+    upload(visit, church_2=b"no picture")
+    visit.status("is not a picture")
+    page.click("#run")
+    visit.status("is not a picture")
+    assert cells(visit) == good
+    page.click("#sources .remove-all")
+    page.click("#run")
+    visit.status("There is no source model.")
+    assert cells(visit) == good
 
 
 @pytest.mark.parametrize("visit", [(390, 844, "dark")], indirect=True)
@@ -274,12 +272,11 @@ def test_a_phone_is_taken_to_the_whole_map_once(visit: Visit) -> None:
     page.evaluate("scrollTo(0, 0)")
     page.wait_for_timeout(800)  # nothing more comes, and nothing calls away again
     assert page.evaluate("scrollY") < 100
+    _a_slider_shows_its_whole_thumb(page)
 
 
-@pytest.mark.parametrize("visit", [(390, 844, "light")], indirect=True)
-def test_a_slider_shows_its_whole_thumb(visit: Visit) -> None:
+def _a_slider_shows_its_whole_thumb(page: Any) -> None:
     """It looks the same where nothing can be cut off."""
-    page = visit.page
     track = page.locator("#knob-eps input[type=range]")
     track.scroll_into_view_if_needed()
     box = track.bounding_box()
