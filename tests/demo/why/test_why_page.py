@@ -58,37 +58,11 @@ def test_a_finished_comparison_stands_there_and_another_runs(why: Visit) -> None
         box = page.locator(f".why-column[data-component='{column}']")
         assert box.locator("svg").count() == 2
         assert box.locator("canvas").bounding_box()["height"] > 150
+    _stop_keeps_what_was_done(why)
+    _a_phone_is_taken_to_the_result(why)
 
 
-def test_one_selection_moves_all(why: Visit) -> None:
-    page = why.page
-    before = page.inner_text("[data-view=why] > .lab-finding")
-    page.click("[data-view=why] [data-value=gamma]")
-    page.wait_for_function(
-        "before => document.querySelector('[data-view=why] > .lab-finding').innerText !== before",
-        arg=before,
-    )
-    said = page.inner_text("[data-view=why] > .lab-finding")
-    assert said.startswith("Gamma only")
-    assert any(f", {so} (geometric mean" in said for so in SO.values())
-    assert "would be zeroed" in page.inner_text(".why-column[data-component='0'] .why-map")
-    page.click(".why-column[data-component='1'] [data-row=variance] [data-block='3']")
-    page.wait_for_selector(".why-block :text('block 4')")
-    assert chosen(why) | {"variant": "gamma", "component": 1, "block": 3} == chosen(why)
-    assert "block 4" in page.inner_text(".why-column[data-component='2'] .why-map")
-    page.focus(".why-track")
-    for _ in range(3):
-        page.keyboard.press("ArrowRight")
-    page.wait_for_selector("[data-view=why] > .lab-finding :text('after 2 steps')")
-    page.keyboard.press("Escape")
-    page.click(".why-block :text('All blocks')")
-    page.wait_for_selector(".why-block :text('8 blocks')")
-    assert chosen(why) | {"step": -1, "block": -1} == chosen(why)
-    page.click(".why-answers tr[data-variant=random] th")
-    page.wait_for_selector(".why-map :text('Random tokens zeroed')")
-
-
-def test_stop_keeps_what_was_done(why: Visit) -> None:
+def _stop_keeps_what_was_done(why: Visit) -> None:
     page = why.page
     steps(why, 40)
     page.click("#run")
@@ -101,29 +75,26 @@ def test_stop_keeps_what_was_done(why: Visit) -> None:
     assert f"all {done} steps" in page.get_attribute(".why-track", "aria-valuetext")
 
 
-def test_a_network_without_attention_says_so_and_what_it_lacks_is_refused(why: Visit) -> None:
+def _a_phone_is_taken_to_the_result(why: Visit) -> None:
     page = why.page
+    why.resize(390, 844)
     steps(why, 1)
-    source(why, "ResNet")
     page.click("#run")
-    why.status("Finished: 1 step of")
-    page.wait_for_selector(".why-lacks:has-text('convolutional network: it has no Attention')")
-    assert page.locator(".why-column[data-component='2'] svg").count() == 2
-    assert "Residual branch" in page.inner_text(".why-column[data-component='2'] h2")
-    for part in ("Attention", "MLP"):
-        page.click(f"#components label:has-text('{part}')")
-    page.click("#run")
-    why.status("has no QKV gradients to regularise. It has MLP.")
-    page.click("#components label:has-text('QKV')")
-    page.click("#run")
-    why.status("No component is chosen.")
-    page.wait_for_timeout(1000)
-    assert "No component is chosen." in page.inner_text("#status")
-    page.wait_for_selector(f"{RUN} .why-answers table")  # the last result stays
+    why.status("Finished: 1 step")
+    top = "document.querySelector('.lab-of').getBoundingClientRect().top"
+    page.wait_for_function(f"() => {{ const at = {top}; return at >= 0 && at < 300 }}")
 
 
-@pytest.mark.parametrize("why", [(1280, 720, "light")], indirect=True)
-def test_all_is_in_sight_at_every_width(why: Visit) -> None:
+@pytest.mark.parametrize("why", [(1280, 720, "dark")], indirect=True)
+def test_what_stands_there_is_in_sight_saved_and_moved_by_one_selection(why: Visit) -> None:
+    _all_is_in_sight_at_every_width(why)
+    why.resize(1280, 720)
+    _what_is_shown_is_saved(why)
+    _one_selection_moves_all(why)
+    _what_was_measured_can_be_hovered_and_read_as_a_table(why)
+
+
+def _all_is_in_sight_at_every_width(why: Visit) -> None:
     page = why.page
     box = page.locator("#run").bounding_box()
     assert box["y"] + box["height"] <= 720
@@ -148,13 +119,7 @@ def test_all_is_in_sight_at_every_width(why: Visit) -> None:
     page.wait_for_function("document.querySelector('.why-scroll').scrollLeft > 0")
 
 
-def saved(why: Visit, kind: str) -> tuple[str, str]:
-    with why.page.expect_download() as caught:
-        why.page.click(f".why-save-{kind}")
-    return caught.value.suggested_filename, Path(caught.value.path()).read_text(encoding="utf-8")
-
-
-def test_what_is_shown_is_saved(why: Visit) -> None:
+def _what_is_shown_is_saved(why: Visit) -> None:
     shown = first.stored()
     assert shown is not None
     name, text = saved(why, "json")
@@ -184,47 +149,35 @@ def test_what_is_shown_is_saved(why: Visit) -> None:
     assert sum(row["measure"] == "saved_answer" for row in rows) == 6 * len(report["transfer"])
 
 
-def tokens(why: Visit) -> set[str]:
-    return set(why.page.locator("#others .token").all_inner_texts())
-
-
-def source(why: Visit, title: str) -> None:
-    why.page.click("#model input")
-    why.page.click(f"[role=option]:has-text('{title}')")
-
-
-def test_models_chosen_come_back_when_the_source_is_another_again(why: Visit) -> None:
+def _one_selection_moves_all(why: Visit) -> None:
     page = why.page
-    before = tokens(why)
-    assert len(before) == 4
-    page.click("#others .token:has-text('DeiT') .token-remove")
-    page.wait_for_function("document.querySelectorAll('#others .token').length === 3")
-    for title in ("PiT", "Visformer", "ResNet"):
-        source(why, title)
-        page.wait_for_function(
-            "t => ![...document.querySelectorAll('#others .token')].some(e => e.innerText.includes(t))",
-            arg=title,
-        )
-        assert len(tokens(why)) == 3  # the source is left out, DeiT stays away
-    source(why, "ViT with a convolutional stem")
+    before = page.inner_text("[data-view=why] > .lab-finding")
+    page.click("[data-view=why] [data-value=gamma]")
     page.wait_for_function(
-        "![...document.querySelectorAll('#others .token')].some(e => e.innerText.startsWith('ViT'))"
+        "before => document.querySelector('[data-view=why] > .lab-finding').innerText !== before",
+        arg=before,
     )
-    assert tokens(why) == {each for each in before if not each.startswith("DeiT")}
+    said = page.inner_text("[data-view=why] > .lab-finding")
+    assert said.startswith("Gamma only")
+    assert any(f", {so} (geometric mean" in said for so in SO.values())
+    assert "would be zeroed" in page.inner_text(".why-column[data-component='0'] .why-map")
+    page.click(".why-column[data-component='1'] [data-row=variance] [data-block='3']")
+    page.wait_for_selector(".why-block :text('block 4')")
+    assert chosen(why) | {"variant": "gamma", "component": 1, "block": 3} == chosen(why)
+    assert "block 4" in page.inner_text(".why-column[data-component='2'] .why-map")
+    page.focus(".why-track")
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_selector("[data-view=why] > .lab-finding :text('after 2 steps')")
+    page.keyboard.press("Escape")
+    page.click(".why-block :text('All blocks')")
+    page.wait_for_selector(".why-block :text('8 blocks')")
+    assert chosen(why) | {"step": -1, "block": -1} == chosen(why)
+    page.click(".why-answers tr[data-variant=random] th")
+    page.wait_for_selector(".why-map :text('Random tokens zeroed')")
 
 
-@pytest.mark.parametrize("why", [(390, 844, "light")], indirect=True)
-def test_a_phone_is_taken_to_the_result(why: Visit) -> None:
-    page = why.page
-    steps(why, 1)
-    page.click("#run")
-    why.status("Finished: 1 step")
-    top = "document.querySelector('.lab-of').getBoundingClientRect().top"
-    page.wait_for_function(f"() => {{ const at = {top}; return at >= 0 && at < 300 }}")
-
-
-@pytest.mark.parametrize("why", [(1280, 720, "dark")], indirect=True)
-def test_what_was_measured_can_be_hovered_and_read_as_a_table(why: Visit) -> None:
+def _what_was_measured_can_be_hovered_and_read_as_a_table(why: Visit) -> None:
     page = why.page
     known = gains.study("vit_imagenette")
     assert known is not None
@@ -249,3 +202,62 @@ def test_what_was_measured_can_be_hovered_and_read_as_a_table(why: Visit) -> Non
     source(why, "PiT")  # of which there is no study
     page.wait_for_selector("#why-study-view h2", state="detached")
     assert charts.count() == 0
+
+
+def saved(why: Visit, kind: str) -> tuple[str, str]:
+    with why.page.expect_download() as caught:
+        why.page.click(f".why-save-{kind}")
+    return caught.value.suggested_filename, Path(caught.value.path()).read_text(encoding="utf-8")
+
+
+def tokens(why: Visit) -> set[str]:
+    return set(why.page.locator("#others .token").all_inner_texts())
+
+
+def source(why: Visit, title: str) -> None:
+    why.page.click("#model input")
+    why.page.click(f"[role=option]:has-text('{title}')")
+
+
+def test_models_chosen_come_back_when_the_source_is_another_again_and_what_it_lacks_is_refused(
+    why: Visit,
+) -> None:
+    page = why.page
+    before = tokens(why)
+    assert len(before) == 4
+    page.click("#others .token:has-text('DeiT') .token-remove")
+    page.wait_for_function("document.querySelectorAll('#others .token').length === 3")
+    for title in ("PiT", "Visformer", "ResNet"):
+        source(why, title)
+        page.wait_for_function(
+            "t => ![...document.querySelectorAll('#others .token')].some(e => e.innerText.includes(t))",
+            arg=title,
+        )
+        assert len(tokens(why)) == 3  # the source is left out, DeiT stays away
+    source(why, "ViT with a convolutional stem")
+    page.wait_for_function(
+        "![...document.querySelectorAll('#others .token')].some(e => e.innerText.startsWith('ViT'))"
+    )
+    assert tokens(why) == {each for each in before if not each.startswith("DeiT")}
+    _a_network_without_attention_says_so_and_what_it_lacks_is_refused(why)
+
+
+def _a_network_without_attention_says_so_and_what_it_lacks_is_refused(why: Visit) -> None:
+    page = why.page
+    steps(why, 1)
+    source(why, "ResNet")
+    page.click("#run")
+    why.status("Finished: 1 step of")
+    page.wait_for_selector(".why-lacks:has-text('convolutional network: it has no Attention')")
+    assert page.locator(".why-column[data-component='2'] svg").count() == 2
+    assert "Residual branch" in page.inner_text(".why-column[data-component='2'] h2")
+    for part in ("Attention", "MLP"):
+        page.click(f"#components label:has-text('{part}')")
+    page.click("#run")
+    why.status("has no QKV gradients to regularise. It has MLP.")
+    page.click("#components label:has-text('QKV')")
+    page.click("#run")
+    why.status("No component is chosen.")
+    page.wait_for_timeout(1000)
+    assert "No component is chosen." in page.inner_text("#status")
+    page.wait_for_selector(f"{RUN} .why-answers table")  # the last result stays

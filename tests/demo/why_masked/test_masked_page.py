@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
 from visitor import Visit, visiting
 
 VERDICT = "#report .report-finding"
 NOTE = "#report .report-note"
 READY = "#report .mask-tiles dd"
 
-room = visiting("/why-masked", READY)
 why = visiting("/why", "#why-view section")
 
 
-def test_one_way_leads_from_room_to_room(why: Visit) -> None:
+def test_one_way_leads_from_room_to_room_where_the_answer_is_seen_at_once(why: Visit) -> None:
     page = why.page
     here = ".lab-rooms [aria-current=page]"
     assert page.inner_text(here) == "regularised gradients"
@@ -22,9 +20,17 @@ def test_one_way_leads_from_room_to_room(why: Visit) -> None:
     page.wait_for_selector(READY)
     assert page.inner_text(here) == "masked gradients"
     page.wait_for_selector(".nav-holder a.active:has-text('Why')")
+    why.resize(1280, 720)
+    why.dress("dark")
+    _nothing_overflows_and_the_slider_is_seen_at_once(why)
+    why.resize(390, 844)
+    why.dress("light")
+    _nothing_overflows_and_the_slider_is_seen_at_once(why)
+    why.resize(1440, 900)
+    _the_slider_masks_what_stands_there_first_and_a_run_takes_its_place(why)
 
 
-def test_the_slider_masks_what_stands_there_first_and_a_run_takes_its_place(room: Visit) -> None:
+def _the_slider_masks_what_stands_there_first_and_a_run_takes_its_place(room: Visit) -> None:
     page = room.page
     slider = page.locator("#mask-c")
     assert page.inner_text(VERDICT).startswith("Not masked")
@@ -54,10 +60,7 @@ def test_the_slider_masks_what_stands_there_first_and_a_run_takes_its_place(room
     assert room.overflow() <= 0
 
 
-@pytest.mark.parametrize(
-    "room", [(390, 844, "light"), (1280, 720, "dark")], indirect=True, ids=["phone", "small"]
-)
-def test_nothing_overflows_and_the_slider_is_seen_at_once(room: Visit) -> None:
+def _nothing_overflows_and_the_slider_is_seen_at_once(room: Visit) -> None:
     assert room.overflow() <= 0
     box = room.page.locator("#run").bounding_box()
     assert box["y"] + box["height"] <= 844
