@@ -90,6 +90,9 @@ function besides({ prefix, tokens = 0, values, max, scale, unit, keep }) {
   return parts.join("");
 }
 
+// Whether the first token is a class token, and not one of a defence of a model that has none.
+export const hasClassToken = ({ prefix, tokens = 0 }) => prefix > tokens;
+
 function prefixName(i, own) {
   if (i >= own) return `token r${i - own + 1}`;
   if (i === 0) return "class token";

@@ -3,6 +3,7 @@
 import { choices, setHtml } from "../../kit/js/dom.js";
 import { colourOf, diverging, ramp, rooted, sequential, sharp } from "../../kit/js/draw.js";
 import { escape, patchName, percent, plural } from "../../kit/js/format.js";
+import { hasClassToken } from "../../kit/js/map.js";
 import { clamp, range } from "../../kit/js/numbers.js";
 import { drawMap, insideView, largest, twoMaps } from "./inside.js";
 import { Rows } from "./rows.js";
@@ -79,8 +80,8 @@ export const attention = insideView({
     const patch = sel.patch >= 0 && rows.query === queryOf(run, sel);
     setHtml(
       view.query,
-      `Query: <b>${escape(patch || !run.shapes[0].prefix ? patchName(sel.patch, run.shapes[0].grid) : "class token")}</b>` +
-        (sel.patch >= 0 && run.shapes[0].prefix
+      `Query: <b>${escape(patch || !hasClassToken(run.shapes[0]) ? patchName(sel.patch, run.shapes[0].grid) : "class token")}</b>` +
+        (sel.patch >= 0 && hasClassToken(run.shapes[0])
           ? ` <button type="button">back to class token</button>`
           : "") +
         (view.waiting ? ` <em>${view.waiting}</em>` : ""),
@@ -278,7 +279,7 @@ function thumbnail(context, { prefix, grid }, values, max, scale, x, y, side) {
 }
 
 function attentionFinding(run, sel, rows, patch) {
-  const who = patch || !run.shapes[0].prefix ? "this patch" : "the class token";
+  const who = patch || !hasClassToken(run.shapes[0]) ? "this patch" : "the class token";
   if (sel.step === 0) {
     const { narrow, wide } = rows;
     return `On the clean picture ${who} looks most narrowly in block ${narrow.block + 1} (${narrow.bits.toFixed(1)} bits of entropy, mean over heads) and most widely in block ${wide.block + 1} (${wide.bits.toFixed(1)} bits).`;

@@ -3,7 +3,7 @@
 import { blockFrame, frameValue as valueOf } from "../../kit/js/blocks.js";
 import { announce, part } from "../../kit/js/dom.js";
 import { escape, patchName } from "../../kit/js/format.js";
-import { drawMap as mapOf, mapFigure, movePatch } from "../../kit/js/map.js";
+import { drawMap as mapOf, hasClassToken, mapFigure, movePatch } from "../../kit/js/map.js";
 import { store } from "./store.js";
 
 // The frame all inside views share: finding, tools, overview | detail, how to read it.
@@ -41,9 +41,9 @@ export const PATCHES = {
   patch: () => store.sel.patch,
   choose(patch) {
     store.select({ patch });
-    const { prefix, grid } = store.run.shapes[0];
-    const none = store.sel.patch < 0 && !prefix;
-    announce(none ? "no patch selected" : patchName(store.sel.patch, grid));
+    const [first] = store.run.shapes;
+    const none = store.sel.patch < 0 && !hasClassToken(first);
+    announce(none ? "no patch selected" : patchName(store.sel.patch, first.grid));
   },
 };
 

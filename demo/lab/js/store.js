@@ -1,5 +1,6 @@
 // The Lab's store: the run on screen, the run under way, and a single selection for all views.
 
+import { hasClassToken } from "../../kit/js/map.js";
 import { clamp, nearest } from "../../kit/js/numbers.js";
 import { Picture } from "../../kit/js/packing.js";
 import { createStore } from "../../kit/js/store.js";
@@ -30,8 +31,9 @@ function fit(sel, _, change) {
   if (run.shapes.length) {
     const { heads } = run.shapes[sel.block];
     if (typeof sel.head === "number") sel.head = clamp(sel.head, 0, heads - 1);
-    const { grid, prefix } = run.shapes[0];
-    sel.patch = clamp(sel.patch, prefix || !run.rows ? -1 : 0, grid[0] * grid[1] - 1);
+    const [first] = run.shapes;
+    const least = hasClassToken(first) || !run.rows ? -1 : 0;
+    sel.patch = clamp(sel.patch, least, first.grid[0] * first.grid[1] - 1);
   }
   const { thresholds } = run.outliers;
   if (thresholds && sel.threshold !== null)
@@ -89,7 +91,8 @@ function turnTo(run) {
   if (typeof sel.head === "number" && sel.head >= run.shapes[sel.block].heads) sel.head = "mean";
   const patches = first.grid[0] * first.grid[1];
   if (sel.patch >= patches) sel.patch = -1;
-  if (sel.patch < 0 && !first.prefix && run.rows) sel.patch = run.attention.query;
+  if (sel.patch < 0 && !hasClassToken(first) && run.rows)
+    sel.patch = run.attention.query - first.prefix;
 }
 
 // Messages from Python: open -> live -> live ... -> run, or restore when a run failed. Each live one

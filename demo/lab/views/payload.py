@@ -200,7 +200,7 @@ def _attention(result: Result) -> dict[str, Any]:
     """Rows of the class token, or of the central patch where there is none."""
     shape = result.spec.blocks[0]
     centre = (shape.grid[0] // 2) * shape.grid[1] + shape.grid[1] // 2
-    query = 0 if shape.prefix else centre
+    query = 0 if shape.prefix > shape.tokens else shape.prefix + centre
     return {"query": query, **_asked(result, query)}
 
 

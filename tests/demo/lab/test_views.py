@@ -538,13 +538,16 @@ def test_names_that_are_markup_stay_text(page: Any, sent: dict[str, Any]) -> Non
 @pytest.mark.usefixtures("any_model")
 def test_tokens_of_a_defence_are_called_so_beside_the_map(page: Any, picture: Image.Image) -> None:
     """Two prefix tokens are a DeiT's distillation token only where the model has two of its own."""
-    for name, count, beside in (("vit", 1, "r1"), ("deit_distilled", 2, "distillation r1 r2")):
+    own = {"vit": (1, "class"), "deit_distilled": (2, "class distillation"), "vit_gap": (1, "")}
+    for name, (count, beside) in own.items():
         stack = (RobustnessTokens("random", count),)
         made = finish(studio.Request(picture, name, recipe("mifgsm", steps=1), alter=stack))
         show(page, json.loads(plain(views.payload(made, "id"))))
         said = page.locator("[data-view=attention] .lab-prefix").first.text_content()
         names = [each for each in re.split(r"[\d.]+ %|token|\s", said) if each]
-        assert names == ["class", *beside.split()]
+        assert names == [*beside.split(), *("r1", "r2")[:count]]
+        query = page.locator("[data-view=attention] .lab-query b").text_content()
+        assert (query == "class token") == ("class" in beside)
 
 
 def test_no_step_is_stored_twice(sent: dict[str, Any]) -> None:
