@@ -78,7 +78,7 @@ function drawHeads(made, role, words, mass, high) {
   const width = canvas.clientWidth;
   if (!width) return;
   const cell = width / mass.length;
-  const tall = Math.min(26, Math.max(9, cell)) * most;
+  const tall = Math.min(18, Math.max(9, cell)) * most;
   canvas.style.height = `${tall}px`;
   const context = sharp(canvas, width, tall);
   mass.forEach((each, l) =>
