@@ -29,6 +29,7 @@ from engine.papers.robustness_tokens.findings import (
     Findings,
     Met,
     Model,
+    Secrecy,
     Swept,
 )
 
@@ -181,6 +182,7 @@ STUDY = Findings(
         met("private", "transfer", 0.65, 12),
         met("private", "adaptive", -0.2, 4),
     ),
+    Secrecy(estimate(0.2), Rate.change(Estimate(8, 2, 14), 60)),
     (Curve("largest", "public", "clean", (estimate(3), estimate(8)), estimate(8)),),
     (Swept(10, 50, 64, 1.2, 1.5, estimate(0.9), estimate(0.6), estimate(0.3)),),
 )
