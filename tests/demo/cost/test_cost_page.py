@@ -19,7 +19,6 @@ FINDING = "#report .report-finding"
 NOTE = "#report .report-note"
 SHOWN = f"Number(document.querySelector('{FINDING} .lab-clean').innerText)"
 SMALL = pytest.mark.parametrize("cost", [(1280, 720, "light")], indirect=True)
-PHONE = pytest.mark.parametrize("cost", [(390, 844, "light")], indirect=True)
 
 
 cost = visiting("/cost", f"{FINDING} .lab-adversarial")
@@ -116,6 +115,8 @@ def test_a_run_draws_every_view_and_the_threshold_moves_them(cost: Visit) -> Non
     page.wait_for_selector("#report :text('block 1, attention output')")
     assert columns(cost)[1] < attacked
     assert cost.overflow() <= 0
+    cost.resize(390, 844)
+    _nothing_is_cut_off_on_a_phone_which_is_taken_to_the_result_once(cost)
 
 
 def test_stop_keeps_what_the_attack_has_reached_and_a_budget_of_zero_is_the_control(
@@ -136,9 +137,10 @@ def test_stop_keeps_what_the_attack_has_reached_and_a_budget_of_zero_is_the_cont
     cost.status("nothing may change at eps 0")
     clean, attacked, noise = columns(cost)
     assert clean == attacked == noise > 0
+    _an_upload_runs_and_what_cannot_be_asked_is_one_sentence(cost)
 
 
-def test_an_upload_runs_and_what_cannot_be_asked_is_one_sentence(cost: Visit) -> None:
+def _an_upload_runs_and_what_cannot_be_asked_is_one_sentence(cost: Visit) -> None:
     page = cost.page
     _a_number_that_is_taken_back_is_said(cost)
     cost.upload("church.png", "image/png", CHURCH)
@@ -191,6 +193,7 @@ def test_what_stands_there_first_is_seen_at_once_and_honest_and_can_be_taken_awa
     cost.resize(1440, 900)
     cost.dress("dark")
     _nothing_overflows(cost)
+    _what_stands_there_says_so_when_it_is_not_what_run_would_do(cost)
 
 
 def _times_are_of_another_day(page: Any) -> None:
@@ -231,8 +234,7 @@ def _files_are_of_what_is_shown(cost: Visit) -> None:
     assert files["png"].startswith(b"\x89PNG")
 
 
-@PHONE
-def test_nothing_is_cut_off_on_a_phone_which_is_taken_to_the_result_once(cost: Visit) -> None:
+def _nothing_is_cut_off_on_a_phone_which_is_taken_to_the_result_once(cost: Visit) -> None:
     page = cost.page
     _nothing_overflows(cost)
     _no_slider_is_cut_off(cost)
@@ -273,7 +275,7 @@ def _no_slider_is_cut_off(cost: Visit) -> None:
     assert cut == []
 
 
-def test_what_stands_there_says_so_when_it_is_not_what_run_would_do(cost: Visit) -> None:
+def _what_stands_there_says_so_when_it_is_not_what_run_would_do(cost: Visit) -> None:
     page = cost.page
     assert page.is_hidden(NOTE)
     name = page.inner_text(f"{FINDING} >> xpath=..").split("still answers “")[1].split("”")[0]

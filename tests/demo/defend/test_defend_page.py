@@ -15,15 +15,31 @@ NOTE = "#report .report-note"
 FIGURE = "#report .def-figure"
 READY = f"{FIGURE}[data-fooled=yes] >> nth=0"
 
+CONTROL = "#knob-control label, #knob-control input"
+
 defend = visiting("/defend", READY)
+
+
+def steps(visit: Visit, count: str) -> None:
+    box = visit.page.locator("#knob-steps input[type=number]")
+    box.click()
+    box.press("Control+a")
+    box.type(count)
+    box.press("Tab")
 
 
 def model(visit: Visit, title: str) -> None:
     visit.page.click(f"#model label:has-text('{title}')")
 
 
+@pytest.mark.parametrize("defend", [(1280, 720, "light")], indirect=True)
 def test_one_budget_moves_the_charts_and_all_pictures(defend: Visit) -> None:
     page = defend.page
+    _nothing_overflows_and_the_answer_is_seen_at_once(defend)
+    defend.resize(390, 844)
+    defend.dress("dark")
+    _nothing_overflows_and_the_answer_is_seen_at_once(defend)
+    defend.resize(1280, 720)
     assert page.locator(".nav-holder a.active").inner_text() == "Defend"
     assert "The control seems to stand" in page.inner_text("#report [data-part=findings]")
     budget = "#report .lab-choices button[aria-checked=true]"
@@ -47,16 +63,12 @@ def test_one_budget_moves_the_charts_and_all_pictures(defend: Visit) -> None:
     assert chart.get_attribute("aria-valuetext").startswith("0/255: plain ViT 1/255")
 
 
-def test_a_run_of_ones_own_and_what_it_leaves(defend: Visit) -> None:
+def test_a_run_of_ones_own_what_it_leaves_a_refusal_and_stop(defend: Visit) -> None:
     page = defend.page
     model(defend, "AAS-AT")
     page.wait_for_selector(f"{NOTE}:has-text('PGD-AT')")
-    page.click("#knob-control label, #knob-control input")
-    box = page.locator("#knob-steps input[type=number]")
-    box.click()
-    box.press("Control+a")
-    box.type("2")
-    box.press("Tab")
+    page.click(CONTROL)
+    steps(defend, "2")
     page.click("#run")
     defend.status("Finished")
     page.wait_for_function(f"document.querySelectorAll('{FIGURE}').length === 2")
@@ -74,9 +86,12 @@ def test_a_run_of_ones_own_and_what_it_leaves(defend: Visit) -> None:
     assert f"PGD-AT at {data['models'][1]['falls_at_255']}/255" in said
     lines = list(csv.DictReader(io.StringIO(found["csv"])))
     assert len(lines) == sum(len(each["tries"]) for each in data["models"])
+    page.click(CONTROL)
+    steps(defend, "10")
+    _a_refusal_leaves_what_stands_there_and_stop_keeps_what_came(defend)
 
 
-def test_a_refusal_leaves_what_stands_there_and_stop_keeps_what_came(defend: Visit) -> None:
+def _a_refusal_leaves_what_stands_there_and_stop_keeps_what_came(defend: Visit) -> None:
     page = defend.page
     before = page.inner_text("#report [data-part=findings]")
     model(defend, "plain ViT")
@@ -93,10 +108,7 @@ def test_a_refusal_leaves_what_stands_there_and_stop_keeps_what_came(defend: Vis
     assert "“tench”" in page.inner_text("#report [data-part=pictures]")
 
 
-@pytest.mark.parametrize(
-    "defend", [(390, 844, "dark"), (1280, 720, "light")], indirect=True, ids=["phone", "small"]
-)
-def test_nothing_overflows_and_the_answer_is_seen_at_once(defend: Visit) -> None:
+def _nothing_overflows_and_the_answer_is_seen_at_once(defend: Visit) -> None:
     page = defend.page
     assert defend.overflow() <= 0
     box = page.locator("#run").bounding_box()
