@@ -21,9 +21,9 @@ def verdict(found: Report) -> str:
     if knows is None:
         return f"Against an attacker who does not know them, the tokens hold {held:.2f} of cosine."
     against = knows.feature.private.kept - lent.feature.public.kept
-    if against < LITTLE:
-        return "The tokens help while they are secret, and not beyond."
-    return "The tokens help, known or not."
+    when = "only while they are secret" if against < LITTLE else "known or not"
+    answers = "; the answer falls all the same" if found.whole and _all_fall(found) else ""
+    return f"The tokens keep more of the feature, {when}{answers}."
 
 
 def honest(found: Report) -> str:
@@ -51,11 +51,15 @@ def honest(found: Report) -> str:
 def _answers(found: Report) -> str:
     """Who takes the answer from the model with tokens."""
     fooled = [each.threat.title.lower() for each in found.outcomes if each.answer.private.fooled]
-    if len(fooled) == len(found.outcomes):
+    if _all_fall(found):
         return "Under PGD every attacker takes the answer from the model with tokens."
     if not fooled:
         return "Under PGD no attacker takes the answer from the model with tokens."
     return f"Under PGD the model with tokens loses its answer to: {'; '.join(fooled)}."
+
+
+def _all_fall(found: Report) -> bool:
+    return all(each.answer.private.fooled for each in found.outcomes)
 
 
 def outcome(found: Report, threat: Threat) -> Outcome | None:
