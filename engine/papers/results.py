@@ -147,7 +147,7 @@ def _claims(paper: Paper, of: Sequence[Study[Any]]) -> str:
         columns["gradients"] = [next(i[k].budget for i in known if k in i) for k in keys]
     measured = [f"{names[each.model]}: {_on(each, names)}; {count(each)}." for each in of]
     return (
-        f"## {paper.short}'s claims\n\n{paper.told.about} {' '.join(measured)}\n\n{table(columns)}"
+        f"## Claims of {paper.short}\n\n{paper.told.about} {' '.join(measured)}\n\n{table(columns)}"
     )
 
 
