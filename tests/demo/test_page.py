@@ -55,22 +55,7 @@ def _nothing_overflows(visit: Visit) -> None:
             assert visit.overflow() <= 0, (tab, width, theme)
 
 
-def test_stop_keeps_what_is_there_and_step_goes_on(visit: Visit) -> None:
-    page = visit.page
-    page.fill("#knob-steps input[type=number]", "200")
-    page.press("#knob-steps input[type=number]", "Tab")
-    page.click("#run")
-    visit.status("of 200")
-    visit.stop()
-    said = visit.status("Stopped at step")
-    at = int(said.split("Stopped at step ")[1].split()[0])
-    assert 1 <= at < 200
-    assert f"stopped at {at}" in page.inner_text("#lab-scrubber")
-    page.click("#step")
-    visit.status(f"At step {at + 1} of 200")
-
-
-def test_first_paint_is_a_finished_run_which_bad_pictures_leave_and_odd_ones_are_decoded(
+def test_first_paint_is_a_finished_run_which_bad_pictures_and_settings_leave(
     visit: Visit,
 ) -> None:
     page = visit.page
@@ -83,26 +68,11 @@ def test_first_paint_is_a_finished_run_which_bad_pictures_leave_and_odd_ones_are
         page.wait_for_selector("#picture img")
         assert page.get_attribute("#picture img", "src") == shown, name
     assert "golf ball" in page.inner_text("#lab-verdict")
+    _bad_settings_are_refused_and_the_result_stays(visit)
     _odd_pictures_are_taken_as_the_engine_decodes_them(visit)
 
 
-def _odd_pictures_are_taken_as_the_engine_decodes_them(visit: Visit) -> None:
-    page = visit.page
-    for name, (kind, content) in files.accepted().items():
-        before = page.get_attribute("#picture img", "src")
-        visit.upload(name, kind, content)
-        page.wait_for_function(
-            "before => { const i = document.querySelector('#picture img');"
-            " return i && i.src.endsWith('/image.png') && i.src !== before && i.naturalWidth }",
-            arg=before,
-        )
-        size = page.evaluate(
-            "(i => [i.naturalWidth, i.naturalHeight])(document.querySelector('#picture img'))"
-        )
-        assert size == ([64, 96] if name == "turned.jpg" else [96, 96]), name
-
-
-def test_bad_settings_are_refused_and_the_result_stays(visit: Visit) -> None:
+def _bad_settings_are_refused_and_the_result_stays(visit: Visit) -> None:
     page = visit.page
     for typed, kept in (("999", "32"), ("-3", "0"), ("", "0")):
         page.fill("#knob-eps input[type=number]", typed)
@@ -133,7 +103,23 @@ def test_bad_settings_are_refused_and_the_result_stays(visit: Visit) -> None:
     assert "golf ball" in page.inner_text("#lab-verdict")
 
 
-def test_webcam_picture_is_taken_and_run_by_keyboard_alone(visit: Visit) -> None:
+def _odd_pictures_are_taken_as_the_engine_decodes_them(visit: Visit) -> None:
+    page = visit.page
+    for name, (kind, content) in files.accepted().items():
+        before = page.get_attribute("#picture img", "src")
+        visit.upload(name, kind, content)
+        page.wait_for_function(
+            "before => { const i = document.querySelector('#picture img');"
+            " return i && i.src.endsWith('/image.png') && i.src !== before && i.naturalWidth }",
+            arg=before,
+        )
+        size = page.evaluate(
+            "(i => [i.naturalWidth, i.naturalHeight])(document.querySelector('#picture img'))"
+        )
+        assert size == ([64, 96] if name == "turned.jpg" else [96, 96]), name
+
+
+def test_webcam_picture_is_taken_and_run_by_keyboard_alone_and_stopped(visit: Visit) -> None:
     page = visit.page
     page.click("#picture [aria-label='Remove Image'], #picture [aria-label='Clear']")
     page.click("#picture [aria-label='Capture from camera']")
@@ -156,3 +142,19 @@ def _keyboard_alone_runs(visit: Visit) -> None:
     assert page.evaluate("document.activeElement.id") == "run"
     page.keyboard.press("Enter")
     visit.status("Finished: 10 steps")
+    _stop_keeps_what_is_there_and_step_goes_on(visit)
+
+
+def _stop_keeps_what_is_there_and_step_goes_on(visit: Visit) -> None:
+    page = visit.page
+    page.fill("#knob-steps input[type=number]", "200")
+    page.press("#knob-steps input[type=number]", "Tab")
+    page.click("#run")
+    visit.status("of 200")
+    visit.stop()
+    said = visit.status("Stopped at step")
+    at = int(said.split("Stopped at step ")[1].split()[0])
+    assert 1 <= at < 200
+    assert f"stopped at {at}" in page.inner_text("#lab-scrubber")
+    page.click("#step")
+    visit.status(f"At step {at + 1} of 200")
