@@ -107,7 +107,7 @@ def _training() -> dict[str, gr.Slider]:
             TRAINING,
             step=1,
             label="Training steps",
-            info="On the samples and your picture; about two minutes, and Stop ends it.",
+            info="On the samples and your picture; a minute or two, and Stop ends it.",
             interactive=True,
             elem_id="knob-training",
         ),
