@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from visitor import FIRST_RUN, Visit
+from visitor import Visit
 
 from engine.alter.bfloat16 import is_fast
 from engine.core.placement import device
 from engine.evaluate import timing
 
+LINE = "#status .status-line"
 SMALL = pytest.mark.parametrize("visit", [(1280, 720, "light")], indirect=True)
-PHONE = pytest.mark.parametrize("visit", [(390, 844, "light")], indirect=True)
 
 
 # As on a busy machine: what is told of an event comes before the answer to who asked for it.
@@ -77,6 +77,7 @@ def test_the_first_look(visit: Visit) -> None:
     page.wait_for_selector("#lab-headline :text('after step 1')")
     page.click("#lab-scrubber [aria-label='Last step']")
     page.wait_for_selector("#lab-headline .lab-pill-yes")
+    _an_attack_comes_with_its_own_knobs_and_leaves_run_in_sight(visit)
     visit.upload("mine.png", "image/png", painted())
     page.wait_for_selector("#knows :text('This model knows 10 classes and nothing else')")
     assert "cassette player" in page.inner_text("#knows")
@@ -96,8 +97,7 @@ def painted() -> bytes:
     return data.getvalue()
 
 
-@SMALL
-def test_an_attack_comes_with_its_own_knobs_and_leaves_run_in_sight(visit: Visit) -> None:
+def _an_attack_comes_with_its_own_knobs_and_leaves_run_in_sight(visit: Visit) -> None:
     page = visit.page
     page.click("#attack input")
     page.wait_for_timeout(400)
@@ -143,6 +143,7 @@ def test_small_budgets_are_told_of_before_and_after(visit: Visit) -> None:
     page.click("#run")
     visit.status("Finished: 10 steps")
     page.wait_for_selector("#lab-headline :text('no change')")
+    _models_to_show_the_result_to_come_back(page)
 
 
 def test_another_picture_makes_the_result_stale_and_may_be_none_the_model_knows(
@@ -173,10 +174,23 @@ def test_another_picture_makes_the_result_stale_and_may_be_none_the_model_knows(
     assert "fooled" not in headline(page)
     assert "nothing to compare" in page.inner_text("#lab-verdict")
     assert "same" not in page.locator(".lab-transfers em").all_inner_texts()
+    _a_phone_is_taken_to_the_result(visit)
 
 
-def test_models_to_show_the_result_to_come_back(visit: Visit) -> None:
+def _a_phone_is_taken_to_the_result(visit: Visit) -> None:
     page = visit.page
+    visit.resize(390, 844)
+    type_into(page, "steps", "3")
+    page.click("#run")
+    visit.status("Finished: 3 steps")
+    page.wait_for_selector("#lab-headline .lab-verdict")
+    page.wait_for_function(  # what was in sight already stays where it is
+        "(b => b.top >= 0 && b.top < 0.6 * innerHeight)("
+        "document.querySelector('#lab-headline').getBoundingClientRect())"
+    )
+
+
+def _models_to_show_the_result_to_come_back(page: Any) -> None:
     page.click("#more > button")
     chosen = "#others [aria-label^='Remove'], #others .token"
 
@@ -239,19 +253,11 @@ def test_a_stack_is_attacked_and_an_impossible_one_is_a_sentence(visit: Visit) -
     assert page.locator("#lab-headline .lab-verdict").text_content().split() == said.split()
 
 
-@PHONE
-def test_a_phone_is_taken_to_the_result(visit: Visit) -> None:
+def test_a_run_goes_on_while_the_visitor_looks_elsewhere_and_is_joined_after_a_reload(
+    visit: Visit, tmp_path: Any
+) -> None:
     page = visit.page
-    page.click("#run")
-    visit.status("Finished: 10 steps")
-    page.wait_for_function(  # what was in sight already stays where it is
-        "(b => b.top >= 0 && b.top < 0.6 * innerHeight)("
-        "document.querySelector('#lab-headline').getBoundingClientRect())"
-    )
-
-
-def test_a_run_goes_on_while_the_visitor_looks_elsewhere(visit: Visit) -> None:
-    page = visit.page
+    page.wait_for_function("document.title.includes('Lab')")
     page.click("[data-sample=church]")
     choose(page, "PGD")
     type_into(page, "steps", "150")
@@ -269,9 +275,11 @@ def test_a_run_goes_on_while_the_visitor_looks_elsewhere(visit: Visit) -> None:
     page.reload()
     visit.status("Finished: 150 steps")
     page.wait_for_selector("#lab-headline :text('church')")
+    _files_say_what_they_are_and_how_to_make_them_again(page, tmp_path)
+    _a_reload_joins_the_run_and_stop_ends_it(visit)
 
 
-def test_a_reload_joins_the_run_and_stop_ends_it(visit: Visit) -> None:
+def _a_reload_joins_the_run_and_stop_ends_it(visit: Visit) -> None:
     page = visit.page
     type_into(page, "steps", "200")
     page.click("#run")
@@ -284,26 +292,8 @@ def test_a_reload_joins_the_run_and_stop_ends_it(visit: Visit) -> None:
     visit.status("Stopped at step")
 
 
-def test_every_page_has_a_title_of_its_own(visit: Visit) -> None:
-    titles = []
-    for path in ("/", "/transfer", "/why", "/cost"):
-        visit.page.goto(visit.url + path)
-        visit.page.wait_for_function("document.title.includes('Lab')")
-        if path != "/":
-            visit.page.wait_for_function(
-                "name => document.title.toLowerCase().startsWith(name)", arg=path[1:]
-            )
-        titles.append(visit.page.title())
-    assert len(set(titles)) == 4
-
-
-def test_files_say_what_they_are_and_how_to_make_them_again(visit: Visit, tmp_path: Any) -> None:
-    page = visit.page
-    page.click("[data-sample=church]")
-    page.click("#run")
-    visit.status("Finished: 10 steps")
-    page.wait_for_selector("#lab-headline :text('church')")
-    page.wait_for_timeout(1000)
+def _files_say_what_they_are_and_how_to_make_them_again(page: Any, tmp_path: Any) -> None:
+    page.wait_for_selector("#save-json:not([disabled])")
     names = {}
     for kind in ("png", "json"):
         with page.expect_download() as caught:
@@ -311,8 +301,9 @@ def test_files_say_what_they_are_and_how_to_make_them_again(visit: Visit, tmp_pa
         names[kind] = caught.value.suggested_filename
         caught.value.save_as(tmp_path / kind)
     crafted = "-on-bfloat16" * is_fast(device())  # where it is faster, that is the default
-    assert names["png"] == f"church-vit_imagenette{crafted}-mifgsm-eps8-seed0.png"
-    assert Image.open(tmp_path / "png").info
+    assert names["png"] == f"church-vit_imagenette{crafted}-pgd-eps8-seed0.png"
+    with Image.open(tmp_path / "png") as saved:
+        assert saved.info
     report = json.loads((tmp_path / "json").read_text(encoding="utf-8"))
     assert len(json.dumps(report)) > 100
     page.click("#reproduce > button")
@@ -320,30 +311,45 @@ def test_files_say_what_they_are_and_how_to_make_them_again(visit: Visit, tmp_pa
     assert "sample:church" in page.inner_text("#reproduce-command").replace("\u200b", "")
 
 
-@pytest.mark.parametrize("path", ["/transfer", "/cost"])
 def test_other_pages_are_found_again_as_they_were_left(
-    browser: Any, served: str, path: str, monkeypatch: pytest.MonkeyPatch
+    browser: Any, served: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Transfer and Cost, in one tab, each with a title of its own."""
     monkeypatch.setattr(timing, "SECONDS", 0.5)  # a pass is timed for as long as that
-    visit = Visit(browser, served, 1280, 720, "light", path, "#status .status-line")
+    visit = Visit(browser, served, 1280, 720, "light", "/transfer", LINE)
     page = visit.page
+    page.click("#attacks .remove-all")
+    page.click("#attacks input")
+    page.get_by_role("option", name="FGSM", exact=True).click()
+    page.keyboard.press("Escape")
+    _run_is_pressed(visit, "transfer")
+    page.get_by_role("link", name="Cost", exact=True).click()
+    page.wait_for_url("**/cost", wait_until="commit")
+    page.wait_for_selector(LINE)
     page.wait_for_timeout(1000)  # what a page does when it is opened is done
-    type_into(page, "steps", "4")
-    if path != "/transfer":
-        page.click("[data-sample=church]")
-        page.wait_for_selector("[data-sample=church][aria-pressed=true]")
-    page.click("#run")
-    page.wait_for_selector("#status [data-kind=busy]")
-    page.get_by_role("link", name="Lab", exact=True).click()
-    page.wait_for_selector(FIRST_RUN)
+    page.click("[data-sample=church]")
+    page.wait_for_selector("[data-sample=church][aria-pressed=true]")
+    _run_is_pressed(visit, "cost")
     page.go_back()
     visit.status("Finished")
     assert knob(page, "steps") == "4"
-    if path != "/transfer":
-        assert page.get_attribute("[data-sample=church]", "aria-pressed") == "true"
+    page.reload()
+    visit.status("Finished")
+    page.go_forward()
+    visit.status("Finished")
+    assert knob(page, "steps") == "4"
+    assert page.get_attribute("[data-sample=church]", "aria-pressed") == "true"
     page.reload()
     visit.status("Finished")
     visit.close()
+
+
+def _run_is_pressed(visit: Visit, title: str) -> None:
+    page = visit.page
+    page.wait_for_function("title => document.title.toLowerCase().startsWith(title)", arg=title)
+    type_into(page, "steps", "4")
+    page.click("#run")
+    page.wait_for_selector("#status [data-kind=busy]")
 
 
 def test_a_model_that_knows_more_is_one_click_away(browser: Any, tmp_path: Any) -> None:

@@ -15,15 +15,17 @@ export const headline = {
       `<p class="lab-empty">Press Run: within seconds you see whether the model is fooled.</p>`;
     view.text = root.querySelector(".lab-verdict");
     view.progress = root.querySelector(".lab-progress");
-    // On a phone the result lies below the button.
-    store.on("result", () => {
-      if (innerWidth < PHONE) requestAnimationFrame(() => arrive(root));
-    });
+    store.on("result", () => (view.came = true));
   },
   draw(run, sel) {
     this.progress.hidden = true;
     this.text.hidden = false;
     setHtml(this.text, headlineHtml(run, sel.step));
+    if (!this.came) return;
+    this.came = false;
+    // On a phone the result lies below the button. A headline is drawn once it is in the layout: while
+    // the page still holds the result for that of other controls, nobody could be taken to it.
+    if (innerWidth < PHONE) arrive(this.root);
   },
   drawLive(live) {
     this.progress.hidden = false;
