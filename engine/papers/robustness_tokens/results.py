@@ -68,7 +68,7 @@ def _section(study: Study[Findings], title: str) -> str:
     parts = [
         f"## Robustness Tokens on {title}\n\n{about.tokens} tokens, {about.source}. {about.pictures} photographs of "
         f"`{study.about['folder']}`, eps {255 * about.eps:g}/255, {about.steps} steps, {about.restarts} tries.\n\n"
-        f"{_clean(found)}\n{_met(found)}\nInside both models, mean over photographs; outliers begin at "
+        f"{_clean(found)}\n{_met(found)}\n{_secrecy(found)}\n\nInside both models, mean over photographs; outliers begin at "
         f"{about.threshold:.3g}, of {about.columns} columns, and there are {about.patches} patches:\n\n{_inside(found)}"
     ]
     if found.swept:
@@ -109,6 +109,14 @@ def _met(found: Findings) -> str:
                 "" if e.gain_stands is None else figure(e.gain_stands, "points") for e in of
             ],
         }
+    )
+
+
+def _secrecy(found: Findings) -> str:
+    kept, stands = found.secrecy.kept, found.secrecy.stands
+    return (
+        "What it is worth that nobody knows the tokens, transfer less adaptive: cosine "
+        f"{_cosine(kept)}, right under PGD {figure(stands, 'points')}."
     )
 
 
