@@ -140,7 +140,7 @@ def test_its_study_is_told_among_the_results(
     monkeypatch.setattr(told, "STUDIES", tmp_path)
     monkeypatch.setattr(results, "PAPERS", (BRIGHT,))
     page = "\n".join(results.sections())
-    assert "## Bright's claims" in page
+    assert "## Claims of Bright" in page
     assert "| B1 | brightness | above 0.5 | 0.800 [0.700, 0.900] **holds** |" in page
 
 

@@ -42,6 +42,7 @@ from engine.papers.robustness_tokens.findings import (
     Shown,
     Swept,
 )
+from engine.papers.robustness_tokens.given import short
 from engine.papers.robustness_tokens.inside import Inside, Scope
 from engine.papers.robustness_tokens.threat import Models
 from engine.train.tokens import TokenTraining, train
@@ -332,7 +333,7 @@ class Bench:
         attacked = yield from self._crafted("for the sweep", self.of.models.public, others)
         found: list[Swept] = []
         for count in SWEEP:
-            how = TokenTraining(count=count, steps=self.set.sweep, eps=self.set.eps)
+            how = short(count, self.set.sweep, self.set.eps)
             tokens, losses = yield from self._learned(others, attacked, how)
             found.append((yield from self._judged(count, tokens, losses, made, few)))
         return tuple(found)

@@ -171,7 +171,7 @@ def known(found: Findings) -> Iterator[str]:
     own = f", against one who trained others {_cosine(rival.kept)}" if rival and rival.kept else ""
     worth = found.secrecy.kept
     told = (
-        f"secrecy is worth {_cosine(worth)} of it"
+        f"secrecy is worth {worth.value:.3f} [{worth.low:.3f}, {worth.high:.3f}] of it"
         if apart(worth)
         else "secrecy adds nothing that shows"
     )

@@ -12,6 +12,7 @@ from engine.core.errors import TokensUnavailable
 from engine.model import tokenfile
 from engine.model.tokenfile import RANDOM, SURROGATE, Tokens
 from engine.model.victim import Victim
+from engine.train.tokens import TokenTraining
 
 
 class Given(NamedTuple):
@@ -35,6 +36,11 @@ def rival(victim: Victim) -> Float[Tensor, "n d"] | None:
         return RobustnessTokens(SURROGATE).tokens(victim)
     except TokensUnavailable:
         return None
+
+
+def short(count: int, steps: int, eps: float) -> TokenTraining:
+    """A training of few steps: larger ones than published, that fall to 0."""
+    return TokenTraining(count=count, steps=steps, eps=eps, rate=1e-2, pace="cosine")
 
 
 def _trained(tokens: Tokens) -> str:

@@ -23,8 +23,7 @@ from engine.papers.report import Compared, compared
 from engine.papers.robustness_tokens import claims, evidence, export, results
 from engine.papers.robustness_tokens.compare import Asked, Report, report
 from engine.papers.robustness_tokens.findings import Findings
-from engine.papers.robustness_tokens.given import given, rival
-from engine.train.tokens import TokenTraining
+from engine.papers.robustness_tokens.given import given, rival, short
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def begin(exhibit: Exhibit, settings: Settings) -> tuple[Victim, Asked, Made]:
     here = [load_sample(each.id) for each in samples() if each.path.is_file()]
     others = [fit(each, size) for each in here if each.tobytes() != exhibit.image.tobytes()]
     threshold = usual(name, exhibit.weights)
-    training = TokenTraining(count=settings.count, steps=settings.train or 1, eps=settings.eps)
+    training = short(settings.count, settings.train or 1, settings.eps)
     taken = None if settings.train else given(victim, settings.tokens, settings.count)
     asked = Asked(
         picture=fit(exhibit.image, size),
