@@ -317,9 +317,15 @@ def _change(of: Estimate | None) -> str:
 
 def _figure(of: Estimate, digits: int, sign: str = "") -> str:
     """A figure of a table, its interval below it where it has a width."""
-    value, low, high = (f"{each:{sign}.{digits}f}" for each in (of.value, of.low, of.high))
+    value, low, high = (_signed(each, digits, sign) for each in (of.value, of.low, of.high))
     span = f" <small>{low} to {high}</small>" * (of.low < of.high)
     return _minus(f"{value}{span}")
+
+
+def _signed(value: float, digits: int, sign: str) -> str:
+    """What is no more than 0 as it is told has no sign."""
+    told = f"{value:{sign}z.{digits}f}"
+    return told.removeprefix("+") if not float(told) else told
 
 
 def _minus(words: str) -> str:

@@ -162,7 +162,7 @@ def estimate(value: float) -> Estimate:
 def met(model: Model, attacker: Attacker, kept: float, stands: float) -> Met:
     gains: dict[str, Any] = {"gain_kept": None, "gain_stands": None}
     if model == "private":
-        change = Rate.change(Estimate(-3, -8, 2), 60)
+        change = Rate.change(Estimate(-3, -8, 0.04), 60)
         gains = {"gain_kept": estimate(0.25), "gain_stands": change}
     own = estimate(kept + 0.01)
     return Met(model, attacker, 20, 60, estimate(kept), own, None, estimate(stands), **gains)
@@ -199,7 +199,7 @@ def test_photographs_are_told_where_there_is_a_study(monkeypatch: pytest.MonkeyP
     assert names == ["untouched", "transfer (published)", "adaptive"]
     assert "−0.20 <small>−0.30 to −0.10</small>" in words
     assert "+0.25 <small>+0.15 to +0.35</small>" in words
-    assert "−3.0 <small>−8.0 to +2.0</small>" in words
+    assert "−3.0 <small>−8.0 to 0.0</small>" in words
     assert "8.00 <small>7.90 to 8.10</small>" in within
     assert columns is None
     assert (list(peaks.data[0].x), list(peaks.data[0].y)) == ([1, 2], [3, 8])
