@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from engine.evaluate.claim import figure
 from engine.evaluate.interval import Estimate, Rate
 from engine.evaluate.words import apart, signed
 
@@ -158,14 +159,17 @@ def withheld(found: Findings) -> Iterator[str]:
         f"Attacked by at most {255 * found.about.eps:g}/255 on the model without tokens, {found.about.pictures} "
         f"photographs keep a cosine of {_cosine(bare.kept)} with their clean feature; {told}."
     )
-    if bare.stands and armed.stands:
-        yield f"Right answers under PGD: {_percent(bare.stands)} without, {_percent(armed.stands)} with them."
+    if bare.right and armed.right and bare.stands and armed.stands:
+        yield (
+            f"Right answers then: {_percent(bare.right)} without tokens, {_percent(armed.right)} with them; "
+            f"under PGD on the answer {_percent(bare.stands)} and {_percent(armed.stands)}."
+        )
 
 
 def known(found: Findings) -> Iterator[str]:
     """An attacker who has the very tokens, or own ones."""
     adaptive = found.under("private", "adaptive")
-    if not adaptive or not adaptive.kept or not adaptive.stands:
+    if not adaptive or not adaptive.kept or not adaptive.right:
         return
     rival = found.under("private", "surrogate")
     own = f", against one who trained others {_cosine(rival.kept)}" if rival and rival.kept else ""
@@ -177,7 +181,7 @@ def known(found: Findings) -> Iterator[str]:
     )
     yield (
         f"Against an attacker who has the tokens they keep {_cosine(adaptive.kept)}{own}; {told}. Right answers "
-        f"then: {_percent(adaptive.stands)}."
+        f"then: {_percent(adaptive.right)}."
     )
 
 
@@ -196,4 +200,4 @@ def _cosine(of: Estimate) -> str:
 
 
 def _percent(of: Estimate) -> str:
-    return f"{of.value:.0f} % [{of.low:.0f}, {of.high:.0f}]"
+    return figure(of, "%")
