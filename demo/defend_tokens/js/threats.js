@@ -90,5 +90,5 @@ const footOf = ({ label, eps, steps, whole }) =>
   `Bars: cosine of the feature with that of the clean picture without tokens, 1 is the same. ` +
   `● has lost the answer “${escape(label)}”, ○ has kept it; % is what the answer given gets. ` +
   `Every attack takes ${steps} steps and changes no pixel by more than ${short(eps)}/255; all is judged on the saved 8-bit picture.` +
-  `In the <a href=".">Lab</a> tokens can be put on a model under any attack.` +
+  ` In the <a href=".">Lab</a> tokens can be put on a model under any attack.` +
   (whole ? "" : " More follows.");

@@ -16,6 +16,7 @@ from demo.defend_tokens.message import message
 from demo.defend_tokens.trial import NEW, Trial, chosen, drive, offered, question
 from engine.core.errors import EngineError
 from engine.evaluate.interval import Estimate, Rate
+from engine.evaluate.study import Study
 from engine.model import tokenfile
 from engine.model.tokenfile import Tokens
 from engine.papers.report import Report as AnyReport
@@ -192,6 +193,8 @@ OF = {"model": {"name": "m", "title": "The <model>"}}
 def test_photographs_are_told_where_there_is_a_study(monkeypatch: pytest.MonkeyPatch) -> None:
     known: dict[str, Any] = {"m": STUDY, "damaged": "It is cut."}
     monkeypatch.setattr(sections, "study", known.get)
+    shipped = Study("robustness_tokens", "vit_imagenette", {}, {"targets": []}, (), STUDY)
+    monkeypatch.setattr(sections, "every", lambda: (shipped,))
     words, within, peaks, columns, numbers, sweep, table = sections.sections(OF)
     assert "On 60 photographs, changed by at most 2/255" in words
     assert "trained &lt;b&gt; for 800 steps" in words
@@ -206,17 +209,20 @@ def test_photographs_are_told_where_there_is_a_study(monkeypatch: pytest.MonkeyP
     assert "1.20 → 1.50" in numbers
     assert "1.04 → 1.80" in numbers, "published beside"
     assert [list(each.y) for each in sweep.data] == [[0.9], [0.6], [0.3]]
-    assert "The &lt;model&gt;, here" in table
+    assert ">ViT, here<" in table
     assert "0.41 → 0.66" in table
+    assert "0.41 → −0.19" in table, "an attacker who has the tokens"
+    assert "0.40 → 0.65 transfer, −0.20 adaptive." in table
     assert table.count("<tr>") == 2 + len(published.TABLE)
 
 
 def test_without_a_study_the_way_to_one_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     known: dict[str, Any] = {"damaged": "It is cut."}
     monkeypatch.setattr(sections, "study", known.get)
+    monkeypatch.setattr(sections, "every", tuple)
     words, *_, table = sections.sections(OF)
     assert "The &lt;model&gt; has none yet" in words
-    assert "here" not in re.findall(r"<tbody>.*</tbody>", table)[0]
+    assert "here" not in table
     (cut, *_) = sections.sections({"model": {"name": "damaged", "title": "x"}})
     assert cut.endswith("It is cut.</p>")
     assert [each for each in sections.sections(None) if each] == []
