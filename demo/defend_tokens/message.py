@@ -36,7 +36,7 @@ def message(trial: Trial, found: Report) -> dict[str, Any]:
         "verdict": verdict(found),
         "sentence": honest(found),
         "notes": list(found.notes),
-        "whole": found.whole,
+        "whole": found.whole or trial.why is not None,
         "curve": _curve(found),
         "clean": _clean(found),
         "threats": [_threat(each, found) for each in found.threats],

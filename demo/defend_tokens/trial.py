@@ -81,8 +81,11 @@ def _tokens(values: Values) -> str:
 
 
 def drive(trial: Trial, patience: float = PATIENCE_SECONDS) -> Iterator[Event]:
-    """Read the model and work to the end, until it is stopped, or until patience ends."""
+    """Read the model and work to the end, until it is stopped, or until patience ends: then the report
+    is told once more, as one that nothing follows."""
     exhibit = trial.question.exhibit
     yield from load([exhibit.model], exhibit.weights)
     victim, asked, trial.made = paper.begin(exhibit, trial.question.settings)
     yield from trial.grow(partial(report, victim, asked), patience)
+    if trial.why != "finished" and trial.report is not None:
+        yield trial.report

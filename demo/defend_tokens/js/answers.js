@@ -3,7 +3,7 @@
 import { bars } from "../../kit/js/bars.js";
 import { part, setHtml } from "../../kit/js/dom.js";
 import { escape, percent } from "../../kit/js/format.js";
-import { attackWords, MODELS, present, store, threatOf } from "./store.js";
+import { attackWords, missing, MODELS, present, store, threatOf } from "./store.js";
 import { figures } from "./threats.js";
 
 export function answers(root) {
@@ -22,7 +22,7 @@ export function answers(root) {
     setHtml(
       right,
       `<p><b>Attacked</b> <em>${escape(attackWords(threat, goal))}</em></p>` +
-        (shot ? list(shot) : `<p class="lab-muted">It follows.</p>`),
+        (shot ? list(shot) : missing(run)),
     );
     setHtml(about, shot ? ownOf(shot) : "");
   };

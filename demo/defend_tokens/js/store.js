@@ -23,6 +23,10 @@ export const store = createStore({ threat: "transfer", goal: "feature", block: I
 export const threatOf = (run) =>
   run.threats.find(({ name }) => name === store.sel.threat) ?? run.threats[0];
 
+// Of what is not there: whether it is on its way. A stopped run is as whole as it gets.
+export const missing = ({ whole }) =>
+  `<p class="lab-muted">${whole ? "Not measured." : "It follows."}</p>`;
+
 // A block chart's way to choose a block.
 export const BLOCKS = {
   block: () => store.sel.block,

@@ -6,7 +6,7 @@ import { sharp } from "../../kit/js/draw.js";
 import { escape, percent, short } from "../../kit/js/format.js";
 import { swatches } from "../../kit/js/legend.js";
 import { clamp } from "../../kit/js/numbers.js";
-import { GOALS, MODELS, present, store, threatOf } from "./store.js";
+import { GOALS, missing, MODELS, present, store, threatOf } from "./store.js";
 
 export function threats(root) {
   root.innerHTML = `<h2>Who attacks, and what is left</h2>`;
@@ -62,7 +62,7 @@ function drawn(made, each, run) {
       ? Object.keys(MODELS)
           .map((model) => half(model, shot[model], run))
           .join("")
-      : `<p class="lab-muted">It follows.</p>`,
+      : missing(run),
   );
   canvas.setAttribute("aria-label", `The picture, ${each.title}`);
   const size = canvas.clientWidth;

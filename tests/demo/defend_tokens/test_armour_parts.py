@@ -19,7 +19,6 @@ from engine.evaluate.interval import Estimate, Rate
 from engine.evaluate.study import Study
 from engine.model import tokenfile
 from engine.model.tokenfile import Tokens
-from engine.papers.report import Report as AnyReport
 from engine.papers.robustness_tokens import published
 from engine.papers.robustness_tokens.compare import Report
 from engine.papers.robustness_tokens.findings import (
@@ -99,15 +98,17 @@ def test_what_is_not_known_yet_is_left_open(trial: Trial) -> None:
     assert (told["files"]["csv"], told["files"]["png"]) == ("", "")
     assert told["curve"]["points"] == []
     assert [each["feature"] for each in told["threats"]] == [None] * 4
-    assert not told["whole"]
 
 
 def test_tokens_are_trained_here_where_that_is_asked() -> None:
-    """Until the first pictures are attacked; then it is stopped."""
+    """Until the first pictures are attacked; then it is stopped, and nothing follows."""
     made = Trial(question(ASKED | {"tokens": NEW}, None))
+    whole: list[bool] = []
     for event in drive(made):
-        if isinstance(event, AnyReport):
+        if isinstance(event, Report):
+            whole.append(message(made, event)["whole"])
             made.stop.set()
+    assert whole == [False, True]
     found = made.report
     assert isinstance(found, Report)
     assert (found.tokens, found.curve_asked, found.clean) == (2, 1, None)

@@ -180,5 +180,8 @@ def test_what_is_not_known_yet_is_not_drawn(drawn: Any) -> None:
     assert drawn.locator("[data-part=kept] :visible").count() == 0
     drawn.click(".rob-threat >> nth=4")
     assert "It follows." in words(drawn, "[data-part=answers]")
+    drawn.evaluate(tell, told | {"whole": True})
+    drawn.wait_for_function("!document.body.innerText.includes('follows.')")
+    assert figures(drawn)[2].endswith("Not measured."), "it was stopped"
     lines = drawn.locator("[data-part=attention] .lab-chart .lab-line")
     assert lines.count() == 1, "of an attack that follows nothing is drawn"
