@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,15 +20,16 @@ posix = pytest.mark.skipif(os.name != "posix", reason="users and modes are other
 
 
 @pytest.fixture
-def temp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder for temporary files, in this process and its children."""
+def temp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder for temporary files, in this process and its children.
+
+    The folder of a page that is served meanwhile stays its own.
+    """
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    for each in (scratch.home, scratch._root):
-        each.cache_clear()
-    yield tmp_path
-    for each in (scratch.home, scratch._root):
-        each.cache_clear()
+    monkeypatch.setattr(scratch, "home", cache(scratch.home.__wrapped__))
+    monkeypatch.setattr(scratch, "_root", cache(scratch._root.__wrapped__))
+    return tmp_path
 
 
 def another(ends: str) -> subprocess.Popen[str]:
