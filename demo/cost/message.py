@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import cache
 from typing import Any
 
 import torch
@@ -16,12 +15,9 @@ from demo.kit.packing import pack, png, png_of, rounded, shown
 from demo.kit.reporting import measured, opening
 from engine.alter.quantize.cost import Cost
 from engine.attack.universal import Universal
-from engine.core.errors import EngineError
 from engine.core.figures import number
-from engine.evaluate.study import kept
 from engine.papers.quant import export
 from engine.papers.quant.compare import ATTACKED, CLEAN, Report, Seen
-from engine.papers.quant.findings import Findings
 from engine.papers.quant.sweep import LEAST_SHARE, Sweep, ranked, sweep
 
 
@@ -135,13 +131,3 @@ def _saved(found: Report, exported: dict[str, Any]) -> str:
 
 def _cost(each: Cost) -> dict[str, Any]:
     return {"int8": each.macs8, "high": each.macs16, "moved": each.moved}
-
-
-@cache
-def study(model: str) -> Findings | str | None:
-    """What the study that ships for a model found, or the sentence why it cannot be read."""
-    try:
-        found = kept("quant", model, Findings)
-    except EngineError as problem:
-        return problem.sentence
-    return found and found.findings

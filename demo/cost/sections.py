@@ -10,7 +10,6 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from demo.cost.message import study
 from demo.kit import sections as kit
 from demo.kit.plots import ATTACKED, CLEAN, NOISE, styled
 from demo.kit.sections import (
@@ -25,6 +24,7 @@ from demo.kit.sections import (
     rated,
     row,
     said,
+    shipped,
     span,
     table,
 )
@@ -37,6 +37,7 @@ TIMED = (
     Timed("noise", "int8, noise", NOISE),
     Timed("adversarial", "int8, attacked", ATTACKED),
 )
+study = shipped("quant", Findings)
 COMMAND = "python -m engine claims quant FOLDER --model"
 
 

@@ -7,7 +7,6 @@ Each is words, and a chart where there is something to draw; both are of one mes
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from html import escape
 from typing import Any
 
@@ -27,14 +26,13 @@ from demo.kit.sections import (
     rated,
     row,
     said,
+    shipped,
     span,
     table,
 )
 from engine.alter.catalog import ON
-from engine.core.errors import EngineError
 from engine.core.limits import megabytes
 from engine.evaluate.interval import Estimate
-from engine.evaluate.study import kept
 from engine.papers.desparsify.findings import About, Bounded, Defended, Findings, Point
 
 DEFENDED = "#009E73"
@@ -44,6 +42,7 @@ TIMED = (
     Timed("noise", "noise", NOISE),
     Timed("adversarial", "attacked", ATTACKED),
 )
+study = shipped("desparsify", Findings)
 COMMAND = "python -m engine claims desparsify FOLDER --model"
 
 
@@ -237,16 +236,6 @@ def _faint(colour: str) -> str:
 def _study(found: Message) -> Findings | None:
     known = study(found["model"]["name"])
     return known if isinstance(known, Findings) else None
-
-
-@cache
-def study(victim: str) -> Findings | str | None:
-    """What the study that ships for a victim found, or the sentence why it cannot be read."""
-    try:
-        found = kept("desparsify", victim.partition(ON)[0], Findings)
-    except EngineError as problem:
-        return problem.sentence
-    return found and found.findings
 
 
 def _missing(found: Message) -> str:

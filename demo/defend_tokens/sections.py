@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from demo.kit.plots import ATTACKED, CLEAN, styled
-from demo.kit.sections import Message, Section, head, row, said, table
+from demo.kit.plots import ATTACKED, CLEAN, styled, whiskers
+from demo.kit.sections import Message, Section, head, row, said, shipped, table
 from engine.core.errors import EngineError
 from engine.evaluate.interval import Estimate
-from engine.evaluate.study import Study, kept
+from engine.evaluate.study import Study
 from engine.papers.robustness_tokens import published
 from engine.papers.robustness_tokens.findings import (
     Attacker,
@@ -30,6 +30,7 @@ from engine.papers.robustness_tokens.results import WORDS
 from engine.papers.told import studies, titles
 
 NAME = "robustness_tokens"
+study = shipped(NAME, Findings)
 COMMAND = "python -m engine claims {0} FOLDER --model {1} --out assets/studies/{0}_{1}.json"
 DEFENDED = "#009E73"
 
@@ -41,20 +42,11 @@ def sections(found: Message | None) -> list[Any]:
     model, title = found["model"]["name"], found["model"]["title"]
     known = study(model)
     if not isinstance(known, Findings):
-        told = said("On photographs, under every threat", known or _missing(model, title))
+        words = escape(known) if known else _missing(model, title)
+        told = said("On photographs, under every threat", words)
         return [told, "", None, None, "", None, printed(every())]
     words, *charts = inside(known)
     return [measured(known), words, *charts, *numbers(known), printed(every())]
-
-
-@cache
-def study(model: str) -> Findings | str | None:
-    """What the study that ships for a model found, or the sentence why it cannot be read."""
-    try:
-        found = kept(NAME, model, Findings)
-    except EngineError as problem:
-        return escape(problem.sentence)
-    return found and found.findings
 
 
 @cache
@@ -261,14 +253,7 @@ def _line(
         mode="lines+markers",
         line={"color": colour, "width": 2, "dash": dash},
         marker={"size": 6},
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": [each.high - each.value for each in y],
-            "arrayminus": [each.value - each.low for each in y],
-            "thickness": 1.2,
-            "width": 3,
-        },
+        error_y=whiskers(y),
         hovertemplate=f"%{{y:.3g}}<extra>{words}</extra>",
     )
 

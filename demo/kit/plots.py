@@ -5,10 +5,13 @@ Plotly knows no theme of the page: text takes its colour from the style of `.lab
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 import plotly.graph_objects as go
+
+from engine.evaluate.interval import Estimate
 
 CLEAN, ATTACKED, NOISE = "#0072B2", "#D55E00", "#7F7F7F"
 NOWHERE = "rgba(0,0,0,0)"
@@ -33,6 +36,18 @@ def styled(figure: go.Figure, title: str, x: str, y: str, height: int, left: int
     figure.update_xaxes(title=x, **axis)
     figure.update_yaxes(title=y, **axis)
     return figure
+
+
+def whiskers(of: Sequence[Estimate]) -> dict[str, Any]:
+    """The intervals of a line's points, as its error bars."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [each.high - each.value for each in of],
+        "arrayminus": [each.value - each.low for each in of],
+        "thickness": 1.2,
+        "width": 3,
+    }
 
 
 def plot(figure: go.Figure | None, name: str, **more: Any) -> gr.Plot:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from html import escape
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
 import plotly.graph_objects as go
 
 from demo.kit.plots import ATTACKED, CLEAN, NOISE, styled
+from engine.alter.catalog import ON
+from engine.core.errors import EngineError
 from engine.evaluate.interval import Estimate, Rate
+from engine.evaluate.study import kept
 
 Message = dict[str, Any]
 Section = tuple[str, go.Figure | None]
+Found = TypeVar("Found")
 PLAIN = "#8b949e"
 """The model that nothing was done to."""
 
@@ -185,6 +190,21 @@ def rated(of: Estimate) -> str:
 def plural(count: int, word: str) -> str:
     """`1 round`, `2 rounds`."""
     return f"{count} {word}{'s' * (count != 1)}"
+
+
+def shipped(name: str, kind: type[Found]) -> Callable[[str], Found | str | None]:
+    """What the study of that name that ships for a model found, whatever stands on the model; None where
+    there is none, or the sentence why it cannot be read."""
+
+    @cache
+    def study(model: str) -> Found | str | None:
+        try:
+            found = kept(name, model.partition(ON)[0], kind)
+        except EngineError as problem:
+            return problem.sentence
+        return found and found.findings
+
+    return study
 
 
 def head(title: str) -> str:

@@ -5,17 +5,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import cache
 from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from demo.kit.plots import ATTACKED, CLEAN, styled
-from demo.kit.sections import Message, Section, head, said
-from engine.core.errors import EngineError
-from engine.evaluate.study import kept
+from demo.kit.plots import ATTACKED, CLEAN, styled, whiskers
+from demo.kit.sections import Message, Section, head, said, shipped
 from engine.papers.aas import saturation
 from engine.papers.aas.findings import Point, Saturation
 
@@ -33,6 +30,7 @@ LINES = {
 """By what an attack was crafted: words, colour, dash and mark. Precisions share a colour: where they
 lie on one line, it is not rounding that masks."""
 TITLE = "Over many pictures: what is left, by the gradient that the attack follows"
+study = shipped(saturation.NAME, Saturation)
 COMMAND = "python -m engine saturate FOLDER --model {0} --out assets/studies/{1}_{0}.json"
 
 
@@ -54,16 +52,6 @@ def curve(found: Message) -> Section:
             f"yet; <code>{escape(COMMAND.format(model, saturation.NAME))}</code> makes it.",
         ), None
     return head(TITLE) + _words(known), _figure(known)
-
-
-@cache
-def study(model: str) -> Saturation | str | None:
-    """What the study that ships for a model found, or the sentence why it cannot be read."""
-    try:
-        known = kept(saturation.NAME, model, Saturation)
-    except EngineError as problem:
-        return problem.sentence
-    return known and known.findings
 
 
 def _words(known: Saturation) -> str:
@@ -146,13 +134,6 @@ def _line(name: str, own: Sequence[Point], along: str, *, named: bool) -> go.Sca
         mode="lines+markers",
         line={"color": colour, "width": 2, "dash": dash},
         marker={"symbol": mark, "size": 8},
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": [each.high - each.value for each in left],
-            "arrayminus": [each.value - each.low for each in left],
-            "thickness": 1.2,
-            "width": 3,
-        },
+        error_y=whiskers(left),
         hovertemplate=f"%{{y:.1f}} %<extra>{words}</extra>",
     )

@@ -16,7 +16,7 @@ from engine.alter.dense import run_by
 from engine.core.errors import UnsupportedModel
 from engine.core.knobs import knob
 from engine.data.decode import fit
-from engine.data.samples import load_sample, samples
+from engine.data.samples import pictures
 from engine.model.sites import Site
 from engine.model.sparse import Bound, SparseViT
 from engine.model.sparse.bound import By, whole
@@ -89,9 +89,8 @@ def clean_counts(victim: Victim, model: SparseViT) -> Int64[Tensor, "pictures l"
     with _KEEPING:
         kept = _KEPT.get(model)
     if kept is None:
-        here = [load_sample(each.id) for each in samples() if each.path.is_file()]
         size = victim.spec.input_size
-        kept = torch.stack([_counts(victim, model, fit(each, size)) for each in here])
+        kept = torch.stack([_counts(victim, model, fit(each, size)) for each in pictures()])
         with _KEEPING:
             _KEPT[model] = kept
     return kept

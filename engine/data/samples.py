@@ -49,6 +49,17 @@ def load_sample(id: str) -> Image.Image:
     return decode(by_id[id].path)
 
 
+def pictures() -> list[Image.Image]:
+    """All sample pictures that are here, in display order."""
+    return [load_sample(each.id) for each in samples() if each.path.is_file()]
+
+
+def others(than: Image.Image) -> list[Image.Image]:
+    """All of them but this picture."""
+    own = than.tobytes()
+    return [each for each in pictures() if each.tobytes() != own]
+
+
 def _rendered() -> tuple[Sample, ...]:
     gallery = _RENDERED / "gallery.json"
     listed = json.loads(gallery.read_text(encoding="utf-8")) if gallery.is_file() else []

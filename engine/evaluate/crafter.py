@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from engine.attack.recipe import Recipe
+from engine.core.files import write_atomically
 from engine.core.shapes import Labels
 from engine.evaluate import store
 from engine.evaluate.craft import Crafted, crafted
@@ -49,10 +50,7 @@ class Crafter:
             parts.append(last.saved)
         saved = torch.cat(parts)
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(".part")
-            save_file({"saved": saved}, part)
-            part.replace(path)
+            write_atomically(path, save({"saved": saved}))
         yield saved
 
     def _path(self, recipe: Recipe, victim: Victim, pixels: Tensor, labels: Labels) -> Path | None:

@@ -89,6 +89,12 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return float(min(1, 2 * tail / 2**n))
 
 
+def mean(values: Tensor) -> Estimate:
+    """The mean over pictures (n,) with its interval, by `bootstrap`."""
+    exact = values.double()
+    return bootstrap(lambda w: (w @ exact) / w.sum(1), len(exact))
+
+
 def bootstrap(
     statistic: Callable[[Tensor], Tensor], n: int, *, draws: int = 4000, seed: int = 0
 ) -> Estimate:

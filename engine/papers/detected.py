@@ -10,7 +10,7 @@ from torch import Tensor
 
 from engine.core.shapes import PerExample
 from engine.evaluate.detect import Detector, roc
-from engine.evaluate.interval import Estimate, Rate, bootstrap
+from engine.evaluate.interval import Estimate, Rate, bootstrap, mean
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Detected:
 
 def _rate(flagged: Tensor) -> Rate:
     values = flagged.double() * 100
-    return Rate.of(bootstrap(lambda w: (w @ values) / w.sum(1), len(values)), len(values))
+    return Rate.of(mean(values), len(values))
 
 
 def _area(clean: Tensor, hit: Tensor, weights: Tensor) -> Tensor:

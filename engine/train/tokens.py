@@ -25,7 +25,7 @@ from engine.core.streams import Streams
 from engine.evaluate import store
 from engine.evaluate.craft import crafted
 from engine.evaluate.feature import featured
-from engine.evaluate.interval import bootstrap
+from engine.evaluate.interval import mean as estimated
 from engine.evaluate.judge import shown
 from engine.evaluate.progress import Progress
 from engine.model.tokenfile import Tokens, file_name, write
@@ -252,7 +252,7 @@ def cosines(
 
     def mean(judge: Victim, pixels: Tensor) -> dict[str, float]:
         near = featured(judge, pixels).near(wanted, training.axis).double()
-        found = bootstrap(lambda w: (w @ near) / w.sum(1), len(near))
+        found = estimated(near)
         return {each: round(value, 4) for each, value in dataclasses.asdict(found).items()}
 
     return {

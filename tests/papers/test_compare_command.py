@@ -11,11 +11,10 @@ import torch
 
 from engine.__main__ import main
 from engine.attack.recipes.tgr import TGR
-from engine.data.samples import load_sample, samples
+from engine.data import samples
+from engine.data.samples import load_sample
 from engine.evaluate.judge import shown
 from engine.model import zoo
-from engine.papers.desparsify import paper as tokens
-from engine.papers.quant import paper
 from engine.papers.quant.compare import ATTACKED
 from engine.papers.quant.threshold import usual
 from engine.papers.tgr import compare as why
@@ -51,7 +50,8 @@ def test_tgr_compares_the_variants_that_the_page_runs(
 def test_quant_reports_what_the_page_reports(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(paper, "samples", lambda: samples()[:3])  # batch-mates, to be quick
+    few = samples.samples()[:3]
+    monkeypatch.setattr(samples, "samples", lambda: few)  # batch-mates, to be quick
     out = tmp_path / "cost.json"
     words = ("compare", "quant", "sample:golf_ball", "--steps", "2", "--rounds", "1")
     assert main([*words, "--out", str(out)]) == 0
@@ -72,7 +72,8 @@ def test_quant_reports_what_the_page_reports(
 def test_desparsify_reports_what_the_page_reports(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tokens, "samples", lambda: samples()[:3])  # batch-mates, to be quick
+    few = samples.samples()[:3]
+    monkeypatch.setattr(samples, "samples", lambda: few)  # batch-mates, to be quick
     out = tmp_path / "tokens.json"
     words = ("compare", "desparsify", "sample:golf_ball", "--steps", "2", "--rounds", "1")
     assert main([*words, "--out", str(out)]) == 0

@@ -24,7 +24,7 @@ from engine.core.knobs import Knobbed, knob
 from engine.core.placement import describe
 from engine.data.folder import batches, read_folder
 from engine.evaluate.claim import Row, Unit, verdict
-from engine.evaluate.interval import Estimate, Rate, bootstrap
+from engine.evaluate.interval import Estimate, Rate, mean
 from engine.evaluate.judge import shown
 from engine.evaluate.progress import Progress
 from engine.evaluate.robust import Robust, paired, rate
@@ -216,7 +216,7 @@ def _block(index: int, rows: Tensor) -> Block:
         index,
         float(rows.median()),
         float(rows.max()),
-        *(_mean(_past(rows, at)) for at in (CANCELS, UNDERFLOWS)),
+        *(mean(_past(rows, at)) for at in (CANCELS, UNDERFLOWS)),
     )
 
 
@@ -234,7 +234,7 @@ def _leads(rows: tuple[Tensor, ...]) -> Iterator[Row]:
         ("rows that float32 rounds (lead of 16.75)", CANCELS, None),
         ("rows that underflow in float32 (lead of 104)", UNDERFLOWS, 0.1),
     ):
-        yield _row("D1", words, _mean(_past(every, least)), "%", n, bar)
+        yield _row("D1", words, mean(_past(every, least)), "%", n, bar)
 
 
 def _precision(ground: Ground, left: Mapping[str, Robust], by: Settings) -> Iterator[Row]:
@@ -251,7 +251,7 @@ def _precision(ground: Ground, left: Mapping[str, Robust], by: Settings) -> Iter
     cosines = cosines[cosines.isfinite()]
     if len(cosines):
         words = "cosine of float32's and float64's gradient at the pixels, mean"
-        yield _row("D2", words, _mean(cosines), "correlation", len(cosines))
+        yield _row("D2", words, mean(cosines), "correlation", len(cosines))
     words = "left by PGD minus left by PGD in float64"
     yield _pair("D2", words, left[BASE].kept, left[FLOAT64].kept, by, 0.2)
 
@@ -290,7 +290,7 @@ def _smaller(ground: Ground, left: Mapping[str, Robust], by: Settings) -> Iterat
         100 * (its[BASE].kept[:few].double() - its[AAS].kept[:few].double())
         for its in (control, left)
     ]
-    more = Rate.change(_mean(gains[0] - gains[1]), few)
+    more = Rate.change(mean(gains[0] - gains[1]), few)
     words = f"what AAS gains on PGD, scores × {by.control:g} minus as they are"
     yield _row("D5", words, more, "points", few, 0)
 
@@ -350,7 +350,3 @@ def _row(
     expected = "" if above is None else f"above {above:g}"
     said = verdict(plain, above)
     return Row(claim, words, plain, unit, expected, said, pictures, p, budget)
-
-
-def _mean(values: Tensor) -> Estimate:
-    return bootstrap(lambda w: (w @ values.double()) / w.sum(1), len(values))

@@ -14,7 +14,7 @@ from engine.core.knobs import Knobbed, knob
 from engine.core.shapes import Labels
 from engine.evaluate.claim import Row, Unit, Verdict, verdict
 from engine.evaluate.crafter import Crafter
-from engine.evaluate.interval import Estimate, Rate, bootstrap
+from engine.evaluate.interval import Estimate, Rate, bootstrap, mean
 from engine.model.sparse.cost import gain
 from engine.model.victim import Victim
 from engine.papers.desparsify import published
@@ -150,7 +150,7 @@ class Evidence:
         return bootstrap(lambda w: 100 * (w @ moved) / (w @ spared), n)
 
     def mean(self, values: Tensor) -> Estimate:
-        return bootstrap(lambda w: (w @ values.double()) / w.sum(1), len(values))
+        return mean(values)
 
     def rate(self, true: Tensor) -> Rate:
         """Of pictures, in %."""

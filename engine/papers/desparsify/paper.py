@@ -14,7 +14,7 @@ from engine.attack.recipes.slowformer import SlowFormer
 from engine.attack.universal import KINDS, Universal, shipped_for
 from engine.core.errors import BadTask
 from engine.core.knobs import Knobbed, knob, knob_of
-from engine.data.samples import load_sample, samples
+from engine.data.samples import others
 from engine.evaluate.progress import Progress
 from engine.evaluate.timing import ROUNDS
 from engine.model.victim import Victim
@@ -58,9 +58,8 @@ class Settings(Knobbed):
 def begin(exhibit: Exhibit, settings: Settings) -> tuple[Victim, Asked, Made]:
     """The model, the run that is asked for, and what it is made of; raises EngineError."""
     found = victim(exhibit.model, exhibit.weights)
-    here = [load_sample(each.id) for each in samples() if each.path.is_file()]
-    others = [each for each in here if each.tobytes() != exhibit.image.tobytes()]
-    asked = Asked.of(found, exhibit.image, others, attack(exhibit.model, settings, exhibit.weights))
+    chosen = attack(exhibit.model, settings, exhibit.weights)
+    asked = Asked.of(found, exhibit.image, others(exhibit.image), chosen)
     elsewhere = relatives(exhibit.model, exhibit.weights)
     asked = replace(asked, elsewhere=elsewhere, rounds=settings.rounds, seed=exhibit.seed)
     source = Source.of(exhibit.name, exhibit.image)

@@ -12,7 +12,7 @@ from engine.attack.recipes.quantattack import QuantAttack
 from engine.attack.universal import Universal, shipped_for
 from engine.core.errors import BadTask
 from engine.core.knobs import Knobbed, knob
-from engine.data.samples import load_sample, samples
+from engine.data.samples import others
 from engine.evaluate.progress import Progress
 from engine.model import zoo
 from engine.model.victim import Victim
@@ -74,14 +74,14 @@ def begin(exhibit: Exhibit, settings: Settings) -> tuple[Victim, Asked, Made]:
     """
     victim = zoo.load(exhibit.model, exhibit.weights)
     card = zoo.card(exhibit.model, exhibit.weights)
-    here = [load_sample(each.id) for each in samples() if each.path.is_file()]
-    others = [each for each in here if each.tobytes() != exhibit.image.tobytes()]
     known = calibration(victim)
     threshold = usual(exhibit.model, exhibit.weights) or known.fixed(PUBLISHED)
     if settings.share or settings.threshold:
         by = settings.share
         threshold = known.set_by(by) if by else known.fixed(settings.threshold)
-    asked = Asked.of(victim, exhibit.image, others, attack(exhibit.model, settings), threshold)
+    asked = Asked.of(
+        victim, exhibit.image, others(exhibit.image), attack(exhibit.model, settings), threshold
+    )
     asked = replace(asked, rounds=settings.rounds, seed=exhibit.seed)
     source = Source.of(exhibit.name, exhibit.image)
     return victim, asked, Made(source, card, settings.attack, asked.aimed, asked.seed)

@@ -13,7 +13,7 @@ from torch import nn
 from engine.alter.quantize.peaks import Peaks
 from engine.core.shapes import Images
 from engine.data.decode import fit
-from engine.data.samples import load_sample, samples
+from engine.data.samples import pictures
 from engine.evaluate.judge import shown
 from engine.model import zoo
 from engine.model.victim import Victim
@@ -80,8 +80,7 @@ def calibration(victim: Victim) -> Calibration:
     with _KEEPING:
         kept = _KEPT.get(victim.module)
     if kept is None:
-        here = [load_sample(each.id) for each in samples() if each.path.is_file()]
-        pixels = torch.stack([fit(each, victim.spec.input_size) for each in here])
+        pixels = torch.stack([fit(each, victim.spec.input_size) for each in pictures()])
         kept = Calibration.of(victim, shown(pixels, victim))
         with _KEEPING:
             _KEPT[victim.module] = kept

@@ -17,7 +17,7 @@ from engine.core.errors import BadTask
 from engine.core.shapes import Labels
 from engine.data.folder import Item, batches, read_folder
 from engine.evaluate.claim import Row, Unit, verdict
-from engine.evaluate.interval import Estimate, Rate, bootstrap
+from engine.evaluate.interval import Estimate, Rate, bootstrap, mean
 from engine.evaluate.progress import Progress
 from engine.model import zoo
 from engine.model.tokenfile import RANDOM
@@ -31,7 +31,6 @@ from engine.papers.robustness_tokens.evidence import (
     Ground,
     Looks,
     Settings,
-    mean,
 )
 from engine.papers.robustness_tokens.findings import (
     Attacker,

@@ -26,7 +26,7 @@ from engine.core.streams import Streams
 from engine.evaluate import store
 from engine.evaluate.crafter import Crafter
 from engine.evaluate.feature import featured
-from engine.evaluate.interval import Estimate, bootstrap
+from engine.evaluate.interval import Estimate, mean
 from engine.evaluate.noise import noisy
 from engine.evaluate.progress import Progress
 from engine.evaluate.robust import Iterates, paired, rate, survivors
@@ -412,9 +412,3 @@ def _secrecy(lent: _Fate, known: _Fate) -> Secrecy:
     assert known.stands is not None
     kept = mean(lent.moved.kept - known.moved.kept)
     return Secrecy(kept, paired(lent.stands, known.stands).gap)
-
-
-def mean(values: Tensor) -> Estimate:
-    """Over pictures, with its interval."""
-    exact = values.double()
-    return bootstrap(lambda w: (w @ exact) / w.sum(1), len(exact))

@@ -11,7 +11,7 @@ import torch
 from engine.alter.stack import named
 from engine.core.knobs import Knobbed, knob, knob_of
 from engine.data.decode import fit
-from engine.data.samples import load_sample, samples
+from engine.data.samples import others
 from engine.evaluate.progress import Progress
 from engine.evaluate.transfer import bare
 from engine.model import zoo
@@ -50,8 +50,7 @@ def begin(exhibit: Exhibit, settings: Settings) -> tuple[Victim, Asked, Made]:
     """The public model, the run that is asked for, and what it is made of; raises EngineError."""
     victim = named(exhibit.model, lambda name: zoo.load(name, exhibit.weights))
     size, name = victim.spec.input_size, bare(exhibit.model)
-    here = [load_sample(each.id) for each in samples() if each.path.is_file()]
-    others = [fit(each, size) for each in here if each.tobytes() != exhibit.image.tobytes()]
+    beside = [fit(each, size) for each in others(exhibit.image)]
     threshold = usual(name, exhibit.weights)
     training = short(settings.count, settings.train or 1, settings.eps)
     taken = None if settings.train else given(victim, settings.tokens, settings.count)
@@ -60,10 +59,10 @@ def begin(exhibit: Exhibit, settings: Settings) -> tuple[Victim, Asked, Made]:
         label=exhibit.label,
         tokens=taken and taken.values,
         training=training,
-        others=torch.stack(others) if others else torch.zeros(0, 3, size, size, dtype=torch.uint8),
+        others=torch.stack(beside) if beside else torch.zeros(0, 3, size, size, dtype=torch.uint8),
         source=taken.words
         if taken
-        else f"trained here for {settings.train} steps on {len(others) + 1} pictures",
+        else f"trained here for {settings.train} steps on {len(beside) + 1} pictures",
         surrogate=rival(victim),
         eps=settings.eps,
         steps=settings.steps,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from engine.core.errors import BadTask
 from engine.core.streams import Streams
-from engine.evaluate import crafter
+from engine.evaluate import crafter, interval
 from engine.evaluate.claim import Row
 from engine.evaluate.interval import bootstrap
 from engine.evaluate.judge import predict
@@ -58,7 +58,7 @@ def measured(on: Ground, settings: Settings = SETTINGS) -> tuple[list[Row], Find
 
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    for place in (evidence, claims):
+    for place in (interval, claims):
         monkeypatch.setattr(place, "bootstrap", partial(bootstrap, draws=50))
 
 
