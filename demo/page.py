@@ -35,11 +35,11 @@ PAGES: tuple[tuple[str, str, Callable[[Shared], None], bool], ...] = (
 """Title, route, content, and whether the navigation names it: to a second room the page leads."""
 
 
-def build(weights: Path | None = None) -> gr.Blocks:
+def build(weights: Path | None = None, shared: Shared | None = None) -> gr.Blocks:
     """The application, not yet launched; the Lab is its first page."""
     scratch.sweep()
     os.environ["GRADIO_TEMP_DIR"] = str(scratch.home() / "uploads")  # goes when the process does
-    shared = Shared(Store(), weights)
+    shared = shared or Shared(Store(), weights)
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)
     ) as demo:

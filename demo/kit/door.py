@@ -3,11 +3,12 @@ whoever is on the page is told of it, also after a reload or a look at another p
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -15,12 +16,24 @@ from typing import Any, Generic, TypeVar
 import gradio as gr
 from gradio.context import Context, LocalContext
 
-from demo.kit import status, strip
+from demo.kit import link, status, strip
 from demo.kit.desk import LINE, OPENING, SHOWN, STATUS, Stage, Told, Work, watch
-from demo.kit.events import MAKING, PRIVATE, QUICK, VISIT, WATCHING, hidden
+from demo.kit.events import (
+    MAKING,
+    PRIVATE,
+    QUICK,
+    SETTING,
+    SETTLED,
+    VISIT,
+    VISITED,
+    WATCHING,
+    hidden,
+)
+from demo.kit.frame import unseen
 from demo.kit.job import Job
 from demo.kit.packing import text, together
 from demo.kit.panel import Panel
+from demo.kit.scripts import SHARED
 from demo.kit.store import Store, Values
 from engine.core.errors import EngineError
 
@@ -57,6 +70,8 @@ class Shared:
 
     store: Store
     weights: Path | None
+    doors: dict[str, Door[Any]] = field(default_factory=dict["str", "Door[Any]"])
+    """The door of each page, by the page's route; the Lab's is ""."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +112,8 @@ class Door(Generic[Kind]):
     """What a page's Run and Stop share: whose visit it is, what is pending, where it is drawn.
 
     `restore(job)` is what `shown` is told where a job fails. `note`, where a page has one, is told
-    whenever a control has changed or a run has ended.
+    whenever a control has changed or a run has ended. `begins(changes)` says which other controls
+    stand differently at first where these have been changed, as knobs of another attack.
     """
 
     def __init__(
@@ -107,11 +123,23 @@ class Door(Generic[Kind]):
         shown: gr.HTML,
         restore: Callable[[Kind], dict[str, Any]] = lambda _: RESTORE,
         note: Note | None = None,
+        begins: Callable[[Values], Values] = lambda _: {},
     ) -> None:
         self.store, self.panel, self.restore, self.note = shared.store, panel, restore, note
+        self.begins = begins
         self.shown = [shown, panel.actions.status]
         self.visit, self.pending = hidden("visit"), hidden("pending")
         self.app, self.place = _root(), _place()
+        shared.doors[str(self.app.current_page)] = self
+        self.wish, self.address = (
+            hidden("wish"),
+            unseen(f"{SHARED}see(props, watch));", "lab-address"),
+        )
+        self.setting = gr.Button(visible="hidden", elem_id="lab-set")
+        self.first: Values = {name: _value(each) for name, each in panel.asked.items()}
+        self.put_back: Callable[[Values], dict[str, Any]] = lambda _: {}
+        self.make: Callable[[str, Values], Kind] | None = None
+        self.stages: Callable[[Kind], Iterable[Doing]] | None = None
         self.names = tuple(panel.asked)
         self.asked = [self.visit, *panel.asked.values()]
         source = self.names.index("source") if "source" in self.names else -1
@@ -127,6 +155,7 @@ class Door(Generic[Kind]):
         put_back: Callable[[Values], dict[str, Any]] | None = None,
     ) -> list[Any]:
         """Run, and a page that is come back to; gives the events that end a run."""
+        self.make, self.stages = make, stages
         return [self.pressed(self.panel.actions.run, make, stages), self.returns(put_back)]
 
     def pressed(
@@ -165,34 +194,109 @@ class Door(Generic[Kind]):
         `put_back(values)` says how controls look with these values, where a value is not all. Gives
         the event that ends the run that was joined.
         """
-        panel, store = self.panel, self.store
-        pictures = [] if panel.picture is None else panel.picture.shown
-        controls = panel.asked
+        if put_back is not None:
+            self.put_back = put_back
+        store, pictures = self.store, self._pictures
+        controls = self.panel.asked
 
-        def come(visitor: gr.Request, tab: str) -> Any:
+        def come(visitor: gr.Request, tab: str, search: str) -> Any:
             place = self.place(tab, visitor)
             store.come(str(visitor.session_hash), place.partition("/")[0])
             job, values = store.current(place), store.remembered(place)
-            looks: list[Any] = [gr.skip()] * (len(controls) + len(pictures))
-            if values is not None:
-                own = {} if put_back is None else put_back(values)
-                looks = [
-                    own.get(name, _as_it_was(controls[name], values[name])) for name in controls
-                ]
-                looks += strip.look(str(values["source"])) if pictures else []
-            return [tab, "" if job is None else job.id, *looks]
+            asked, wished = link.asked(search), self.spelt(values)
+            said = self._said(place, asked)
+            if asked is None or (values is not None and asked.code == wished):
+                looks = self._looks(values) if values is not None else None
+            else:
+                values, said["lost"] = self.set_up(asked.changes)
+                looks = self._looks(values)
+                store.remember(place, values)
+            blank: list[Any] = [gr.skip()] * (len(controls) + len(pictures))
+            return [tab, "" if job is None else job.id, json.dumps(said), *(looks or blank)]
 
+        def put(visitor: gr.Request, tab: str, wish: str) -> Any:
+            place = self.place(tab, visitor)
+            wished = json.loads(wish)
+            asked = link.Asked.of(wished)
+            before = store.remembered(place) or self.first
+            own = {each: before[each] for each in link.UPLOADS if each in before}
+            values, lost = self.set_up(dict(asked.changes) | (own if asked.own else {}))
+            store.remember(place, values)
+            said = self._said(place, None) | {"lost": lost, "wish": wished.get("number", 0)}
+            return [json.dumps(said), *self._looks(values)]
+
+        shown = [*controls.values(), *pictures]
         arrived = self.app.load(
             come,
-            self.visit,
-            [self.visit, self.pending, *controls.values(), *pictures],
-            js=VISIT,
+            [self.visit, self.wish],
+            [self.visit, self.pending, self.address, *shown],
+            js=VISITED,
             concurrency_limit=None,
             **PRIVATE,
         )
+        asked = [self.visit, self.wish]
+        told = [self.address, *shown]
+        put_up = self.setting.click(put, asked, told, js=SETTING, trigger_mode="multiple", **QUICK)
+        for each in (arrived, put_up):
+            each.then(None, js=SETTLED, **QUICK)
         changes = [each.change for each in controls.values()]
         gr.on(changes, self._remember, trigger_mode="always_last", **self._noting)
         return self._watched(arrived)
+
+    def set_up(self, changes: Values) -> tuple[Values, list[str]]:
+        """How all controls stand with these changed, and which changes the page does not know."""
+        known = {name: value for name, value in changes.items() if name in self.first}
+        lost = [name for name in changes if name not in known]
+        while True:
+            try:
+                values = dict(self.first) | dict(self.begins(known)) | known
+                looks = self.put_back(values)
+            except (EngineError, LookupError, TypeError, ValueError):
+                return self.first, list(changes)
+            wrong = [
+                name
+                for name, value in known.items()
+                if not link.fits(name, self.panel.asked[name], looks.get(name) or {}, value)
+            ]
+            if not wrong:
+                return values, lost
+            lost += wrong
+            for name in wrong:
+                del known[name]
+
+    def spelt(self, values: Values | None) -> str:
+        """The code of a link to the controls as they stand."""
+        if values is None:
+            return ""
+        looks = self.put_back(values)
+        seen = {n: v for n, v in values.items() if (looks.get(n) or {}).get("visible", True)}
+        changed = {name: value for name, value in seen.items() if value != self.first[name]}
+        at_first = dict(self.first) | dict(self.begins(changed))
+        return link.spell(seen, at_first)
+
+    @property
+    def _pictures(self) -> list[Any]:
+        return [] if self.panel.picture is None else self.panel.picture.shown
+
+    def _looks(self, values: Values) -> list[Any]:
+        """How controls and pictures look with these values."""
+        own, controls = self.put_back(values), self.panel.asked
+        looks = [own.get(name, _as_it_was(controls[name], values[name])) for name in controls]
+        return looks + (strip.look(str(values["source"])) if self._pictures else [])
+
+    def _said(self, place: str, asked: link.Asked | None) -> dict[str, Any]:
+        """What the page's address is told: how controls stand, whether the page shows what Run would
+        give, and what came of a link."""
+        code = self.spelt(self.store.remembered(place))
+        drawn = self.store.drawn(place)
+        own = link.read(code).own
+        there = drawn is not None and self.spelt(drawn) == code
+        said: dict[str, Any] = {"code": code, "own": own, "run": there and not own}
+        if asked is not None:
+            there = drawn is not None and self.spelt(drawn) == asked.code
+            said |= {"press": asked.run and not asked.own and not there}
+            said |= {"brought": asked.own and code != asked.code, "whole": asked.whole}
+        return said
 
     def _stage(self, job: Kind, lane: str, sights: Sights) -> Stage:
         return lane, partial(told, self.store, job, sights, partial(self.restore, job))
@@ -202,23 +306,29 @@ class Door(Generic[Kind]):
 
     @property
     def _noting(self) -> dict[str, Any]:
-        drawn = list(self.note.drawn) if self.note else None
+        drawn = [self.address, *(self.note.drawn if self.note else ())]
         own = {"outputs": drawn, "js": self.now, "preprocess": False}
         return {"inputs": self.asked, **own, **QUICK}
 
     def _remember(self, visitor: gr.Request, visit: str, *raw: Any) -> Any:
         place, values = self.place(visit, visitor), self._named(raw)
         self.store.remember(place, values)
-        return list(self.note.said(place, values)) if self.note else None
+        said = self.note.said(place, values) if self.note else ()
+        return [json.dumps(self._said(place, None)), *said]
 
     def _watched(self, begun: Any) -> Any:
         done = begun.then(watching(self.store), self.pending, self.shown, **WATCHING)
-        if self.note:
-            done.then(self._remember, **self._noting)
+        done.then(self._remember, **self._noting)
         return done
 
     def _stop(self, visitor: gr.Request, visit: str) -> None:
         self.store.halt(self.place(visit, visitor))
+
+
+def _value(control: Any) -> Any:
+    """How a control stands at first, as a browser says it."""
+    value = control.value
+    return getattr(value, "root", value)
 
 
 def _as_it_was(control: Any, value: Any) -> Any:

@@ -22,6 +22,12 @@ VISIT = """() => {
     return sessionStorage.labVisit ||= crypto.randomUUID?.() ?? String(Math.random()).slice(2);
   } catch { return ""; }
 }"""
+# Who comes says where they come from: what the address asks for.
+VISITED = f"() => [({VISIT})(), location.search]"
+# A script of the page wishes controls to be set, as a link would set them.
+SETTING = f"() => [({VISIT})(), window.labWish]"
+# The controls that were set are there to be read.
+SETTLED = "() => { labAddress.then((page) => page.settled()); }"
 # A new visit: nothing of this one is found again.
 RESET = "() => { try { delete sessionStorage.labVisit; } catch {} location.reload(); }"
 

@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Ending = Literal["finished", "stopped", "late", "paused"]
 
@@ -27,6 +27,11 @@ class Job:
     def bytes(self) -> int:
         """What keeping it costs."""
         return 0
+
+    @property
+    def outcome(self) -> Any:
+        """What the engine has found so far; None where nothing is."""
+        return None
 
     def limit(self, seconds: float) -> Limit:
         """From now on it may go on for so long."""

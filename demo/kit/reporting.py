@@ -52,6 +52,10 @@ class Reporting(Job, Generic[Asked, Found]):
     def bytes(self) -> int:
         return sizeof(self.report)
 
+    @property
+    def outcome(self) -> Found | None:
+        return self.report
+
     def grow(
         self, report: Callable[[Stopped], Iterator[Progress | Working | Found]], patience: float
     ) -> Iterator[Progress | Working | Found]:

@@ -24,6 +24,10 @@ FOR_GOOD = "public, max-age=31536000, immutable"
 HEAD = PAGES / "kit" / "js" / "head.js"
 
 
+SHARED = "labAddress.then((page) => page."
+"""What scripts of every page call, as `on_load` calls those of one: the page's address."""
+
+
 @cache
 def files() -> dict[str, bytes]:
     """Every script and style by its path below `demo/`."""

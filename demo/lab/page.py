@@ -64,7 +64,8 @@ def page(shared: Shared) -> None:
             files, lines = _see()
         with gr.Column(elem_id="inside"):
             tab, numbers = _inside(lab)
-    door = Door[Attempt](shared, column, carrier, note=_note(lab, column, stale))
+    note = _note(lab, column, stale)
+    door = Door[Attempt](shared, column, carrier, note=note, begins=recipe.begins)
     ends = _runs(lab, door, files, lines)
     _draw_numbers(lab, door, ends, tab, numbers)
     wiring.follow_model(column, weights)

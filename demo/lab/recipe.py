@@ -15,9 +15,10 @@ from demo.kit.panel import Panel
 from demo.kit.picture import Picture, stranger
 from demo.kit.store import Values
 from demo.lab import stack
-from engine.attack.catalog import RECIPES
+from engine.attack.catalog import BY_NAME, RECIPES
 from engine.attack.recipe import Recipe
 from engine.core.errors import BadTask
+from engine.core.knobs import knobs as knobs_of
 from engine.data.labels import class_index
 from engine.model import zoo
 from engine.studio import Request
@@ -109,6 +110,13 @@ def request(weights: Path | None, values: Values) -> Request:
 def recipe(values: Values) -> Recipe:
     """The attack as the controls stand; raises BadKnob, UnknownName."""
     return controls.chosen(str(values["attack"]), knobs(values))
+
+
+def begins(changes: Values) -> Values:
+    """How the knobs stand at first where another attack is chosen."""
+    kind = BY_NAME.get(str(changes.get("attack")))
+    declared = knobs_of(kind) if kind else ()
+    return {KNOB + each.name: controls.to_control(each, each.default) for each in declared}
 
 
 def knobs(values: Values) -> dict[str, Any]:

@@ -48,6 +48,10 @@ class Attempt(Job):
         return sizeof((self.request.image, self.result, self.run and self.run.state))
 
     @property
+    def outcome(self) -> Result | None:
+        return self.result
+
+    @property
     def models(self) -> tuple[str, ...]:
         """Every model that it needs."""
         return (self.request.model, *self.request.others)

@@ -56,6 +56,10 @@ class Trial(Job):
     folder: Folder = field(default_factory=Folder, repr=False)
 
     @property
+    def outcome(self) -> tuple[Cell, ...]:
+        return self.cells
+
+    @property
     def models(self) -> tuple[str, ...]:
         """Every model that it needs, un-altered, once."""
         return tuple(dict.fromkeys(map(bare, self.experiment.models)))

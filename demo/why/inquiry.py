@@ -32,6 +32,10 @@ class Inquiry(Job):
         return 0 if self.found is None else len(self.found.rounds)
 
     @property
+    def outcome(self) -> Comparison | None:
+        return self.found
+
+    @property
     def bytes(self) -> int:
         return 0 if self.found is None else sizeof(self.found.rounds)
 

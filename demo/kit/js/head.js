@@ -19,6 +19,7 @@
     });
   });
   import(at("kit/js/mend.js"));
+  window.labAddress = import(at("kit/js/address.js"));
   window.lab = Promise.all([import(at(`${name}/${name}.js`)), ...sheets]).then(
     ([module]) => module,
   );

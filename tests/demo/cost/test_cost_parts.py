@@ -16,8 +16,8 @@ from PIL import Image
 from torch import Tensor
 
 from demo.cost import first, page
-from demo.cost.message import message, study
-from demo.cost.sections import defences, detector, growth, times
+from demo.cost.message import message
+from demo.cost.sections import defences, detector, growth, study, times
 from demo.cost.trial import ABSOLUTE, CALIBRATE, Question, Trial, chosen, drive, question
 from demo.kit import stored
 from demo.lab import views

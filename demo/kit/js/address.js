@@ -1,0 +1,249 @@
+// The address of a page says how it stands: `c` are its controls as Python spells them, `r` that what is
+// shown is a run of them, `v` what is selected, `hide` which controls are taken away.
+
+import { part } from "./dom.js";
+
+const SETTLES = 300; // ms: what a slider passes on its way is no place to come back to
+const OWN = "The link says how the page stands, but your picture is in no link: ";
+const FOREIGN =
+  "The maker of this link had brought a picture. It is in no link: bring yours, then press Run.";
+const DAMAGED = "This link is damaged: the page stands as it does at first.";
+
+const spelled = (value) =>
+  btoa(String.fromCharCode(...new TextEncoder().encode(JSON.stringify(value))))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replace(/=+$/, "");
+
+function spelt(code) {
+  try {
+    const text = atob(code.replaceAll("-", "+").replaceAll("_", "/"));
+    return JSON.parse(new TextDecoder().decode(Uint8Array.from(text, (c) => c.charCodeAt(0))));
+  } catch {
+    return null;
+  }
+}
+
+const now = (name) => new URLSearchParams(location.search).get(name) ?? "";
+const controls = () => document.querySelector("#recipe");
+
+let told = { code: now("c"), run: false, own: false };
+let moving = false; // the page is on its way to what an address says
+let following = null;
+let number = 0;
+const wishes = new Map(); // what was wished, by number: how to say that it is so
+
+// Only what changes is given; a page that shows a run, or what it showed first, can be come back to.
+function write(change) {
+  const url = new URL(location.href);
+  for (const [name, value] of Object.entries(change))
+    if (value) url.searchParams.set(name, value);
+    else url.searchParams.delete(name);
+  if (url.search === location.search) return;
+  const leaves = "c" in change && (change.c || "") !== now("c") && (now("r") || !now("c"));
+  history[leaves ? "pushState" : "replaceState"](null, "", url);
+}
+
+// What Python says of the controls, each time they have changed, and of what a link asked for.
+export function see(props, watch) {
+  const come = () => props.value && hear(JSON.parse(props.value));
+  watch("value", come);
+  come();
+}
+
+function hear(said) {
+  const of = said.wish;
+  told = said;
+  if ("whole" in said) greet(said);
+  else if (of === undefined) follow();
+  if (said.lost?.length) notice(lost(said.lost));
+}
+
+// Controls that are set together change one by one: what counts is how they stand in the end.
+function follow() {
+  clearTimeout(following);
+  following = setTimeout(() => {
+    if (moving) return void follow();
+    write({ c: told.code, r: told.run ? "1" : "" });
+  }, SETTLES);
+}
+
+const lost = (names) =>
+  `This link asks for something that this page does not have (${names.join(", ")}); the rest is set.`;
+
+function greet({ whole, brought, code, run }) {
+  if (!whole) notice(DAMAGED);
+  else if (brought) notice(FOREIGN);
+  if (!told.press) write({ c: code, r: run ? "1" : "" });
+}
+
+// Controls stand as they were told to: gradio calls this once they do.
+export function settled() {
+  if (told.wish !== undefined) {
+    wishes.get(told.wish)?.(told);
+    wishes.delete(told.wish);
+  }
+  if (!told.press) return;
+  told.press = false;
+  press();
+}
+
+function wish(what) {
+  number += 1;
+  window.labWish = JSON.stringify({ ...what, number });
+  const done = new Promise((resolve) => wishes.set(number, resolve));
+  document.querySelector("#lab-set").click();
+  return done;
+}
+
+// Controls are set, as a link sets them; those that are not named stand as at first. With `run`, Run is
+// pressed then. Gives how it ended: `{ok, said}`.
+export async function setUp(changes, { run = false } = {}) {
+  moving = true;
+  const { lost: missing, code } = await wish({ changes });
+  write({ c: code, r: "" });
+  const ended = missing.length ? { ok: false, said: lost(missing) } : { ok: true, said: "" };
+  const found = run && ended.ok ? await press() : ended;
+  moving = false;
+  return found;
+}
+
+// Run, as a visitor presses it, to its end: a result has come, and the line beside says that it is over.
+export async function press() {
+  const page = await window.lab;
+  const line = document.querySelector("#status");
+  const kind = () => line.querySelector("[data-kind]")?.dataset.kind;
+  return new Promise((done) => {
+    let came = false;
+    let still = null;
+    const look = () => {
+      clearTimeout(still);
+      if (kind() === "error") still = setTimeout(end, 100, false);
+      else if (came && kind() === "done") still = setTimeout(end, 200, true);
+    };
+    const heard = [
+      page.on("result", () => {
+        came = true;
+        look();
+      }),
+      page.on("fail", () => {
+        came = true;
+        look();
+      }),
+    ];
+    const watching = new MutationObserver(look);
+    const end = (ok) => {
+      watching.disconnect();
+      for (const stop of heard) stop();
+      done({ ok, said: line.innerText.trim() });
+    };
+    // An error of the run before stays in the line until this one says something.
+    const before = kind();
+    if (before !== "busy") line.querySelector("[data-kind]")?.setAttribute("data-kind", "idle");
+    watching.observe(line, {
+      subtree: true,
+      childList: true,
+      characterData: true,
+      attributes: true,
+    });
+    document.querySelector("#run").click();
+  });
+}
+
+addEventListener("popstate", async () => {
+  moving = true;
+  const run = now("r");
+  await wish({ code: now("c") });
+  const view = spelt(now("v"));
+  if (run) await press();
+  if (view) (await window.lab).select(view);
+  moving = false;
+});
+
+// What is selected, once a visitor has selected something; what a link selects, once there is something.
+window.lab.then((page) => {
+  const first = page.selection();
+  let wanted = spelt(now("v"));
+  let waiting = null;
+  const save = () => {
+    const apart = Object.entries(page.selection()).filter(
+      ([name, value]) => JSON.stringify(value) !== JSON.stringify(first[name]),
+    );
+    write({ v: apart.length ? spelled(Object.fromEntries(apart)) : "" });
+  };
+  page.on("select", () => {
+    clearTimeout(waiting);
+    if (!moving) waiting = setTimeout(save, SETTLES);
+  });
+  page.on("result", () => {
+    if (!wanted) return;
+    page.select(wanted);
+    if (!told.press && !document.querySelector('#status [data-kind="busy"]')) wanted = null;
+  });
+  if (wanted) page.select(wanted);
+});
+
+// The button that gives the link away, where results are.
+const SPOTS = ".report-files, #downloads, .lab-quiets, #actions";
+
+export function shared() {
+  const url = new URL(location.href);
+  for (const name of ["__theme", "l", "s", "k", "hide"]) url.searchParams.delete(name);
+  return url.href;
+}
+
+async function give(button) {
+  const text = shared();
+  try {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Link copied";
+    setTimeout(() => (button.textContent = "Copy link"), 2000);
+  } catch {
+    const field = part("input", "lab-link");
+    Object.assign(field, {
+      value: text,
+      readOnly: true,
+      ariaLabel: "Link to this page as it stands",
+    });
+    button.replaceWith(field);
+    field.select();
+  }
+  if (told.own) notice(`${OWN}whoever opens it is asked for one.`);
+}
+
+function offer(tries = 100) {
+  const spot = document.querySelector(SPOTS);
+  if (!spot && tries) return void setTimeout(offer, 100, tries - 1);
+  if (!spot || document.querySelector("#copy-link")) return;
+  const button = part("button", "lab-reset");
+  Object.assign(button, { type: "button", id: "copy-link", textContent: "Copy link" });
+  button.addEventListener("click", () => give(button));
+  spot.append(button);
+}
+
+// One line above the controls, until it is put away.
+function notice(text, tries = 100) {
+  const column = controls();
+  if (!column) return void (tries && setTimeout(notice, 100, text, tries - 1));
+  document.querySelector("#lab-notice")?.remove();
+  const line = part("p", "lab-notice");
+  Object.assign(line, { id: "lab-notice", role: "status" });
+  const close = part("button", "lab-reset");
+  Object.assign(close, { type: "button", textContent: "OK" });
+  close.addEventListener("click", () => line.remove());
+  line.append(`${text} `, close);
+  column.prepend(line);
+}
+
+function hide() {
+  const names = now("hide")
+    .split(",")
+    .filter((each) => /^[a-z][\w-]*$/i.test(each));
+  if (!names.length) return;
+  const style = part("style");
+  style.textContent = `${names.map((each) => `#recipe #${each}`).join(", ")} { display: none !important; }`;
+  document.head.append(style);
+}
+
+hide();
+offer();

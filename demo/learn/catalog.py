@@ -1,0 +1,8 @@
+"""All lessons, in the order of a course."""
+
+from __future__ import annotations
+
+from demo.learn.lesson import Lesson
+
+LESSONS: tuple[Lesson, ...] = ()
+BY_NAME = {each.name: each for each in LESSONS}

@@ -1,0 +1,1 @@
+"""The lessons, each a value in a file of its own; `demo/learn/catalog.py` lists them."""
