@@ -29,13 +29,30 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
-def served() -> Iterator[str]:
-    """The address of the page, served as app.py serves it, with the bundled models only."""
-    from demo.kit.chrome import launch_settings
+def house() -> Iterator[Any]:
+    """The application with the bundled models only, laid out once: what its pages share, and itself."""
+    from demo.kit.door import Shared
+    from demo.kit.store import Store
     from demo.page import build
 
     os.environ.pop("LAB_WEIGHTS", None)
-    demo = build()
+    shared = Shared(Store(), None)
+    yield shared, build(shared=shared)
+    shared.store.desk.close()
+
+
+@pytest.fixture(scope="session")
+def doors(house: Any) -> Any:
+    """The doors of all pages, by route."""
+    return house[0].doors
+
+
+@pytest.fixture(scope="session")
+def served(house: Any) -> Iterator[str]:
+    """The address of the page, served as app.py serves it."""
+    from demo.kit.chrome import launch_settings
+
+    _, demo = house
     _, url, _ = demo.launch(
         prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_settings()
     )
