@@ -5,4 +5,4 @@ from __future__ import annotations
 from demo.learn.lesson import Lesson
 
 LESSONS: tuple[Lesson, ...] = ()
-BY_NAME = {each.name: each for each in LESSONS}
+BY_NAME: dict[str, Lesson] = {each.name: each for each in LESSONS}
