@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_UPDATES = 0.2
 SECONDS_UNREAD = 5.0
+UNHEARD_OF = (EngineError, LookupError, TypeError, ValueError)
+"""What controls raise that stand as no page's do: only a request made by hand has them."""
 RESTORE: dict[str, Any] = {"kind": "restore"}
 """What the views are told where a job brought nothing: show what was there before."""
 # What a visitor has just done counts, also before the page has been told: who they are, and which
@@ -251,7 +253,7 @@ class Door(Generic[Kind]):
             try:
                 values = dict(self.first) | dict(self.begins(known)) | known
                 looks = self.put_back(values)
-            except (EngineError, LookupError, TypeError, ValueError):
+            except UNHEARD_OF:
                 return self.first, list(changes)
             wrong = [
                 name
@@ -268,7 +270,10 @@ class Door(Generic[Kind]):
         """The code of a link to the controls as they stand."""
         if values is None:
             return ""
-        looks = self.put_back(values)
+        try:
+            looks = self.put_back(values)
+        except UNHEARD_OF:
+            return ""
         seen = {n: v for n, v in values.items() if (looks.get(n) or {}).get("visible", True)}
         changed = {name: value for name, value in seen.items() if value != self.first[name]}
         at_first = dict(self.first) | dict(self.begins(changed))

@@ -65,7 +65,8 @@ def page(shared: Shared) -> None:
         with gr.Column(elem_id="inside"):
             tab, numbers = _inside(lab)
     note = _note(lab, column, stale)
-    door = Door[Attempt](shared, column, carrier, note=note, begins=recipe.begins)
+    begins = partial(recipe.begins, column.wanted.value, weights)
+    door = Door[Attempt](shared, column, carrier, note=note, begins=begins)
     ends = _runs(lab, door, files, lines)
     _draw_numbers(lab, door, ends, tab, numbers)
     wiring.follow_model(column, weights)

@@ -112,11 +112,17 @@ def recipe(values: Values) -> Recipe:
     return controls.chosen(str(values["attack"]), knobs(values))
 
 
-def begins(changes: Values) -> Values:
-    """How the knobs stand at first where another attack is chosen."""
-    kind = BY_NAME.get(str(changes.get("attack")))
-    declared = knobs_of(kind) if kind else ()
-    return {KNOB + each.name: controls.to_control(each, each.default) for each in declared}
+def begins(wanted: list[str], weights: Path | None, changes: Values) -> Values:
+    """What stands differently at first where another attack or model is chosen: the attack's knobs, and
+    which of the models that are `wanted` the result can be shown to."""
+    found: dict[str, Any] = {}
+    if kind := BY_NAME.get(str(changes.get("attack"))):
+        found = {KNOB + k.name: controls.to_control(k, k.default) for k in knobs_of(kind)}
+    if {"model", "alter"} & set(changes):
+        model = str(changes.get("model", wanted[0]))
+        offered = models.others(model, weights, bool(changes.get("alter")))
+        found["others"] = [name for _, name in offered if name in wanted and name != model]
+    return found
 
 
 def knobs(values: Values) -> dict[str, Any]:

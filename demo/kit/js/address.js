@@ -1,7 +1,7 @@
 // The address of a page says how it stands: `c` are its controls as Python spells them, `r` that what is
 // shown is a run of them, `v` what is selected, `hide` which controls are taken away.
 
-import { part } from "./dom.js";
+import { button, part } from "./dom.js";
 
 const SETTLES = 300; // ms: what a slider passes on its way is no place to come back to
 const OWN = "The link says how the page stands, but your picture is in no link: ";
@@ -77,8 +77,13 @@ function greet({ whole, brought, code, run }) {
   if (!told.press) write({ c: code, r: run ? "1" : "" });
 }
 
+// Kept once the controls of a page that was opened stand: what sets them before would be lost.
+let arrive = null;
+export const arrived = new Promise((done) => (arrive = done));
+
 // Controls stand as they were told to: gradio calls this once they do.
 export function settled() {
+  arrive();
   if (told.wish !== undefined) {
     wishes.get(told.wish)?.(told);
     wishes.delete(told.wish);
@@ -192,12 +197,12 @@ export function shared() {
   return url.href;
 }
 
-async function give(button) {
+async function give(made) {
   const text = shared();
   try {
     await navigator.clipboard.writeText(text);
-    button.textContent = "Link copied";
-    setTimeout(() => (button.textContent = "Copy link"), 2000);
+    made.textContent = "Link copied";
+    setTimeout(() => (made.textContent = "Copy link"), 2000);
   } catch {
     const field = part("input", "lab-link");
     Object.assign(field, {
@@ -205,7 +210,7 @@ async function give(button) {
       readOnly: true,
       ariaLabel: "Link to this page as it stands",
     });
-    button.replaceWith(field);
+    made.replaceWith(field);
     field.select();
   }
   if (told.own) notice(`${OWN}whoever opens it is asked for one.`);
@@ -215,24 +220,25 @@ function offer(tries = 100) {
   const spot = document.querySelector(SPOTS);
   if (!spot && tries) return void setTimeout(offer, 100, tries - 1);
   if (!spot || document.querySelector("#copy-link")) return;
-  const button = part("button", "lab-reset");
-  Object.assign(button, { type: "button", id: "copy-link", textContent: "Copy link" });
-  button.addEventListener("click", () => give(button));
-  spot.append(button);
+  const made = button("Copy link", () => give(made), "lab-reset");
+  made.id = "copy-link";
+  spot.append(made);
 }
 
-// One line above the controls, until it is put away.
+// Lines above the controls, until they are put away.
 function notice(text, tries = 100) {
   const column = controls();
   if (!column) return void (tries && setTimeout(notice, 100, text, tries - 1));
-  document.querySelector("#lab-notice")?.remove();
-  const line = part("p", "lab-notice");
-  Object.assign(line, { id: "lab-notice", role: "status" });
-  const close = part("button", "lab-reset");
-  Object.assign(close, { type: "button", textContent: "OK" });
-  close.addEventListener("click", () => line.remove());
-  line.append(`${text} `, close);
-  column.prepend(line);
+  let lines = document.querySelector("#lab-notice");
+  if (!lines) {
+    lines = part("div", "lab-notice");
+    Object.assign(lines, { id: "lab-notice", role: "status" });
+    lines.append(button("OK", () => lines.remove(), "lab-reset"));
+    column.prepend(lines);
+  }
+  const line = part("p");
+  line.textContent = text;
+  lines.lastChild.before(line);
 }
 
 function hide() {
