@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from types import NoneType
@@ -116,6 +116,14 @@ class ForAnyPicture:
 
 
 @dataclass(frozen=True)
+class Says:
+    """A claim in short, and where its paper makes it; where no paper does, whose question it is."""
+
+    claim: str
+    where: str
+
+
+@dataclass(frozen=True)
 class Told:
     """What the results say beside a paper's rows: how these came about, further sections, and what
     the README keeps of it (sentences, or a table)."""
@@ -127,7 +135,10 @@ class Told:
 
 @dataclass(frozen=True)
 class Paper:
-    """A system: `name` is its word on the command line and in the names of its studies."""
+    """A system: `name` is its word on the command line and in the names of its studies.
+
+    `says` has the claims by the letters that stand in its rows.
+    """
 
     name: str
     short: str
@@ -137,6 +148,7 @@ class Paper:
     compare: OnPicture
     told: Told = Told()
     universal: ForAnyPicture | None = None
+    says: Mapping[str, Says] = field(default_factory=dict[str, Says])
 
 
 def study(

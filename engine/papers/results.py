@@ -21,7 +21,7 @@ from engine.evaluate.study import Study
 from engine.evaluate.words import apart, percent, points, signed
 from engine.papers.catalog import PAPERS
 from engine.papers.paper import Paper
-from engine.papers.told import count, listed, models, studies, titles
+from engine.papers.told import count, listed, measured_on, models, studies, titles
 
 ROOT = Path(__file__).parents[2]
 PAGE, README = "docs/results.md", "README.md"
@@ -145,7 +145,7 @@ def _claims(paper: Paper, of: Sequence[Study[Any]]) -> str:
         ps = [[_p(its.get(key)) for its in known] for key in keys]
         columns["McNemar p"] = ["; ".join(filter(None, each)) for each in ps]
         columns["gradients"] = [next(i[k].budget for i in known if k in i) for k in keys]
-    measured = [f"{names[each.model]}: {_on(each, names)}; {count(each)}." for each in of]
+    measured = [f"{names[each.model]}: {measured_on(each, names)}; {count(each)}." for each in of]
     return (
         f"## Claims of {paper.short}\n\n{paper.told.about} {' '.join(measured)}\n\n{table(columns)}"
     )
@@ -165,20 +165,6 @@ def _told(row: Row | None) -> str:
 
 def _p(row: Row | None) -> str:
     return "" if row is None or row.p is None else f"{row.p:.2g}"
-
-
-def _on(study: Study[Any], names: Mapping[str, str]) -> str:
-    """On what a study was measured."""
-    about = study.about
-    settings = {
-        name: f"{255 * value:g}/255" if name in ("eps", "budget") else value
-        for name, value in about["settings"].items()
-    }
-    to = f" to {listed([names[each] for each in about['targets']])}" if about["targets"] else ""
-    knobs = ", ".join(
-        f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in settings.items()
-    )
-    return f"{about['limit']} photographs of `{about['folder']}`{to}, {knobs}"
 
 
 def _universal(made: Sequence[Universal]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from engine.evaluate.claim import figure
@@ -14,8 +15,13 @@ from engine.model.titles import shorts
 
 def studies(name: str, kind: type[Any]) -> list[Study[Any]]:
     """All studies of that name, the bundled models' first."""
-    paths = (STUDIES / f"{name}_{each}.json" for each in models())
-    return [read(path, kind) for path in paths if path.is_file()]
+    return [read(path, kind) for path in paths(name)]
+
+
+def paths(name: str, folder: Path = STUDIES) -> list[Path]:
+    """Where the studies of that name lie, the bundled models' first."""
+    found = (folder / f"{name}_{each}.json" for each in models())
+    return [each for each in found if each.is_file()]
 
 
 def titles(of: Sequence[Study[Any]]) -> dict[str, str]:
@@ -34,6 +40,20 @@ def count(study: Study[Any]) -> str:
     barred = [row for row in study.claims if row.verdict != "reported"]
     holds, fails = (sum(row.verdict == said for row in barred) for said in ("holds", "fails"))
     return f"{holds} of {len(barred)} comparisons hold, {fails} fail, the others stay open"
+
+
+def measured_on(study: Study[Any], names: Mapping[str, str]) -> str:
+    """On what a study was measured, its models called by these names."""
+    about = study.about
+    settings = {
+        name: f"{255 * value:g}/255" if name in ("eps", "budget") else value
+        for name, value in about["settings"].items()
+    }
+    to = f" to {listed([names[each] for each in about['targets']])}" if about["targets"] else ""
+    knobs = ", ".join(
+        f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in settings.items()
+    )
+    return f"{about['limit']} photographs of `{about['folder']}`{to}, {knobs}"
 
 
 def ratio(found: Estimate) -> str:

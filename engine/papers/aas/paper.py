@@ -15,6 +15,7 @@ from engine.model.victim import Victim
 from engine.papers.aas import claims, export, results
 from engine.papers.aas.compare import Asked, Report, report
 from engine.papers.aas.findings import Findings
+from engine.papers.aas.says import SAYS
 from engine.papers.export import Made, Source
 from engine.papers.paper import Exhibit, OnPhotographs, OnPicture, Paper, Told
 from engine.papers.report import Compared, compared
@@ -88,4 +89,5 @@ AAS = Paper(
         Settings, compare, summary, lambda found: export.markdown(found.report), answers=True
     ),
     Told(results.ABOUT, results.sections, results.findings),
+    says=SAYS,
 )

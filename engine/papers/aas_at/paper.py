@@ -15,6 +15,7 @@ from engine.papers.aas_at import claims, export, results
 from engine.papers.aas_at.compare import LADDER, Attacks, Report, report
 from engine.papers.aas_at.contenders import Contender, contenders, offered, start
 from engine.papers.aas_at.findings import Findings
+from engine.papers.aas_at.says import SAYS
 from engine.papers.export import Made, Source
 from engine.papers.paper import Exhibit, OnPhotographs, OnPicture, Paper, Told
 from engine.papers.report import Compared, compared
@@ -70,4 +71,5 @@ AAS_AT = Paper(
         Settings, compare, summary, lambda found: export.markdown(found.report), answers=True
     ),
     Told(results.ABOUT, results.sections, results.findings),
+    says=SAYS,
 )

@@ -21,6 +21,7 @@ from engine.model.victim import Victim
 from engine.papers.desparsify import claims, export, results, universal
 from engine.papers.desparsify.compare import Asked, Report, report
 from engine.papers.desparsify.findings import Findings
+from engine.papers.desparsify.says import SAYS
 from engine.papers.desparsify.victims import card, full, relatives, victim
 from engine.papers.export import Made, Source
 from engine.papers.paper import Exhibit, ForAnyPicture, OnPhotographs, OnPicture, Paper, Told
@@ -108,4 +109,5 @@ DESPARSIFY = Paper(
     OnPicture(Settings, compare, summary, lambda found: export.markdown(found.report)),
     Told(results.ABOUT, results.sections, results.findings),
     ForAnyPicture(universal.Settings, universal.universal),
+    says=SAYS,
 )

@@ -21,6 +21,7 @@ from engine.papers.paper import Exhibit, ForAnyPicture, OnPhotographs, OnPicture
 from engine.papers.quant import claims, export, results, universal
 from engine.papers.quant.compare import ROUNDS, Asked, Report, report
 from engine.papers.quant.findings import Findings
+from engine.papers.quant.says import SAYS
 from engine.papers.quant.threshold import PUBLISHED, calibration, usual
 from engine.papers.report import Compared, compared
 
@@ -121,4 +122,5 @@ QUANT = Paper(
     OnPicture(Settings, compare, summary, lambda found: export.markdown(found.report)),
     Told(results.ABOUT, results.defences, results.findings),
     ForAnyPicture(universal.Settings, universal.universal),
+    says=SAYS,
 )

@@ -24,6 +24,7 @@ from engine.papers.robustness_tokens import claims, evidence, export, results
 from engine.papers.robustness_tokens.compare import Asked, Report, report
 from engine.papers.robustness_tokens.findings import Findings
 from engine.papers.robustness_tokens.given import given, rival, short
+from engine.papers.robustness_tokens.says import SAYS
 
 
 @dataclass(frozen=True)
@@ -96,4 +97,5 @@ ROBUSTNESS_TOKENS = Paper(
     OnPhotographs(evidence.Settings, claims.claims, Findings, resumes=True),
     OnPicture(Settings, compare, summary, lambda found: export.markdown(found.report)),
     Told(results.ABOUT, results.sections, results.findings),
+    says=SAYS,
 )

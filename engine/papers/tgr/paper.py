@@ -8,6 +8,7 @@ from engine.attack.recipes.tgr import TGR as Recipe
 from engine.model import zoo
 from engine.papers.paper import Exhibit, OnPhotographs, OnPicture, Paper, Told
 from engine.papers.tgr import claims, compare, export, results
+from engine.papers.tgr.says import SAYS
 
 
 def summary(exhibit: Exhibit, found: compare.Comparison) -> dict[str, Any]:
@@ -24,4 +25,5 @@ TGR = Paper(
     OnPhotographs(claims.Settings, claims.claims, targets=True, resumes=True),
     OnPicture(Recipe, compare.comparison, summary, export.markdown, answers=True),
     Told(results.ABOUT, results.parts, results.findings),
+    says=SAYS,
 )
