@@ -15,10 +15,10 @@ from engine.model.titles import shorts
 
 def studies(name: str, kind: type[Any]) -> list[Study[Any]]:
     """All studies of that name, the bundled models' first."""
-    return [read(path, kind) for path in paths(name)]
+    return [read(path, kind) for path in paths(name, STUDIES)]
 
 
-def paths(name: str, folder: Path = STUDIES) -> list[Path]:
+def paths(name: str, folder: Path) -> list[Path]:
     """Where the studies of that name lie, the bundled models' first."""
     found = (folder / f"{name}_{each}.json" for each in models())
     return [each for each in found if each.is_file()]
