@@ -1,4 +1,4 @@
-"""One thread per test process: two workers on two cores do not wait for each other's barriers.
+"""One thread per test process: workers do not wait for each other's barriers.
 
 And one served page and one browser for all browser tests; nothing but this machine may be asked.
 What the engine is called with and gives back is checked against the shapes it declares.
@@ -26,6 +26,13 @@ from tests import shapes
 
 shapes.watch()
 torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of browser tests first: they are long and wait more than they compute, so what computes
+    fills the gaps and the end. Within a file nothing is moved."""
+    slow = {each.path for each in items if "browser" in getattr(each, "fixturenames", ())}
+    items.sort(key=lambda each: each.path not in slow)
 
 
 @pytest.fixture(scope="session")

@@ -148,7 +148,7 @@ def test_numbers_are_found_in_any_nest() -> None:
 @pytest.mark.parametrize("missing", ["assets", "assets/samples"])
 def test_the_app_starts_without_what_is_missing(missing: str, tmp_path: Path) -> None:
     for name in ("engine", "demo", "assets"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "app.py", tmp_path)
     shutil.rmtree(tmp_path / missing)
     done = subprocess.run(
