@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from demo.learn.lesson import Lesson
+from demo.learn.lessons import fooled
 
-LESSONS: tuple[Lesson, ...] = ()
+LESSONS: tuple[Lesson, ...] = (fooled.LESSON,)
 BY_NAME: dict[str, Lesson] = {each.name: each for each in LESSONS}
