@@ -19,6 +19,7 @@ from demo.kit.door import Shared
 from demo.kit.store import Store
 from demo.lab.page import TITLE
 from demo.lab.page import page as lab
+from demo.learn import panel
 from demo.transfer.page import page as transfer
 from demo.why.page import page as why
 from demo.why_masked.page import page as why_masked
@@ -45,6 +46,7 @@ def build(weights: Path | None = None, shared: Shared | None = None) -> gr.Block
     ) as demo:
         _navbar()
         lab(shared)
+        panel.lay(shared)
         endpoints.declare(shared.store.desk, weights)
 
         def leave(visitor: gr.Request) -> None:
@@ -55,6 +57,7 @@ def build(weights: Path | None = None, shared: Shared | None = None) -> gr.Block
         with demo.route(name, route, show_in_navbar=named):
             _navbar()
             content(shared)
+            panel.lay(shared)
             demo.load(None, None, None, js=f"() => {{ document.title = '{name} · {TITLE}'; }}")
     demo.queue(api_open=False)
     return demo

@@ -32,6 +32,7 @@ FLOORS = {
     "demo.why": 8,
     "demo.cost": 8,
     "demo.cost_tokens": 8,
+    "demo.learn": 8,
     "demo": 9,
     "app": 10,
 }

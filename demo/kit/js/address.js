@@ -40,7 +40,9 @@ function write(change) {
     if (value) url.searchParams.set(name, value);
     else url.searchParams.delete(name);
   if (url.search === location.search) return;
-  const leaves = "c" in change && (change.c || "") !== now("c") && (now("r") || !now("c"));
+  // In a lesson its steps are what is come back to.
+  const leaves =
+    !now("l") && "c" in change && (change.c || "") !== now("c") && (now("r") || !now("c"));
   history[leaves ? "pushState" : "replaceState"](null, "", url);
 }
 

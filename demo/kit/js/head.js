@@ -10,7 +10,9 @@
 
   // What is drawn is measured, so its style is there first; without it, the page still works.
   // A room, PAGE_ROOM, has its page's style too.
-  const sheets = ["kit", ...new Set([name.split("_")[0], name])].map((each) => {
+  const taught = new URLSearchParams(location.search).has("l"); // a lesson stands on the page
+  const styles = ["kit", name.split("_")[0], name, ...(taught ? ["learn"] : [])];
+  const sheets = [...new Set(styles)].map((each) => {
     const link = document.createElement("link");
     Object.assign(link, { rel: "stylesheet", href: at(`${each}/${each}.css`) });
     document.head.append(link);
@@ -23,6 +25,7 @@
   window.lab = Promise.all([import(at(`${name}/${name}.js`)), ...sheets]).then(
     ([module]) => module,
   );
+  if (taught) window.labLesson = import(at("learn/js/panel.js"));
 }
 
 // Run may be pressed before the page's module is there: whoever pressed it is taken to the result.
