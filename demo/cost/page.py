@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,25 +49,21 @@ def page(shared: Shared) -> None:
     earlier, said = at_first(weights)
     with gr.Row(elem_id="room"):
         with gr.Column(elem_id="recipe"):
-            made, card = _controls(weights, said)
+            made = _controls(weights, said)
         with gr.Column(elem_id="report"):
             shown, parts = _report(earlier)
     BOARD.opens(shared, made, shown, parts)
-    _follow_choices(made, card, weights)
+    _follow_choices(made, weights)
 
 
-def _controls(weights: Path | None, said: str) -> tuple[Panel, gr.HTML]:
+def _controls(weights: Path | None, said: str) -> Panel:
     here = {each.name for each in zoo.cards(weights) if zoo.available(each) == "here"}
     offered = [(title, name) for title, name in models.choices(weights) if name in here]
     model = offered[0][1] if offered else ""
     by_share = _by_share(model, weights)
     brought = strip.make()
-    asked: dict[str, Any] = {
-        "model": gr.Dropdown(
-            offered, value=model or None, label="Model, to be run in int8", elem_id="model"
-        )
-    }
-    card = gr.HTML(models.card(model, weights) if model else "", elem_id="model-card")
+    card = partial(models.card, weights=weights)
+    asked: dict[str, Any] = {"model": panel.model(offered, "Model, to be run in int8", card)}
     asked["attack"] = gr.Dropdown(
         attacks(model), value="count", label="Attack", interactive=True, elem_id="attack"
     )
@@ -96,7 +93,7 @@ def _controls(weights: Path | None, said: str) -> tuple[Panel, gr.HTML]:
         interactive=True,
         elem_id="knob-threshold",
     )
-    return Panel(asked, actions, brought), card
+    return Panel(asked, actions, brought)
 
 
 def _by_share(model: str, weights: Path | None) -> bool:
@@ -126,18 +123,17 @@ def _report(earlier: dict[str, Any] | None) -> tuple[gr.HTML, list[Any]]:
     return shown, parts
 
 
-def _follow_choices(made: Panel, card: gr.HTML, weights: Path | None) -> None:
+def _follow_choices(made: Panel, weights: Path | None) -> None:
     """What one choice changes in the others."""
 
     def look(model: str, attack: str) -> Any:
         try:
             by_share = _by_share(model, weights)
         except EngineError as problem:
-            return gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip(), status.error(problem)
+            return gr.skip(), gr.skip(), gr.skip(), gr.skip(), status.error(problem)
         offered = attacks(model)
         kept = attack if attack in {name for _, name in offered} else "count"
         return (
-            models.card(model, weights),
             gr.update(choices=offered, value=kept),
             CALIBRATE if by_share else ABSOLUTE,
             gr.update(visible=by_share),
@@ -154,7 +150,7 @@ def _follow_choices(made: Panel, card: gr.HTML, weights: Path | None) -> None:
 
     model, attack, how = (made[name] for name in ("model", "attack", "calibrate"))
     either = [made["share"], made["threshold"]]
-    told = [card, attack, how, *either, made.actions.status]
+    told = [attack, how, *either, made.actions.status]
     model.change(look, [model, attack], told, preprocess=False, **QUICK)
     attack.change(aim, attack, [made["eps"], made["steps"]], preprocess=False, **QUICK)
     how.input(set_by, how, either, preprocess=False, **QUICK)

@@ -7,26 +7,15 @@ from typing import Any
 
 from demo.cost_tokens.message import message
 from demo.cost_tokens.trial import EPS, STEPS, drive, offered, question
-from demo.kit import picture
 from demo.kit import stored as files
-from demo.kit.reporting import Default
+from demo.kit.reporting import Default, usual
 from demo.kit.stored import Message
 from engine.attack.recipes.desparsify import DeSparsify
 
 
 def settings(weights: Path | None = None) -> dict[str, Any] | None:
     """The first sample, attacked on the first model that is offered."""
-    here = offered(weights)
-    if not picture.first() or not here:
-        return None
-    return {
-        "source": picture.first(),
-        "model": here[0][1],
-        "attack": DeSparsify.name,
-        "eps": EPS,
-        "steps": STEPS,
-        "keep": True,
-    }
+    return usual(offered(weights), attack=DeSparsify.name, eps=EPS, steps=STEPS, keep=True)
 
 
 def figures(message: Message) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,23 +48,20 @@ def page(shared: Shared) -> None:
     earlier, said = at_first(weights)
     with gr.Row(elem_id="room"):
         with gr.Column(elem_id="recipe"):
-            made, about = _controls(weights, said)
+            made = _controls(weights, said)
         with gr.Column(elem_id="report"):
             shown, parts = _report(earlier)
     BOARD.opens(shared, made, shown, parts)
-    _follow_choices(made, about, weights)
+    _follow_choices(made, weights)
 
 
-def _controls(weights: Path | None, said: str) -> tuple[Panel, gr.HTML]:
+def _controls(weights: Path | None, said: str) -> Panel:
     models = offered(weights)
     model = models[0][1] if models else ""
     brought = strip.make()
     asked: dict[str, Any] = {
-        "model": gr.Dropdown(
-            models, value=model or None, label="Model that loses tokens", elem_id="model"
-        )
+        "model": panel.model(models, "Model that loses tokens", partial(card, weights=weights))
     }
-    about = gr.HTML(card(model, weights) if model else "", elem_id="model-card")
     asked["attack"] = gr.Dropdown(
         attacks(model, weights) if model else [],
         value=DeSparsify.name,
@@ -75,7 +73,7 @@ def _controls(weights: Path | None, said: str) -> tuple[Panel, gr.HTML]:
     asked["keep"] = gr.Checkbox(
         True, label="Keep the answer, so that nobody notices", elem_id="knob-keep"
     )
-    return Panel(asked, panel.actions(said), brought), about
+    return Panel(asked, panel.actions(said), brought)
 
 
 def _report(earlier: dict[str, Any] | None) -> tuple[gr.HTML, list[Any]]:
@@ -102,16 +100,16 @@ def _report(earlier: dict[str, Any] | None) -> tuple[gr.HTML, list[Any]]:
     return shown, parts
 
 
-def _follow_choices(made: Panel, about: gr.HTML, weights: Path | None) -> None:
+def _follow_choices(made: Panel, weights: Path | None) -> None:
     """What one choice changes in the others."""
 
     def look(model: str, attack: str) -> Any:
         try:
             choices = attacks(model, weights)
             kept = attack if attack in {name for _, name in choices} else DeSparsify.name
-            return card(model, weights), gr.update(choices=choices, value=kept), gr.skip()
+            return gr.update(choices=choices, value=kept), gr.skip()
         except EngineError as problem:
-            return gr.skip(), gr.skip(), status.error(problem)
+            return gr.skip(), status.error(problem)
 
     def aim(attack: str) -> Any:
         shown = attack in BUDGETED, attack not in KINDS, attack == DeSparsify.name
@@ -119,6 +117,6 @@ def _follow_choices(made: Panel, about: gr.HTML, weights: Path | None) -> None:
 
     model, attack = made["model"], made["attack"]
     budget = [made["eps"], made["steps"], made["keep"]]
-    told = [about, attack, made.actions.status]
+    told = [attack, made.actions.status]
     model.change(look, [model, attack], told, preprocess=False, **QUICK)
     attack.change(aim, attack, budget, preprocess=False, **QUICK)

@@ -116,7 +116,11 @@ def chosen(values: Values, weights: Path | None) -> Choice:
 
 def card(model: str, weights: Path | None) -> str:
     """What is known of a model; what was measured was measured without ATS."""
-    return models.card(model, weights, altered=fits(zoo.card(model, weights)))
+    try:
+        altered = fits(zoo.card(model, weights))
+    except EngineError:  # then the card says so
+        altered = False
+    return models.card(model, weights, altered)
 
 
 def drive(trial: Trial, patience: float = PATIENCE_SECONDS) -> Iterator[Event]:

@@ -13,8 +13,6 @@ from demo.kit.picture import Picture
 from demo.kit.reporting import Choice, Event, Reporting
 from demo.kit.store import Values
 from engine.core.errors import BadTask
-from engine.data.labels import folded, spellings
-from engine.model import zoo
 from engine.papers.aas_at import contenders, paper
 from engine.papers.aas_at.compare import Report, report
 from engine.papers.aas_at.paper import ATTACKS, Settings
@@ -46,8 +44,7 @@ def question(values: Values, weights: Path | None) -> Question:
     settings = Settings(attack, whole("steps", values["steps"]), _control(values))
     source = Picture.of(values["source"])
     contenders.fit(names, settings.control, weights)
-    classes = zoo.class_names(zoo.card(names[0], weights))
-    label = spellings(classes).get(folded(source.label)) if source.label else None
+    label = source.shows(names[0], weights)
     exhibit = Exhibit(source.image, source.stem, names[0], tuple(names[1:]), label, weights=weights)
     return Question(exhibit, settings, ATTACKS[attack], chosen(values, weights))
 

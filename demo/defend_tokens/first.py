@@ -8,9 +8,8 @@ from typing import Any
 
 from demo.defend_tokens.message import message
 from demo.defend_tokens.trial import COUNT, EPS, HERE, STEPS, TRAINING, drive, offered, question
-from demo.kit import picture
 from demo.kit import stored as files
-from demo.kit.reporting import Default
+from demo.kit.reporting import Default, usual
 from demo.kit.stored import Message
 from engine.core.errors import EngineError
 from engine.model import tokenfile
@@ -18,19 +17,11 @@ from engine.model import tokenfile
 
 def settings(weights: Path | None = None) -> dict[str, Any] | None:
     """The first sample, on the first model that is offered, with the tokens that are here."""
-    here = offered(weights)
-    if not picture.first() or not here:
-        return None
-    return {
-        "source": picture.first(),
-        "model": here[0][1],
-        "tokens": HERE,
-        "count": COUNT,
-        "training": TRAINING,
-        "eps": EPS,
-        "steps": STEPS,
-        "made_with": [_digest(each, here[0][1]) for each in (tokenfile.OWN, tokenfile.SURROGATE)],
-    }
+    asked = usual(
+        offered(weights), tokens=HERE, count=COUNT, training=TRAINING, eps=EPS, steps=STEPS
+    )
+    names = (tokenfile.OWN, tokenfile.SURROGATE)
+    return asked and asked | {"made_with": [_digest(each, asked["model"]) for each in names]}
 
 
 def _digest(file: str, model: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,31 +46,23 @@ def page(shared: Shared) -> None:
     earlier, said = at_first(weights)
     with gr.Row(elem_id="room"):
         with gr.Column(elem_id="recipe"):
-            made, about, training = _controls(weights, said)
+            made, training = _controls(weights, said)
         with gr.Column(elem_id="report"):
             shown, parts = _report(earlier)
     BOARD.opens(shared, made, shown, parts)
 
-    def look(model: str) -> str:
-        return models.card(model, weights)
-
     def ask(tokens: str) -> Any:
         return gr.update(visible=tokens == NEW)
 
-    made["model"].change(look, made["model"], about, preprocess=False, **QUICK)
     made["tokens"].change(ask, made["tokens"], training, preprocess=False, **QUICK)
 
 
-def _controls(weights: Path | None, said: str) -> tuple[Panel, gr.HTML, gr.Column]:
-    listed = offered(weights)
-    model = listed[0][1] if listed else ""
+def _controls(weights: Path | None, said: str) -> tuple[Panel, gr.Column]:
     brought = strip.make()
+    card = partial(models.card, weights=weights)
     asked: dict[str, Any] = {
-        "model": gr.Dropdown(
-            listed, value=model or None, label="Model that tokens are for", elem_id="model"
-        )
+        "model": panel.model(offered(weights), "Model that tokens are for", card)
     }
-    about = gr.HTML(models.card(model, weights) if model else "", elem_id="model-card")
     asked["tokens"] = gr.Radio(
         [(words, name) for name, words in TOKENS.items()],
         value=HERE,
@@ -80,7 +73,7 @@ def _controls(weights: Path | None, said: str) -> tuple[Panel, gr.HTML, gr.Colum
     with gr.Column(visible=False, elem_id="training") as training:
         asked |= _training()
     asked |= panel.budget(eps=(1, MOST_EPS, EPS), steps=(MOST_STEPS, STEPS))
-    return Panel(asked, panel.actions(said), brought), about, training
+    return Panel(asked, panel.actions(said), brought), training
 
 
 def _report(earlier: dict[str, Any] | None) -> tuple[gr.HTML, list[Any]]:

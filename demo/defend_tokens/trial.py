@@ -13,7 +13,6 @@ from demo.kit.picture import Picture
 from demo.kit.reporting import Choice, Event, Reporting
 from demo.kit.store import Values
 from engine.core.errors import BadTask
-from engine.data.labels import folded, spellings
 from engine.model import tokenfile, zoo
 from engine.papers.paper import Exhibit
 from engine.papers.robustness_tokens import paper
@@ -54,8 +53,7 @@ def question(values: Values, weights: Path | None) -> Question:
         steps=whole("steps", values["steps"]),
     )
     source = Picture.of(values["source"])
-    classes = zoo.class_names(zoo.card(model, weights))
-    label = spellings(classes).get(folded(source.label)) if source.label else None
+    label = source.shows(model, weights)
     exhibit = Exhibit(source.image, source.stem, model, label=label, weights=weights)
     return Question(exhibit, settings, ATTACK, chosen(values, weights))
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from demo.kit import status
+from demo.kit.events import QUICK
 from demo.kit.strip import Brought
 
 # The navigation knows a page by its own address alone: in each of its rooms it is marked, too.
@@ -66,6 +67,17 @@ def actions(said: str = "", step: bool = False) -> Actions:
         elem_id="status",
     )
     return Actions(run, stop, line, one)
+
+
+def model(offered: list[tuple[str, str]], label: str, card: Callable[[str], str]) -> gr.Dropdown:
+    """The model in the current layout, of those that are `offered` as (title, name), and below it what
+    is known of it, its `card`, which follows the choice."""
+    name = offered[0][1] if offered else ""
+    chosen = gr.Dropdown(offered, value=name or None, label=label, elem_id="model")
+    about = gr.HTML(card(name) if name else "", elem_id="model-card")
+    events: Any = chosen
+    events.change(card, chosen, about, preprocess=False, **QUICK)
+    return chosen
 
 
 def budget(eps: tuple[int, int, int], steps: tuple[int, int]) -> dict[str, gr.Slider]:

@@ -49,6 +49,11 @@ class Picture:
         label = None if found is None else found.label
         return cls(source, _read(source), name_of(source), title_of(source), label)
 
+    def shows(self, model: str, weights: Path | None) -> int | None:
+        """The model's class for what the picture is known to show; None where there is none."""
+        names = zoo.class_names(zoo.card(model, weights))
+        return _spelt(names).get(folded(self.label)) if self.label else None
+
     @property
     def stem(self) -> str:
         """What it is called inside the name of a file."""

@@ -145,6 +145,13 @@ class Default:
         return found
 
 
+def usual(offered: list[tuple[str, str]], **chosen: Any) -> dict[str, Any] | None:
+    """The controls of a default run: the first sample, on the first model that is offered."""
+    if not picture.first() or not offered:
+        return None
+    return {"source": picture.first(), "model": offered[0][1], **chosen}
+
+
 def opening(trial: Reporting[Any, Any], data: Mapping[str, Any], csv: str, png: str) -> Message:
     """How the message of a report begins: the run, its choice in words, and the files that can be taken
     away: `data` as JSON, the table, the picture."""

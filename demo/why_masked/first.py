@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from demo.kit import picture
 from demo.kit import stored as files
-from demo.kit.reporting import Default
+from demo.kit.reporting import Default, usual
 from demo.kit.stored import Message
 from demo.why_masked.message import message
 from demo.why_masked.trial import EPS, PER, STEPS, drive, offered, question
@@ -15,16 +14,7 @@ from demo.why_masked.trial import EPS, PER, STEPS, drive, offered, question
 
 def settings(weights: Path | None = None) -> dict[str, Any] | None:
     """The first sample, on the first model that is offered."""
-    here = offered(weights)
-    if not picture.first() or not here:
-        return None
-    return {
-        "source": picture.first(),
-        "model": here[0][1],
-        "eps": EPS,
-        "steps": STEPS,
-        "per": next(iter(PER)),
-    }
+    return usual(offered(weights), eps=EPS, steps=STEPS, per=next(iter(PER)))
 
 
 def figures(message: Message) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import gradio as gr
 from demo.kit import models, panel, rooms, strip
 from demo.kit.board import Board
 from demo.kit.door import Shared
-from demo.kit.events import QUICK
 from demo.kit.panel import Panel, header
 from demo.why_masked import first
 from demo.why_masked.sections import sections
@@ -32,29 +32,20 @@ def page(shared: Shared) -> None:
     earlier, said = at_first(weights)
     with gr.Row(elem_id="room"):
         with gr.Column(elem_id="recipe"):
-            made, about = _controls(weights, said)
+            made = _controls(weights, said)
         with gr.Column(elem_id="report"):
             shown = BOARD.shown(earlier)
             words, chart = sections(earlier)
             parts = [BOARD.said("study", words), BOARD.plot(chart, "curve")]
     BOARD.opens(shared, made, shown, parts)
 
-    def look(model: str) -> str:
-        return models.card(model, weights)
 
-    made["model"].change(look, made["model"], about, preprocess=False, **QUICK)
-
-
-def _controls(weights: Path | None, said: str) -> tuple[Panel, gr.HTML]:
-    listed = offered(weights)
-    model = listed[0][1] if listed else ""
+def _controls(weights: Path | None, said: str) -> Panel:
     brought = strip.make()
+    card = partial(models.card, weights=weights)
     asked: dict[str, Any] = {
-        "model": gr.Dropdown(
-            listed, value=model or None, label="Model that is looked into", elem_id="model"
-        )
+        "model": panel.model(offered(weights), "Model that is looked into", card)
     }
-    about = gr.HTML(models.card(model, weights) if model else "", elem_id="model-card")
     asked |= panel.budget(eps=(1, MOST_EPS, EPS), steps=(MOST_STEPS, STEPS))
     asked["per"] = gr.Radio(
         [(words, name) for name, words in PER.items()],
@@ -63,4 +54,4 @@ def _controls(weights: Path | None, said: str) -> tuple[Panel, gr.HTML]:
         interactive=True,
         elem_id="knob-per",
     )
-    return Panel(asked, panel.actions(said), brought), about
+    return Panel(asked, panel.actions(said), brought)
