@@ -6,7 +6,6 @@ postponed: gradio reads the endpoints' types from them.
 
 import itertools
 import logging
-import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import asdict, replace
@@ -20,7 +19,7 @@ from gradio.context import LocalContext
 from gradio.events import api
 
 from demo.kit import goal, picture
-from demo.kit.desk import LINE, Desk, Saying, Stage, Told, Work, watch
+from demo.kit.desk import LINE, Desk, Saying, Stage, Told, Wait, Work, watch
 from demo.kit.door import reader
 from demo.kit.loading import Fetching, Loading, bring, missing
 from demo.kit.picture import Picture
@@ -83,7 +82,7 @@ def declare(desk: Desk, weights: Path | None) -> None:
     async def predict(image: FileData, model: str = first, top: int = 5) -> list[dict[str, Any]]:
         """Classify a picture: its most likely classes with index and probability, best first."""
 
-        def read(_: threading.Event) -> Read:
+        def read(_: Work) -> Read:
             request, most = _request(image, model, weights), _whole("top", top)
             yield READ
             return (("torch", lambda: look(request, most)),)
@@ -125,7 +124,7 @@ def declare(desk: Desk, weights: Path | None) -> None:
         attack sees instead, [] for the model as it is. The result says in words what success means
         for the attack, as "verdict" and under "goal"."""
 
-        def read(stop: threading.Event) -> Read:
+        def read(work: Work) -> Read:
             classes = zoo.class_names(zoo.card(_text("model", model), weights))
             aim, sees = _text("target", target), _text("label", label)
             request = replace(
@@ -140,7 +139,7 @@ def declare(desk: Desk, weights: Path | None) -> None:
             )
             for name in request.others:
                 zoo.card(name, weights)
-            attempt = Attempt(request, stop=stop)
+            attempt = Attempt(request, stop=work.stop, clock=work.clock)
             yield READ
             fetching: Stage = ("hub", lambda: _each(bring(attempt.models, weights)))
             first = (fetching,) if missing(attempt.models, weights) else ()
@@ -153,7 +152,7 @@ def declare(desk: Desk, weights: Path | None) -> None:
         """Look inside a model while it sees a picture: attention entropy, gradient variance, score
         gaps, outlier columns, and the tokens ATS would keep, as far as the model shows them."""
 
-        def read(_: threading.Event) -> Read:
+        def read(_: Work) -> Read:
             request = _request(image, model, weights)
             yield READ
             return (("torch", lambda: look(request)),)
@@ -183,7 +182,7 @@ def declare(desk: Desk, weights: Path | None) -> None:
         Attacks: {"name": "tgr", "knobs": {"eps": "8/255"}}, by default MI-FGSM and TGR as published.
         Every source is a target, too."""
 
-        def read(stop: threading.Event) -> Read:
+        def read(work: Work) -> Read:
             names = _names("sources", sources, MOST_MODELS) or (first,)
             shown = _names("targets", targets, MOST_MODELS)
             for name in (*names, *shown):
@@ -200,7 +199,7 @@ def declare(desk: Desk, weights: Path | None) -> None:
                 found = labelled.read(files, zoo.class_names(zoo.card(names[0], weights)))
             labelled.refuse_rest(found)
             asked = experiment(found, names, recipes, shown, goal.seed(seed))
-            trial = Trial(asked, found, weights, stop=stop)
+            trial = Trial(asked, found, weights, stop=work.stop, clock=work.clock)
             yield READ
             return (
                 ("hub", lambda: _each(bring((*names, *shown), weights))),
@@ -216,7 +215,7 @@ def declare(desk: Desk, weights: Path | None) -> None:
         api(function, api_name=function.__name__, concurrency_limit=None)
 
 
-async def _stream(desk: Desk, read: Callable[[threading.Event], Read]) -> AsyncIterator[Any]:
+async def _stream(desk: Desk, read: Callable[[Work], Read]) -> AsyncIterator[Any]:
     """What a call's work says, as it says it; now and then the last again, as a sign of life."""
     last: Any = READ[1]
     with _kindly():
@@ -224,11 +223,16 @@ async def _stream(desk: Desk, read: Callable[[threading.Event], Read]) -> AsyncI
             async for told in saying:
                 if told is not None:
                     slot, value = told
-                    last = {"state": "waiting", "before": value} if slot == LINE else value
+                    last = _waits(value) if slot == LINE else value
                 yield last
 
 
-async def _answer(desk: Desk, read: Callable[[threading.Event], Read]) -> Any:
+def _waits(wait: Wait) -> dict[str, Any]:
+    """Turns that come first, and in how many seconds its own may come, if that is known."""
+    return {"state": "waiting", "before": wait.place, "seconds": wait.seconds}
+
+
+async def _answer(desk: Desk, read: Callable[[Work], Read]) -> Any:
     """What one short piece of work answers."""
     answer: Any = None
     with _kindly():
@@ -239,14 +243,12 @@ async def _answer(desk: Desk, read: Callable[[threading.Event], Read]) -> Any:
     return answer
 
 
-async def _work_of(
-    desk: Desk, read: Callable[[threading.Event], Read]
-) -> AsyncGenerator[Told | None, None]:
+async def _work_of(desk: Desk, read: Callable[[Work], Read]) -> AsyncGenerator[Told | None, None]:
     """A call's work, of which the first stage reads what was asked; it ends where the caller goes."""
     visitor = LocalContext.request.get(None)
     assert visitor is not None, "a call has a caller"
-    stop = threading.Event()
-    work = Work(f"api {peer(visitor)}", (("read", partial(read, stop)),), stop)
+    work = Work(f"api {peer(visitor)}", ())
+    work.stages = (("read", partial(read, work)),)
     desk.submit(work)
     try:
         async for news in watch(desk, work, present=reader(str(visitor.session_hash))):
@@ -256,7 +258,7 @@ async def _work_of(
             if not news:
                 yield None
     finally:
-        stop.set()
+        work.stop.set()
     if work.failed is not None:
         raise work.failed
 

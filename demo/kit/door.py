@@ -17,7 +17,7 @@ import gradio as gr
 from gradio.context import Context, LocalContext
 
 from demo.kit import link, status, strip
-from demo.kit.desk import LINE, OPENING, SHOWN, STATUS, Stage, Told, Work, watch
+from demo.kit.desk import LINE, OPENING, SHOWN, STATUS, Busy, Stage, Told, Work, watch
 from demo.kit.events import (
     MAKING,
     PRIVATE,
@@ -158,18 +158,21 @@ class Door(Generic[Kind]):
     ) -> list[Any]:
         """Run, and a page that is come back to; gives the events that end a run."""
         self.make, self.stages = make, stages
-        return [self.pressed(self.panel.actions.run, make, stages), self.returns(put_back)]
+        run = self.pressed(self.panel.actions.run, make, stages, share=True)
+        return [run, self.returns(put_back)]
 
     def pressed(
         self,
         button: gr.Button,
         make: Callable[[str, Values], Kind],
         stages: Callable[[Kind], Iterable[Doing]],
+        share: bool = False,
     ) -> Any:
         """The button makes a job of the controls and follows it; gives the event that ends it.
 
         `make(place, values)` raises EngineError where the controls ask for nothing that can be
         done; `stages(job)` says what is done in which lane, as (message, status) while it goes on.
+        With `share`, who asks for the same as others follows their job.
         """
         store = self.store
 
@@ -178,16 +181,22 @@ class Door(Generic[Kind]):
             try:
                 job = make(place, values)
                 doing = tuple(self._stage(job, *each) for each in stages(job))
-                store.submit(job, Work(place, doing, job.stop), values)
+                work = Work(place, doing, job.stop, job.clock)
+                held = store.submit(job, work, values, share)
+            except Busy as problem:
+                return gr.skip(), status.refused(problem), ""
             except EngineError as problem:
-                return status.error(problem), ""
+                return gr.skip(), status.error(problem), ""
             except Exception as problem:
                 log.exception("a request failed")
-                return status.bug(problem), ""
+                return gr.skip(), status.bug(problem), ""
             store.remember(place, values)
-            return gr.skip(), job.id
+            if held is job:
+                return gr.skip(), gr.skip(), job.id
+            # What was said to this page before may be said again: it counts as new.
+            return "", status.line(status.RUNNING, "busy"), held.id
 
-        told = [self.panel.actions.status, self.pending]
+        told = [*self.shown, self.pending]
         return self._watched(button.click(begin, self.asked, told, js=self.now, **MAKING))
 
     def returns(self, put_back: Callable[[Values], dict[str, Any]] | None = None) -> Any:
@@ -322,7 +331,8 @@ class Door(Generic[Kind]):
         return [json.dumps(self._said(place, None)), *said]
 
     def _watched(self, begun: Any) -> Any:
-        done = begun.then(watching(self.store), self.pending, self.shown, **WATCHING)
+        looks = watching(self.store, self.place, self.restore)
+        done = begun.then(looks, [self.visit, self.pending], self.shown, **WATCHING)
         done.then(self._remember, **self._noting)
         return done
 
@@ -362,15 +372,16 @@ def _place() -> Callable[[str, gr.Request], str]:
 def told(
     store: Store, job: Job, sights: Sights, restore: Callable[[], dict[str, Any]]
 ) -> Generator[Told, None, None]:
-    """What a job shows and says, as what the desk posts, until another job has its place.
+    """What a job shows and says, as what the desk posts, until no place has it any more.
 
     The last good result stays, whatever fails; and what fails ends the work: no further stage is
     tried.
     """
     try:
-        for drawn, said in sights:
-            if store.current(job.place) is not job:
+        while store.held(job) and (sight := next(sights, None)) is not None:
+            if not store.held(job):
                 return
+            drawn, said = sight
             if drawn is not None:
                 store.draw(job)
                 yield OPENING if drawn.get("kind") == "open" else SHOWN, text(drawn)
@@ -389,20 +400,28 @@ def told(
         store.grown(job)
 
 
-def watching(store: Store) -> Callable[[gr.Request, str], AsyncIterator[Any]]:
-    """What the pending job has to say, as (shown, status): whatever is new comes in one piece."""
+def watching(
+    store: Store,
+    place: Callable[[str, gr.Request], str],
+    restore: Callable[[Any], dict[str, Any]],
+) -> Callable[[gr.Request, str, str], AsyncIterator[Any]]:
+    """What the pending job has to say, as (shown, status), for as long as it is the place's: whatever is
+    new comes in one piece."""
 
-    async def look(visitor: gr.Request, pending: str) -> AsyncIterator[Any]:
-        work = store.work(pending) if pending else None
-        if work is None:
+    async def look(visitor: gr.Request, tab: str, pending: str) -> AsyncIterator[Any]:
+        job, work = store.get(pending), store.work(pending)
+        if job is None or work is None:
             yield gr.skip(), gr.skip()  # else gradio blanks what an error has just said
             return
-        present = reader(str(visitor.session_hash))
+        here, reads = place(tab, visitor), reader(str(visitor.session_hash))
+        present = lambda: store.holds(here, pending) and reads()  # noqa: E731
         async for news in watch(store.desk, work, present=present):
             shown = [each for slot, each in news if slot in (OPENING, SHOWN)]
             told = dict(news)
             said = status.waiting(told[LINE]) if LINE in told else told.get(STATUS, gr.skip())
             yield together(*shown) if shown else gr.skip(), said
+        if store.holds(here, ""):  # others go on with it
+            yield together(text(restore(job))), status.left()
         yield gr.skip(), gr.skip()  # what is said last, gradio sends twice
 
     return look

@@ -11,6 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from demo.kit import picture
 from demo.kit import stored as files
+from demo.kit.identity import digest, weights_of
 from demo.kit.job import Job
 from demo.kit.loading import Loading
 from demo.kit.packing import milliseconds, rounded
@@ -47,6 +48,12 @@ class Reporting(Job, Generic[Asked, Found]):
     made: Made | None = None
     report: Found | None = None
     told: Message | None = None
+
+    @property
+    def key(self) -> str:
+        """Of one page: each tells its report in its own way."""
+        asked, page = self.question, self.place.partition("/")[2]
+        return digest(page, asked, weights_of(asked.exhibit.models, asked.exhibit.weights))
 
     @property
     def bytes(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from demo.kit.desk import Busy, Wait
 from demo.kit.job import Job
 from demo.kit.loading import Fetching, Loading
 from engine.core.errors import EngineError
@@ -15,14 +16,23 @@ EMPTY = "Choose a picture and press Run."
 TAKEN = "The picture is in. Press Run."
 RUNNING = "Running."
 STOPPING = "Stopping after this step."
+AGAIN = ' <button type="button" class="lab-reset" data-again>Try again</button>'
+SHARED = "It goes on for others who asked for the same; Run joins them again."
 
 
-def line(text: str, kind: str = "idle", hint: str = "", detail: str = "", share: float = -1) -> str:
+def line(
+    text: str,
+    kind: str = "idle",
+    hint: str = "",
+    detail: str = "",
+    share: float = -1,
+    button: str = "",
+) -> str:
     """The line as HTML; `detail` changes often and is not read aloud, `share` draws a bar."""
     bar = f'<i style="width:{share:.1%}"></i>' if share >= 0 else ""
     return (
         f'<div class="status-line" data-kind="{kind}"><p><b>{escape(text)}</b> {escape(hint)}'
-        f'<span aria-hidden="true">{escape(detail)}</span></p><div class="bar">{bar}</div></div>'
+        f'<span aria-hidden="true">{escape(detail)}</span>{button}</p><div class="bar">{bar}</div></div>'
     )
 
 
@@ -30,13 +40,26 @@ def error(problem: EngineError) -> str:
     return line(problem.sentence, "error", hint=problem.hint)
 
 
-def waiting(before: int) -> str:
-    """The run has not had its turn: `before` turns come first, its own included."""
-    return line(
-        "Waiting for its turn.",
-        "busy",
-        detail=f"{before} in the line" if before > 1 else "next in the line",
-    )
+def refused(problem: Busy) -> str:
+    """There is no room for the run now: `js/again.js` has the button press Run."""
+    return line(problem.sentence, "error", hint=problem.hint, button=AGAIN)
+
+
+def left() -> str:
+    """The visitor has stopped a run that others have asked for, too."""
+    return line("Stopped here.", "done", hint=SHARED)
+
+
+def waiting(wait: Wait) -> str:
+    """The run waits: for its first turn, or while others have theirs."""
+    said = "Others have their turn" if wait.begun else "Waiting for its turn"
+    when = "" if wait.seconds is None else f", about {max(1, round(wait.seconds))} s"
+    return line(f"{said}:", "busy", detail=f"{ordinal(wait.place)} in the line{when}.")
+
+
+def ordinal(number: int) -> str:
+    teens = number % 100 in (11, 12, 13)
+    return f"{number}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
 def bug(problem: Exception) -> str:

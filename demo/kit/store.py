@@ -2,7 +2,10 @@
 
 A *visit* is one tab of a browser, whatever page it is on; each page of a visit has a place of its own
 here, with one current run. A visitor who comes back to a page finds both; one who is gone for a
-minute has stopped what ran for them.
+minute wants no more of what ran for them.
+
+Who asks for what is computed already, or has been, holds the same job: it is computed once, and ends
+early only where nobody is left who wants it.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import Any, TypeVar
 
 from PIL import Image
 
-from demo.kit.desk import Desk, Work
+from demo.kit.desk import OPENING, SHOWN, Desk, Work
 from demo.kit.job import Job
 
 Values = Mapping[str, Any]
@@ -30,11 +33,13 @@ SECONDS_AWAY = 60.0
 
 @dataclass
 class Place:
-    """A page of a visit: its current job, and its controls as they stand now and as they stood for
-    what the page shows."""
+    """A page of a visit: its current job, whether the visitor is away, and its controls as they stand
+    now, as they stood for that job, and as they stood for what the page shows."""
 
     current: str = ""
+    away: bool = False
     controls: Values | None = None
+    asked: Values | None = None
     drawn: Values | None = None
 
 
@@ -56,8 +61,9 @@ class Store:
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._sizes: dict[str, int] = {}
         self._works: dict[str, Work] = {}
-        self._made_of: dict[str, Values | None] = {}
+        self._shared: dict[str, str] = {}
         self._places: OrderedDict[str, Place] = OrderedDict()
+        self._holders: dict[str, set[str]] = {}
         self._present: dict[str, str] = {}
         self._lock = threading.RLock()
 
@@ -66,9 +72,8 @@ class Store:
         with self._lock:
             self._jobs[job.id] = job
             self._sizes[job.id] = job.bytes
-            self._made_of[job.id] = controls
             if job.place:
-                self._place(job.place).current = job.id
+                self._hold(job.place, job.id, controls)
             if work is not None:
                 self._works[job.id] = work
             self._trim(job.id)
@@ -82,22 +87,52 @@ class Store:
                 self._jobs.move_to_end(id)
             return job
 
-    def submit(self, job: Job, work: Work, controls: Values) -> None:
+    def submit(self, job: Kind, work: Work, controls: Values, share: bool = False) -> Kind:
         """The job becomes its place's current one, in place of what runs there; raises Busy.
 
-        Nobody sees it at the desk before it is here.
+        With `share`, a job of the same key that is under way or finished does so in its stead: that one
+        is given back. Nobody sees a job at the desk before it is here.
         """
+        key = job.key if share else None
         with self._lock:
+            same = self._same(key)
+            if same is not None:
+                if same is not self.current(job.place):
+                    self.halt(job.place)
+                    self._hold(job.place, same.id, controls)
+                return same  # pyright: ignore[reportReturnType]  # of one key are jobs of one kind
             self.halt(job.place)
+            for place in [*self._holders.get(job.id, ())]:
+                self._hold(place, "", None)  # who has left it finds it gone on in another's hands
             job.stop.clear()
+            job.why = None
             self.desk.submit(work)
-            self.add(job, work, controls)
+            self._shared = {k: id for k, id in self._shared.items() if id != job.id}
+            if key is not None:
+                self._shared[key] = job.id
+            return self.add(job, work, controls)
 
     def halt(self, place: str) -> None:
-        """What a place has under way ends after its step, also where it has not had its turn."""
-        before = self.current(place)
-        if before is not None:
-            before.stop.set()
+        """The place wants no more of what it has under way: that ends after its step, also where it has
+        not had its turn; or goes on for others who asked for the same, and the place has it no more."""
+        with self._lock:
+            before = self.current(place)
+            if before is None or before.why == "finished":
+                return
+            if self._wanted(before.id, besides=place):
+                self._hold(place, "", None)
+            else:
+                before.stop.set()
+
+    def holds(self, place: str, id: str) -> bool:
+        """Whether the job of that id is the place's current one."""
+        with self._lock:
+            return self._place(place).current == id
+
+    def held(self, job: Job) -> bool:
+        """Whether the job is here, as any place's current one."""
+        with self._lock:
+            return job.id in self._jobs and bool(self._holders.get(job.id))
 
     def work(self, id: str) -> Work | None:
         """What is, or was last, under way for the job of that id."""
@@ -132,9 +167,10 @@ class Store:
             return self._place(place).controls
 
     def draw(self, job: Job) -> None:
-        """From now on the job is what its place shows."""
+        """From now on the job is what the places that hold it show."""
         with self._lock:
-            self._place(job.place).drawn = self._made_of.get(job.id)
+            for place in self._holders.get(job.id, ()):
+                self._places[place].drawn = self._places[place].asked
 
     def drawn(self, place: str) -> Values | None:
         """How the controls stood for what the place shows; None before the first run."""
@@ -145,6 +181,8 @@ class Store:
         """A page of a visit is open."""
         with self._lock:
             self._present[page] = visit
+            for place in self._of(visit):
+                place.away = False
 
     def leave(self, page: str) -> None:
         """A page was closed; a visit that stays away is over for what runs."""
@@ -157,9 +195,47 @@ class Store:
         with self._lock:
             if visit in Counter(self._present.values()):
                 return
-            for job in self._jobs.values():
-                if job.place.startswith(visit):
+            for place in self._of(visit):
+                place.away = True
+                job = self._jobs.get(place.current)
+                if job is not None and not self._wanted(job.id):
                     job.stop.set()
+
+    def _of(self, visit: str) -> list[Place]:
+        return [each for name, each in self._places.items() if name.split("/")[0] == visit]
+
+    def _hold(self, place: str, id: str, controls: Values | None) -> None:
+        """The job of that id is the place's current one now; "": none is."""
+        found = self._place(place)
+        self._release(place)
+        found.current, found.asked, found.away = id, controls, False
+        if not id:
+            return
+        self._holders.setdefault(id, set()).add(place)
+        work = self._works.get(id)
+        if work is not None and work.mail.has(OPENING, SHOWN):
+            found.drawn = controls
+
+    def _release(self, place: str) -> None:
+        id = self._places[place].current
+        holders = self._holders.get(id, set())
+        holders.discard(place)
+        if not holders:
+            self._holders.pop(id, None)
+
+    def _wanted(self, id: str, besides: str = "") -> bool:
+        """Whether anybody who is there, besides that place, has the job."""
+        holders = self._holders.get(id, set()) - {besides}
+        return any(not self._places[each].away for each in holders)
+
+    def _same(self, key: str | None) -> Job | None:
+        """A job of that key that is, or will be, a whole result."""
+        job = self.get(self._shared.get(key, "")) if key is not None else None
+        work = self._works.get(job.id) if job is not None else None
+        if job is None or work is None or work.failed is not None:
+            return None
+        comes = not work.over.is_set() and not job.stop.is_set()
+        return job if comes or job.why == "finished" else None
 
     @property
     def bytes(self) -> int:
@@ -173,14 +249,16 @@ class Store:
         found = self._places.setdefault(place, Place())
         self._places.move_to_end(place)
         while len(self._places) > MOST_PLACES:
-            self._places.popitem(last=False)
+            oldest = next(iter(self._places))
+            self._release(oldest)
+            del self._places[oldest]
         return found
 
     def _trim(self, keep: str) -> None:
         for job in list(self._jobs.values()):
             if len(self._jobs) <= self.most_runs and self.bytes <= self.most_bytes:
                 return
-            if job.id != keep:
+            if job.id != keep and self.over(job):
                 self._drop(job)
 
     def _drop(self, job: Job) -> None:
@@ -188,7 +266,7 @@ class Store:
         del self._jobs[job.id]
         del self._sizes[job.id]
         self._works.pop(job.id, None)
-        self._made_of.pop(job.id, None)
+        self._shared = {key: id for key, id in self._shared.items() if id != job.id}
 
 
 def later(seconds: float, act: Callable[[], None]) -> None:

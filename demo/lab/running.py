@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from demo.kit.identity import digest, weights_of
 from demo.kit.job import Ending, Job, Limit
 from demo.kit.loading import Loading
 from demo.kit.scratch import Folder
@@ -42,6 +43,10 @@ class Attempt(Job):
     def done(self) -> bool:
         """Whether every step has been taken."""
         return self.run is not None and self.run.done
+
+    @property
+    def key(self) -> str:
+        return digest(self.request, weights_of(self.models, self.request.weights))
 
     @property
     def bytes(self) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.kit import controls
+from demo.kit.identity import digest, weights_of
 from demo.kit.job import Job
 from demo.kit.loading import Loading, load
 from demo.kit.scratch import Folder
@@ -63,6 +64,13 @@ class Trial(Job):
     def models(self) -> tuple[str, ...]:
         """Every model that it needs, un-altered, once."""
         return tuple(dict.fromkeys(map(bare, self.experiment.models)))
+
+    @property
+    def key(self) -> str | None:
+        """Of the samples; uploads are files, which may go."""
+        if not self.labelled.bundled:
+            return None
+        return digest(self.experiment, weights_of(self.models, self.weights))
 
     @property
     def cells(self) -> tuple[Cell, ...]:

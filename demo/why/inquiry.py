@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from demo.kit.identity import digest, weights_of
 from demo.kit.job import Job
 from demo.kit.loading import Loading, load
 from demo.kit.store import sizeof
@@ -34,6 +35,11 @@ class Inquiry(Job):
     @property
     def outcome(self) -> Comparison | None:
         return self.found
+
+    @property
+    def key(self) -> str:
+        exhibit = self.exhibit
+        return digest(exhibit, self.tgr, weights_of(exhibit.models, exhibit.weights))
 
     @property
     def bytes(self) -> int:

@@ -1,5 +1,7 @@
 // What gradio leaves to be mended, on every page.
 
+import "./again.js";
+
 // A dropdown's open list scrolls, so Chromium would stop there at Tab; but leaving the dropdown closes
 // the list, and the stop with it: the key would be lost.
 document.addEventListener(

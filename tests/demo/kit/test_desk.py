@@ -13,7 +13,7 @@ import gradio as gr
 import pytest
 from visitor import alone
 
-from demo.kit.desk import LINE, OPENING, SHOWN, STATUS, Busy, Desk, Mail, Work, watch
+from demo.kit.desk import LINE, OPENING, SHOWN, STATUS, Busy, Desk, Mail, Wait, Work, watch
 from demo.kit.door import told, watching
 from demo.kit.job import Job
 from demo.kit.packing import text
@@ -38,6 +38,11 @@ def says(*told: Any) -> Any:
     return lambda: iter([(SHOWN, each) for each in told])
 
 
+def place(desk: Desk, work: Work) -> int:
+    stands = desk.wait(work)
+    return 0 if stands is None else stands.place
+
+
 def finish(*works: Work) -> None:
     for each in works:
         assert each.over.wait(PATIENCE)
@@ -56,11 +61,11 @@ def test_a_visitor_with_many_runs_waits_behind_those_who_had_fewer(desk: Desk) -
         return go
 
     first = desk.submit(work("x", act("first")))
-    while desk.before(first):
+    while desk.wait(first):
         time.sleep(0.01)
     greedy = [desk.submit(work("greedy", act(f"g{i}"))) for i in range(3)]
     modest = desk.submit(work("modest", act("m")))
-    assert [desk.before(each) for each in (*greedy, modest)] == [1, 3, 4, 2]
+    assert [place(desk, each) for each in (*greedy, modest)] == [1, 3, 4, 2]
     gate.set()
     finish(*greedy, modest)
     assert order == ["first", "g0", "m", "g1", "g2"]
@@ -149,7 +154,8 @@ def test_a_page_is_told_all_that_is_new_in_one_piece_of_text(desk: Desk) -> None
 
     async def look() -> list[Any]:
         visitor: Any = SimpleNamespace(session_hash="here")
-        return [each async for each in watching(store)(visitor, job.id)]
+        told = watching(store, lambda tab, _: f"{tab}/", lambda _: {})
+        return [each async for each in told(visitor, "me", job.id)]
 
     assert alone(look()) == [('[{"kind":"run"}]', "done"), (gr.skip(), gr.skip())]
 
@@ -208,7 +214,7 @@ def test_who_waits_is_told_their_place_in_the_line(desk: Desk) -> None:
         yield SHOWN, 1
 
     first = desk.submit(work("a", act))
-    while desk.before(first):
+    while desk.wait(first):
         time.sleep(0.01)
     second = desk.submit(work("b", says("b")))
 
@@ -219,7 +225,7 @@ def test_who_waits_is_told_their_place_in_the_line(desk: Desk) -> None:
             gate.set()
         return seen
 
-    assert alone(look()) == [(LINE, 1), (SHOWN, "b")]
+    assert alone(look()) == [(LINE, Wait(1, None)), (SHOWN, "b")]
 
 
 def test_nobody_is_watched_for_who_has_gone_and_the_work_goes_on(desk: Desk) -> None:
@@ -230,7 +236,7 @@ def test_nobody_is_watched_for_who_has_gone_and_the_work_goes_on(desk: Desk) -> 
         yield SHOWN, "done"
 
     made = desk.submit(work("a", act))
-    while desk.before(made):
+    while desk.wait(made):
         time.sleep(0.01)
     assert alone(_watched(desk, made, present=lambda: False)) == []
     gate.set()
@@ -248,7 +254,7 @@ def test_closing_stops_what_runs_and_waits_for_it(desk: Desk) -> None:
 
     made.stages = (("one", act),)
     desk.submit(made)
-    while desk.before(made):
+    while desk.wait(made):
         time.sleep(0.01)
     desk.close()
     assert made.over.is_set()
