@@ -50,6 +50,9 @@ WHY = Rooms("Why", (REGULARISED, MASKED))
 TRAINING = Room("training", "training", "defend")
 ARMOUR = Room("tokens", "tokens", "defend-tokens")
 DEFEND = Rooms("Defend", (TRAINING, ARMOUR))
+LESSONS = Room("lessons", "lessons", "learn")
+CLAIMS = Room("run a claim again", "claims", "learn-claims")
+LEARN = Rooms("Learn", (LESSONS, CLAIMS))
 ALL = (WHY, COST, DEFEND)
 
 

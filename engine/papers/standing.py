@@ -30,7 +30,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of a paper, by the letters that stand in its rows, and all its comparisons."""
+    """A claim of a paper, by the letters that stand in its rows, and all its comparisons; none where no
+    study that ships has measured it."""
 
     paper: Paper
     letters: str
@@ -47,8 +48,11 @@ class Claim:
 
     @property
     def rank(self) -> int:
-        """0 where all that has a bar is decided, 1 where some is, 2 where nothing is, 3 without a bar."""
+        """0 where all that has a bar is decided, 1 where some is, 2 where nothing is, 3 without a bar, 4
+        where nothing was measured."""
         found = self.tally
+        if not self.lines:
+            return 4
         if not any(found[each] for each in ORDER[:3]):
             return 3
         if not found["undecided"]:
@@ -101,6 +105,6 @@ def _studies(paper: Paper, folder: Path, problems: list[str]) -> Iterator[Study[
 
 def _claims(paper: Paper, studies: Sequence[Study[Any]]) -> Iterator[Claim]:
     lines = [Line(row, study) for study in studies for row in study.claims]
-    for letters in sorted({each.row.claim for each in lines}):
+    for letters in paper.says if studies else ():
         its = [each for each in lines if each.row.claim == letters]
         yield Claim(paper, letters, tuple(sorted(its, key=lambda e: ORDER.index(e.row.verdict))))
