@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -67,11 +68,16 @@ def read(path: Path, findings: type[F]) -> Study[F]:
         raise CorruptWeights(f"{path.name} holds no study.") from error
 
 
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
 def _as(kind: Any, value: Any) -> Any:
     """Plain data as a value of that type; raises ValueError, KeyError or TypeError if it is not."""
     origin, inner = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
-        hints = get_type_hints(kind)
+        hints = _hints(kind)
         made: Any = kind
         return made(**{each.name: _as(hints[each.name], value[each.name]) for each in fields(kind)})
     if origin in (Union, UnionType) and NoneType in inner:
