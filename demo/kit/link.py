@@ -50,7 +50,7 @@ def asked(search: str) -> Asked | None:
 
 def spell(values: Values, first: Values) -> str:
     """How controls stand, as short as may be; empty where they stand as at `first`."""
-    told = {name: value for name, value in values.items() if value != first.get(name)}
+    told = {n: _told(value) for n, value in values.items() if value != first.get(n)}
     brought = [name for name in UPLOADS if name in told and not _public(name, told[name])]
     for name in brought:
         del told[name]
@@ -60,6 +60,11 @@ def spell(values: Values, first: Values) -> str:
         return ""
     content = json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode()
     return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+def _told(value: Any) -> Any:
+    """As a browser says it: 16, where Python has 16.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def read(code: str) -> Asked:
