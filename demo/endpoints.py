@@ -18,14 +18,13 @@ from gradio import FileData
 from gradio.context import LocalContext
 from gradio.events import api
 
-from demo.kit import goal, picture
+from demo.kit import goal, labelled, picture
 from demo.kit.desk import LINE, Desk, Saying, Stage, Told, Wait, Work, watch
 from demo.kit.door import reader
 from demo.kit.loading import Fetching, Loading, bring, missing
 from demo.kit.picture import Picture
 from demo.kit.uploads import peer
 from demo.lab.running import Attempt, Began, drive
-from demo.transfer import labelled
 from demo.transfer.trial import Trial, experiment
 from demo.transfer.trial import drive as drive_trial
 from engine import studio

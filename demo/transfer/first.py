@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 
 from demo.kit import stored as files
+from demo.kit.labelled import Labelled, samples
 from demo.kit.stored import Message, Stored, Told
-from demo.transfer.labelled import Labelled, samples
 from demo.transfer.message import DONE, message
 from demo.transfer.trial import Trial, at_one_budget, drive, experiment
 from engine.attack.recipes.mifgsm import MIFGSM

@@ -10,17 +10,17 @@ from typing import Any
 
 import gradio as gr
 
-from demo.kit import controls, goal, panel, picture, status
+from demo.kit import controls, goal, labelled, panel, picture, status
 from demo.kit.door import RESTORE, Doing, Door, Pace, Shared, Sights
 from demo.kit.events import PRIVATE
 from demo.kit.frame import view_frame
+from demo.kit.labelled import MOST_PICTURES, Labelled
 from demo.kit.loading import Loading
 from demo.kit.packing import text, together
 from demo.kit.panel import Panel, header
 from demo.kit.scripts import on_load
 from demo.kit.store import Values
-from demo.transfer import first, labelled
-from demo.transfer.labelled import MOST_PICTURES, Labelled
+from demo.transfer import first
 from demo.transfer.message import DONE, attack, frame, message
 from demo.transfer.trial import ATTACKS, Trial, at_one_budget, card, drive, experiment
 from engine.alter.catalog import ALTERATIONS

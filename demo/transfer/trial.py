@@ -12,9 +12,9 @@ from typing import Any
 from demo.kit import controls
 from demo.kit.identity import digest, weights_of
 from demo.kit.job import Job
+from demo.kit.labelled import Labelled
 from demo.kit.loading import Loading, load
 from demo.kit.scratch import Folder
-from demo.transfer.labelled import Labelled
 from engine.alter.catalog import ON, parse_stack
 from engine.alter.ensemble import JOIN
 from engine.attack.catalog import RECIPES

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from visitor import Visit, visiting
 
-from demo.transfer import labelled
+from demo.kit import labelled
 
 COUNT = len(labelled.samples().pictures)
 CHURCH = Path("assets/samples/church.png").read_bytes()

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from demo.kit import stored
+from demo.kit import labelled, stored
+from demo.kit.labelled import Labelled
 from demo.kit.loading import Loading
-from demo.transfer import first, labelled
+from demo.transfer import first
 from demo.transfer.findings import Mean, Row, caution, findings
-from demo.transfer.labelled import Labelled
 from demo.transfer.message import DONE, frame, message
 from demo.transfer.trial import ATTACKS, Trial, at_one_budget, card, drive, experiment
 from engine.attack.catalog import BY_NAME, recipe

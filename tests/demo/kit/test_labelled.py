@@ -15,10 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from demo.kit import scratch
+from demo.kit import labelled, scratch
 from demo.kit.picture import Upload, uploads
 from demo.kit.scratch import NoRoom
-from demo.transfer import labelled
 from engine.core.errors import BadImage, BadTask, EngineError
 from engine.data.decode import decode
 from engine.data.folder import read_folder
