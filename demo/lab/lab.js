@@ -5,6 +5,7 @@ import { attention } from "./js/attention.js";
 import { bars } from "./js/bars.js";
 import { depth } from "./js/depth.js";
 import { gradients } from "./js/gradients.js";
+import { keep } from "./js/keep.js";
 import { outliers } from "./js/outliers.js";
 import { pair } from "./js/pair.js";
 import { scrubber } from "./js/scrubber.js";
@@ -22,6 +23,7 @@ const VIEWS = {
   depth,
   gradients,
   headline,
+  keep,
   outliers,
   pair,
   scrubber,
@@ -35,7 +37,7 @@ export function mount(name, element, server) {
   const root = element.querySelector(".lab-view");
   if (!root || root.dataset.mounted) return;
   root.dataset.mounted = "yes";
-  const view = { ...VIEWS[name], root, server };
+  const view = { ...VIEWS[name], name, root, server };
   view.build(root, view);
   store.view(name, root, () => draw(view));
 }

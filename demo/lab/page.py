@@ -88,6 +88,7 @@ def _see() -> tuple[list[gr.DownloadButton], list[gr.Code]]:
             gr.DownloadButton(label, interactive=False, size="sm", elem_id=f"save-{name}")
             for name, label in FILES
         ]
+    views.keep()
     with gr.Accordion("The same without the page", open=False, elem_id="reproduce"):
         lines = [
             gr.Code(language="shell", label="Command line", elem_id="reproduce-command"),

@@ -3,6 +3,7 @@
 Page, CLI, tests and scripts all go through here.
 """
 
+from engine.studio.facts import Difference, Facts, NoFacts, difference
 from engine.studio.report import SCHEMA, arrays, inscription, save, stem, summary, verdict
 from engine.studio.request import Request
 from engine.studio.result import Frame, Result, Transfer
@@ -12,7 +13,10 @@ from engine.studio.subject import Subject
 __all__ = [
     "MOST_FRAMES",
     "SCHEMA",
+    "Difference",
+    "Facts",
     "Frame",
+    "NoFacts",
     "Request",
     "Result",
     "Run",
@@ -20,6 +24,7 @@ __all__ = [
     "Subject",
     "Transfer",
     "arrays",
+    "difference",
     "inscription",
     "save",
     "stem",

@@ -126,6 +126,7 @@ const queryOf = (run, sel) =>
   sel.patch < 0 ? run.attention.query : run.shapes[0].prefix + sel.patch;
 
 const GONE = "This run is no longer on the server. Press Run again.";
+const ALONE = "What this patch looks at is kept by the Lab’s server, not in this file.";
 
 // The rows of the selected query: at hand for the class token, fetched once for a patch.
 function asked(view, run, sel) {
@@ -133,6 +134,10 @@ function asked(view, run, sel) {
   const { home, asked } = run.rows;
   view.waiting = "";
   if (query === home.query) return home;
+  if (!view.server) {
+    view.waiting = ALONE;
+    return home;
+  }
   const known = asked.get(query);
   if (known instanceof Rows) return (run.rows.latest = known);
   if (!known) {
@@ -145,7 +150,7 @@ function asked(view, run, sel) {
           asked.set(query, slab && slab.frames ? new Rows(slab, run.shapes) : slab?.error || GONE),
         )
         .catch(() => asked.set(query, GONE))
-        .finally(() => store.redraw("attention"));
+        .finally(() => store.redraw(view.name));
     }, 60);
     for (const [key, value] of asked) if (value === "waiting" && key !== query) asked.delete(key);
   }

@@ -1,6 +1,6 @@
 // The Lab's store: the run on screen, the run under way, and a single selection for all views.
 
-import { hasClassToken } from "../../kit/js/map.js";
+import { hasClassToken, movePatch } from "../../kit/js/map.js";
 import { clamp, nearest } from "../../kit/js/numbers.js";
 import { Picture } from "../../kit/js/packing.js";
 import { createStore } from "../../kit/js/store.js";
@@ -20,12 +20,14 @@ const FIRST = {
   overview: "both", // the attention maps: or "difference"
 };
 
-export const store = createStore(FIRST, fit);
+// A run under way has nothing to select.
+export const store = createStore(
+  FIRST,
+  (sel, _, change) => store.run && fit(sel, store.run, change),
+);
 
-// Anything out of range is brought into it.
-function fit(sel, _, change) {
-  const { run } = store;
-  if (!run) return; // a run under way has nothing to select
+// Anything out of the run's range is brought into it.
+function fit(sel, run, change) {
   sel.step = clamp(sel.step, 0, run.last);
   sel.block = clamp(sel.block, 0, Math.max(0, run.depthOf - 1));
   if (run.shapes.length) {
@@ -62,7 +64,7 @@ function drawn(base64, clean) {
 }
 
 function prepare(message) {
-  const run = { ...message };
+  const run = { ...message, text: JSON.stringify(message) }; // views unpack into what is in it
   run.noise = message.steps.length;
   run.last = message.steps.length - 1;
   const clean = drawn(message.clean);
@@ -122,3 +124,30 @@ const HANDLERS = {
 };
 
 export const receive = (message) => HANDLERS[message.kind](message);
+
+// A run that is kept to be looked at beside those that follow.
+export const pinned = { run: null };
+
+const same = (a, b) => a.run === b.run && a.done === b.done;
+
+// The pinned run, where another one stands there to be held beside it.
+export const beside = () =>
+  pinned.run && store.run && !same(pinned.run, store.run) ? pinned.run : null;
+
+// The selection as it stands for a run: the other one may have other steps, blocks, heads and patches.
+// End goes with end, and any other step with the same one.
+export function selectionOf(run) {
+  const { run: now, sel } = store;
+  if (run === now) return sel;
+  const own = { ...sel };
+  own.step = sel.step === now.last ? run.last : nearest(run.steps, now.steps[sel.step]);
+  if (sel.patch >= 0 && run.shapes.length)
+    own.patch = movePatch(sel.patch, now.shapes[0].grid, run.shapes[0].grid);
+  fit(own, run, {});
+  return own;
+}
+
+// What is drawn side by side is drawn on one scale: all runs that are, each with its selection, where
+// `has` says that they have what is drawn.
+export const sights = (has = () => true) =>
+  [store.run, beside()].filter((run) => run && has(run)).map((run) => [run, selectionOf(run)]);

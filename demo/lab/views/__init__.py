@@ -1,7 +1,7 @@
 """The linked views of the Lab: messages to the browser, and the components that draw them."""
 
-from demo.lab.views.components import attention, carrier, view
+from demo.lab.views.components import attention, carrier, keep, view
 from demo.lab.views.payload import payload, slab
 from demo.lab.views.progress import RESTORE, live, opened
 
-__all__ = ["RESTORE", "attention", "carrier", "live", "opened", "payload", "slab", "view"]
+__all__ = ["RESTORE", "attention", "carrier", "keep", "live", "opened", "payload", "slab", "view"]

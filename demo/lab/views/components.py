@@ -14,6 +14,8 @@ import gradio as gr
 
 from demo.kit.frame import unseen, view_frame
 from demo.kit.scripts import on_load
+from demo.lab import report as reports
+from engine.core.errors import EngineError
 
 
 def carrier() -> gr.HTML:
@@ -35,3 +37,15 @@ def attention(fetch: Callable[[str, int], dict[str, Any]]) -> gr.HTML:
         return fetch(str(run), int(query))
 
     return view("attention", [rows])
+
+
+def keep() -> gr.HTML:
+    """What a visitor may keep of a run: the report is made of what the run says of itself."""
+
+    def report(request: str) -> dict[str, Any]:
+        try:
+            return reports.report(*json.loads(request))
+        except EngineError as problem:
+            return {"error": str(problem)}
+
+    return view("keep", [report])

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from demo.kit.packing import pack, pack_rows, png, png_change, shown
 from demo.lab.views import words
+from demo.lab.views.about import about
 from engine.core.figures import number, table
 from engine.model import zoo
 from engine.model.victim import BlockShape
@@ -35,6 +36,7 @@ def payload(result: Result, run_id: str) -> dict[str, Any]:
     return {
         "kind": "run",
         "run": run_id,
+        "about": about(result),
         "model": {
             "name": result.card.name,
             "title": result.title,
