@@ -147,7 +147,9 @@ const mark = {
       const column = clamp((here % columns) + by[1], 0, columns - 1);
       focus(all, all[row * columns + column]);
     });
-    holder.append(grid, count);
+    const beside = part("div", "dock-beside");
+    beside.append(count);
+    holder.append(grid, beside);
     tell();
     return holder;
   },

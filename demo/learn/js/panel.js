@@ -42,7 +42,11 @@ export async function open(server) {
   if (lesson) return;
   call = async (what, wish = {}) => {
     const asked = { name: now("l"), visit: sessionStorage.labVisit ?? "", ...wish };
-    return JSON.parse(await server[what](JSON.stringify(asked)));
+    try {
+      return JSON.parse(await server[what](JSON.stringify(asked)));
+    } catch {
+      return { problem: "The page cannot reach its server. Try once more." };
+    }
   };
   const found = await call("lesson");
   if (lesson) return;
@@ -126,6 +130,7 @@ async function begin(step, { set = true, move = false } = {}) {
   draw(stepAt(step), kept(lesson.name)[step] ?? {});
   for (const column of [parts.words, parts.ask, parts.found, parts.columns]) column.scrollTop = 0;
   if (move) parts.words.querySelector("h2").focus({ preventScroll: true });
+  if (before !== -1) scrollTo({ top: 0 });
   announce(`${parts.dock.querySelector(".dock-where").innerText}: ${title(step)}`);
   const address = await window.labAddress;
   await address.arrived;
@@ -139,8 +144,7 @@ async function begin(step, { set = true, move = false } = {}) {
   if (isTask(step)) keep(lesson.name, step, { begun: true });
   parts.dock.dispatchEvent(new Event("ready"));
   if (phase === "tell") look(stepAt(step));
-  if (phase === "seen") look_again(step, mine);
-  else if (move && before !== step && !stepAt(step).point) settle();
+  if (phase === "seen") lookAgain(step, mine);
 }
 
 // While the teacher steps everybody, nobody else does.
@@ -151,11 +155,6 @@ function pace() {
 }
 
 const title = (step) => (isTask(step) ? "Your task" : steps()[step].title);
-
-function settle() {
-  const results = document.querySelector(RESULTS);
-  if (results && !isTask(at)) scrollTo({ top: 0 });
-}
 
 function write(place, html) {
   place.innerHTML = html;
@@ -217,6 +216,7 @@ function drawAsk(step) {
       });
     let shown = form();
     group.append(shown);
+    const place = () => (group.querySelector(".dock-beside") ?? parts.ask).append(run);
     // the picture of the step is there only once the page is set up
     if (step.ask.kind === "mark")
       parts.dock.addEventListener(
@@ -225,12 +225,16 @@ function drawAsk(step) {
           const again = form();
           shown.replaceWith(again);
           shown = again;
+          place();
         },
         { once: true },
       );
     parts.ask.append(group);
-  } else enter("ready");
-  parts.ask.append(run);
+    place();
+  } else {
+    enter("ready");
+    parts.ask.append(run);
+  }
   const waits = part("p", "dock-later");
   waits.textContent = step.ask
     ? "What came out stands here once you have predicted and run it."
@@ -355,7 +359,7 @@ function more({ equation, source }) {
 }
 
 // Who comes back to a step that has run finds what came out; the page may show another run by now.
-async function look_again(step, mine) {
+async function lookAgain(step, mine) {
   const { predicted } = kept(lesson.name)[step] ?? {};
   const found = await call("seen", { step, predicted });
   if (mine !== turn || phase !== "seen") return;
