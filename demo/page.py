@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import gradio as gr
@@ -20,6 +21,8 @@ from demo.kit.store import Store
 from demo.lab.page import TITLE
 from demo.lab.page import page as lab
 from demo.learn import panel
+from demo.learn.classes import Book
+from demo.learn.page import page as learn
 from demo.transfer.page import page as transfer
 from demo.why.page import page as why
 from demo.why_masked.page import page as why_masked
@@ -40,24 +43,25 @@ def build(weights: Path | None = None, shared: Shared | None = None) -> gr.Block
     """The application, not yet launched; the Lab is its first page."""
     scratch.sweep()
     os.environ["GRADIO_TEMP_DIR"] = str(scratch.home() / "uploads")  # goes when the process does
-    shared = shared or Shared(Store(), weights)
+    shared, book = shared or Shared(Store(), weights), Book()
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)
     ) as demo:
         _navbar()
         lab(shared)
-        panel.lay(shared)
+        panel.lay(shared, book)
         endpoints.declare(shared.store.desk, weights)
 
         def leave(visitor: gr.Request) -> None:
             shared.store.leave(str(visitor.session_hash))
 
         demo.unload(leave)
-    for name, route, content, named in PAGES:
+    lessons = ("Learn", "learn", partial(learn, book=book), True)
+    for name, route, content, named in (*PAGES, lessons):
         with demo.route(name, route, show_in_navbar=named):
             _navbar()
             content(shared)
-            panel.lay(shared)
+            panel.lay(shared, book)
             demo.load(None, None, None, js=f"() => {{ document.title = '{name} · {TITLE}'; }}")
     demo.queue(api_open=False)
     return demo

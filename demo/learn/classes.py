@@ -15,6 +15,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import gradio as gr
+
+from demo.kit.uploads import peer
 from demo.learn import invite
 from demo.learn.catalog import BY_NAME
 from demo.learn.lesson import Lesson
@@ -53,7 +56,8 @@ class Refused(EngineError):
 class Group:
     """One class: its members by when they were last heard of, and their predictions by step.
 
-    While it is `paced` everybody is at step `at`, and sees a result once the teacher lets them.
+    While it is `paced` everybody is at step `at`, and sees a result once the teacher lets them. `hide`
+    names the controls that are taken away from everybody but the teacher.
     """
 
     lesson: Lesson
@@ -64,6 +68,7 @@ class Group:
     led: float
     paced: bool = True
     at: int = 0
+    hide: str = ""
     members: dict[str, float] = field(default_factory=dict[str, float])
     votes: dict[int, dict[str, Value]] = field(default_factory=dict[int, dict[str, Value]])
     shown: set[int] = field(default_factory=set[int])
@@ -227,16 +232,40 @@ def functions(book: Book) -> list[Callable[..., Any]]:
         return _answer(text, lambda asked: _lead(book, asked))
 
     async def class_card(text: str) -> str:
-        """The address of the class that others in the room can open, and its QR code."""
+        """The way in for everybody in the room, as `invite.card` says it; from the teacher alone."""
         try:
             asked = read(text)
-            code, lesson = _text(asked, "code"), book.find(_text(asked, "code")).lesson
-            told = invite.card(lesson, code, _text(asked, "base"), _text(asked, "hide"))
+            code = _text(asked, "code")
+            group = book.lead(code, _text(asked, "key"))
+            if "hide" in asked:
+                group.hide = invite.hidden(_text(asked, "hide"))
+            told = invite.card(group.lesson, code, _text(asked, "base"), group.hide)
             return json.dumps(await told)
         except EngineError as problem:
             return _problem(problem)
 
     return [class_look, class_predict, class_lead, class_card]
+
+
+def doors(book: Book) -> list[Callable[..., Any]]:
+    """What the Learn page calls, in the same way: to open a class, to find one by its code."""
+
+    async def class_open(text: str, visitor: gr.Request) -> str:
+        def opened(asked: dict[str, Any]) -> dict[str, Any]:
+            code, key = book.open(_text(asked, "lesson"), peer(visitor))
+            return {"code": code, "key": key}
+
+        return _answer(text, opened)
+
+    async def class_find(text: str) -> str:
+        def found(asked: dict[str, Any]) -> dict[str, Any]:
+            code = _text(asked, "code")
+            group = book.find(code)
+            return {"way": invite.way(group.lesson, code, group.hide)}
+
+        return _answer(text, found)
+
+    return [class_open, class_find]
 
 
 def _look(book: Book, asked: dict[str, Any]) -> dict[str, Any]:

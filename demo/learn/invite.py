@@ -4,6 +4,7 @@ as a QR code, and short enough to be typed. Nothing outside the room is asked.""
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import struct
 import sys
@@ -19,6 +20,7 @@ from engine.core.errors import EngineError
 
 OWN = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
 MOST_LETTERS = 300
+CONTROL = re.compile(r"[a-z][a-z0-9-]{1,30}")
 PATIENCE = 0.3
 """Seconds in which this machine answers itself."""
 SIOCGIFADDR = 0x8915
@@ -42,8 +44,21 @@ async def card(lesson: Lesson, code: str, base: str, hide: str = "") -> dict[str
     if home.hostname in OWN:
         found = await asyncio.to_thread(_in_the_room, home.port or 80)
         home, said = (home._replace(netloc=found), "") if found else (home, ALONE)
-    link = _link(home, lesson, code, hide)
-    return {"link": link, "qr": qr(link), "typed": f"{_at(home, 'learn')}", "said": said}
+    link = _at(home, way(lesson, code, hide))
+    return {"link": link, "qr": qr(link), "typed": _at(home, "learn"), "said": said}
+
+
+def way(lesson: Lesson, code: str = "", hide: str = "") -> str:
+    """Where a lesson begins, seen from the Lab's folder: its first step's page."""
+    asked = {"l": lesson.name, "s": "0", "k": code, "hide": hide}
+    query = urlencode({name: value for name, value in asked.items() if value}, safe=",")
+    return f"{lesson.steps[0].page or './'}?{query}"
+
+
+def hidden(names: str) -> str:
+    """Those of the names that can be names of controls."""
+    asked = names[:MOST_LETTERS].split(",")
+    return ",".join(each for each in asked if CONTROL.fullmatch(each))
 
 
 def qr(text: str) -> str:
@@ -52,13 +67,8 @@ def qr(text: str) -> str:
     return code.svg_inline(border=4, dark="#000", light="#fff", omitsize=True)
 
 
-def _link(home: SplitResult, lesson: Lesson, code: str, hide: str) -> str:
-    asked = {"l": lesson.name, "s": "0", "k": code} | ({"hide": hide} if hide else {})
-    return f"{_at(home, lesson.steps[0].page)}?{urlencode(asked, safe=',')}"
-
-
-def _at(home: SplitResult, route: str) -> str:
-    return f"{home.scheme}://{home.netloc}{home.path.rstrip('/')}/{route}"
+def _at(home: SplitResult, way: str) -> str:
+    return f"{home.scheme}://{home.netloc}{home.path.rstrip('/')}/{way.removeprefix('./')}"
 
 
 def _in_the_room(port: int) -> str:

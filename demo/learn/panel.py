@@ -17,6 +17,7 @@ import gradio as gr
 
 from demo.kit.door import Door, Shared
 from demo.kit.job import Job
+from demo.learn import classes
 from demo.learn.catalog import BY_NAME
 from demo.learn.lesson import Ask, Choose, Estimate, Lesson, Step, Task
 from demo.learn.words import render
@@ -121,7 +122,7 @@ class Desk:
         return door, job
 
 
-def lay(shared: Shared) -> None:
+def lay(shared: Shared, book: classes.Book) -> None:
     """The dock's line to the server, on the page that is being laid out: nothing is seen of it, and
     nothing is asked, unless the address names a lesson."""
     gr.HTML(
@@ -132,7 +133,7 @@ def lay(shared: Shared) -> None:
         apply_default_css=False,
         visible="hidden",
         elem_id="lab-lesson",
-        server_functions=Desk(shared, BY_NAME).functions,
+        server_functions=[*Desk(shared, BY_NAME).functions, *classes.functions(book)],
     )
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
+from html import unescape
 from itertools import pairwise
 from typing import Any
 
 from demo.learn.lesson import Ask, Choose, Estimate, Mark
+from demo.learn.words import TERM
 from engine.core.errors import EngineError
 
 MOST_BARS = 12
 BINS = 10
+TAG = re.compile(r"<[^>]*>")
 Value = str | float | tuple[int, ...]
 
 
@@ -45,22 +50,33 @@ def _cells(ask: Mark, value: list[Any]) -> bool:
 
 def histogram(ask: Ask, votes: Collection[Value], own: Value | None = None) -> dict[str, Any]:
     """How many predict what: bars by option or by range of the scale, cells of the grid; and where `own` is."""
-    if isinstance(ask, Mark):
-        marked = Counter(cell for each in votes for cell in _marks(each))
-        cells = [marked[cell] for cell in range(ask.grid[0] * ask.grid[1])]
-        return {"kind": "grid", "grid": ask.grid, "counts": cells, "own": list(_marks(own))}
-    if isinstance(ask, Choose):
-        keys = [key for key, _ in ask.options]
-        bars = [label for _, label in ask.options]
-        places = [keys.index(str(each)) for each in votes]
-        mine = None if own is None else keys.index(str(own))
-    else:
-        bars = _ranges(ask)
-        places = [_bin(ask, each) for each in votes]
-        mine = None if own is None else _bin(ask, own)
-    many = Counter(places)
-    counts = [many[place] for place in range(len(bars))]
-    return {"kind": "bars", "bars": bars, "counts": counts, "own": mine}
+    match ask:
+        case Mark():
+            marked = Counter(cell for each in votes for cell in _marks(each))
+            cells = [marked[cell] for cell in range(ask.grid[0] * ask.grid[1])]
+            return {"kind": "grid", "grid": ask.grid, "counts": cells, "own": list(_marks(own))}
+        case Choose():
+            keys = [key for key, _ in ask.options]
+            bars = [_plain(label) for _, label in ask.options]
+            return {"kind": "options", "keys": keys} | _bars(bars, votes, own, keys.index)
+        case Estimate():
+            half = ask.step / 2 if _stops(ask) <= MOST_BARS else 0
+            drawn = {"kind": "scale", "scale": (ask.low - half, ask.high + half)}
+            return drawn | _bars(_ranges(ask), votes, own, partial(_bin, ask))
+
+
+def _bars(
+    bars: list[str], votes: Collection[Value], own: Value | None, place: Callable[[Any], int]
+) -> dict[str, Any]:
+    many = Counter(map(place, votes))
+    counts = [many[each] for each in range(len(bars))]
+    return {"bars": bars, "counts": counts, "own": None if own is None else place(own)}
+
+
+def _plain(html: str) -> str:
+    """Words without their marks: a bar explains no term."""
+    said = TERM.sub(lambda found: found[2] or found[1], html)
+    return unescape(TAG.sub("", said))
 
 
 def _marks(value: Value | None) -> tuple[int, ...]:

@@ -84,7 +84,8 @@ def test_who_has_not_predicted_sees_no_histogram_until_the_teacher_shows_it(
         code, member(2), 1, "other"
     )  # now all have: who predicted may see it, the wall not
     assert book.told(group, 1, member(0))["chart"] == {
-        "kind": "bars",
+        "kind": "options",
+        "keys": ["same", "other"],
         "bars": ["The same", "Another"],
         "counts": [1, 2],
         "own": 0,
@@ -325,21 +326,25 @@ def test_a_script_hears_of_no_key_and_no_browser(book: Book, opened: tuple[str, 
 def test_the_card_leads_to_the_first_step_at_an_address_of_the_room(
     book: Book, opened: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code, _ = opened
-    there = {"code": code, "base": "https://lab.example/sub/", "hide": "attack,goal"}
+    code, key = opened
+    teacher = {"code": code, "key": key}
+    there = teacher | {"base": "https://lab.example/sub/", "hide": "attack,goal,<b>,"}
     told = asked(book, "class_card", there)
     assert told["link"] == f"https://lab.example/sub/?l=made_up&s=0&k={code}&hide=attack,goal"
     assert told["typed"] == "https://lab.example/sub/learn"
     assert "<svg" in told["qr"]
     assert not told["said"]
+    functions = {each.__name__: each for each in classes.doors(book)}
+    found = json.loads(asyncio.run(functions["class_find"](json.dumps({"code": code}))))
+    assert found["way"] == f"./?l=made_up&s=0&k={code}&hide=attack,goal"
     monkeypatch.setattr(invite, "_in_the_room", lambda port: f"10.42.0.1:{port}")
-    here = {"code": code, "base": "http://127.0.0.1:7860"}
+    here = teacher | {"base": "http://127.0.0.1:7860"}
     assert asked(book, "class_card", here)["typed"] == "http://10.42.0.1:7860/learn"
     monkeypatch.setattr(invite, "_in_the_room", lambda port: "")
     told = asked(book, "class_card", here)
     assert told["said"] == invite.ALONE
     assert told["typed"] == "http://127.0.0.1:7860/learn"
-    assert asked(book, "class_card", {"code": code, "base": "javascript:alert(1)"})["problem"]
+    assert asked(book, "class_card", teacher | {"base": "javascript:alert(1)"})["problem"]
 
 
 def test_an_address_that_does_not_answer_is_not_offered() -> None:
