@@ -184,14 +184,18 @@ const mark = {
   words: (_, cells) => `${cells.length} cells`,
 };
 
-// The picture that the page's controls stand at, as a square; without one, cells alone.
+// Cells over the picture that the page's controls stand at, once they do; without one, cells alone.
 function picture([rows, columns]) {
   const grid = part("div", "dock-grid");
   grid.style.setProperty("--rows", rows);
   grid.style.setProperty("--columns", columns);
-  const shown = document.querySelector("#picture img");
-  if (shown) grid.style.backgroundImage = `url("${shown.src}")`;
+  dress(grid);
   return grid;
+}
+
+export function dress(grid) {
+  const shown = document.querySelector("#picture img");
+  grid.style.backgroundImage = shown ? `url("${shown.src}")` : "";
 }
 
 function focus(all, cell) {

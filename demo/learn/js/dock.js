@@ -22,8 +22,9 @@ export function frame(press) {
     back: button("Back", press.back, "dock-quiet"),
     next: button("Next", press.next, "dock-next"),
     fold: button("Fold", () => fold(!folded()), "dock-quiet dock-fold"),
-    leave: button("Leave the lesson", press.leave, "dock-quiet"),
+    leave: button("Leave", () => press.leave(), "dock-quiet"),
   };
+  ways.leave.append(wide(" the lesson"));
   at("ways").append(...Object.values(ways));
   const folded = () => dock.dataset.folded === "yes";
   const fold = (to) => {
@@ -50,7 +51,7 @@ export function frame(press) {
     where(title, step, count, task) {
       const [name, place] = at("where").children;
       name.textContent = title;
-      place.textContent = task ? "your task" : `step ${step + 1} of ${count}`;
+      place.replaceChildren(...(task ? ["your task"] : [wide("step "), `${step + 1} of ${count}`]));
       at("steps").innerHTML = Array.from(
         { length: count + 1 },
         (_, i) => `<i data-role="${i < step ? "done" : i === step ? "here" : "open"}"></i>`,
@@ -68,4 +69,11 @@ export function frame(press) {
       dock.remove();
     },
   };
+}
+
+// Words that a phone has no room for.
+function wide(text) {
+  const said = part("span", "dock-wide");
+  said.textContent = text;
+  return said;
 }

@@ -2,7 +2,7 @@
 // presses the page's own Run, as a visitor would; nothing is shown before it has been predicted.
 
 import { announce, button, part } from "../../kit/js/dom.js";
-import { ASKS } from "./asks.js";
+import { ASKS, dress } from "./asks.js";
 import { frame } from "./dock.js";
 import { keep, kept, tally } from "./kept.js";
 import { look, ring, show } from "./look.js";
@@ -51,7 +51,7 @@ export async function open(server) {
   const found = await call("lesson");
   if (lesson) return;
   lesson = found;
-  parts = frame({ back: () => goTo(at - 1), next: () => goTo(at + 1), leave });
+  parts = frame({ back: () => goTo(at - 1), next: () => goTo(at + 1), leave: () => leave() });
   if (found.problem) return refuse(found.problem);
   document.addEventListener("click", lock, true);
   addEventListener("popstate", popped);
@@ -142,7 +142,7 @@ async function begin(step, { set = true, move = false } = {}) {
   }
   if (mine !== turn) return;
   if (isTask(step)) keep(lesson.name, step, { begun: true });
-  parts.dock.dispatchEvent(new Event("ready"));
+  parts.dock.querySelectorAll(".dock-grid").forEach(dress);
   if (phase === "tell") look(stepAt(step));
   if (phase === "seen") lookAgain(step, mine);
 }
@@ -208,29 +208,14 @@ function drawAsk(step) {
   if (step.ask) {
     const group = part("fieldset");
     write(group, `<legend>${step.ask.question}</legend>`);
-    const form = () =>
-      ASKS[step.ask.kind].form(step.ask, (told) => {
-        value = told;
-        run.disabled = value === null;
-        if (value !== null) room?.predicted?.(at, value);
-      });
-    let shown = form();
-    group.append(shown);
-    const place = () => (group.querySelector(".dock-beside") ?? parts.ask).append(run);
-    // the picture of the step is there only once the page is set up
-    if (step.ask.kind === "mark")
-      parts.dock.addEventListener(
-        "ready",
-        () => {
-          const again = form();
-          shown.replaceWith(again);
-          shown = again;
-          place();
-        },
-        { once: true },
-      );
+    const form = ASKS[step.ask.kind].form(step.ask, (told) => {
+      value = told;
+      run.disabled = value === null;
+      if (value !== null) room?.predicted?.(at, value);
+    });
+    group.append(form);
     parts.ask.append(group);
-    place();
+    (form.querySelector(".dock-beside") ?? parts.ask).append(run);
   } else {
     enter("ready");
     parts.ask.append(run);
@@ -269,7 +254,9 @@ async function runIt(value) {
   done({ predicted, found });
   drawFound(step, predicted, found);
   next(true);
+  room?.measured?.(at, found.answer);
   look(step);
+  parts.columns.scrollTop = parts.ask.offsetTop - parts.columns.offsetTop; // a phone's sheet
   parts.found.querySelector("h3").focus({ preventScroll: true });
   announce(parts.found.innerText);
 }
