@@ -8,6 +8,7 @@ from html import escape
 
 import gradio as gr
 
+from demo.kit import rooms
 from demo.kit.door import Shared
 from demo.kit.panel import header
 from demo.kit.scripts import on_load
@@ -61,7 +62,7 @@ CLAIMS = '<section id="learn-claims"><h2>What the papers claim, and what was mea
 
 def page(shared: Shared, book: classes.Book) -> None:
     """The page Learn, in the current Blocks context."""
-    header("Learn", LEAD)
+    header("Learn", LEAD, rooms.LEARN.switch(rooms.LESSONS))
     _part(
         f'<div class="learn-columns">{_lessons()}{_aside()}</div>{_teachers()}{_class()}',
         "learn",

@@ -151,43 +151,43 @@ const many = ({ joined, predicted }) =>
     ? `all ${joined} have predicted`
     : `${predicted} of ${joined} ${joined === 1 ? "has" : "have"} predicted`;
 
-// The line in the dock's head, and below the head what there is to see.
+// The line in the dock's head, and what the class predicts beside the question.
 function frame(code, place) {
   const line = part("p", "class-line");
-  const below = part("div", "class-below");
-  below.hidden = true;
+  const chart = part("section", "class-chart");
+  chart.setAttribute("aria-label", "What the class predicts");
+  chart.tabIndex = 0;
   place.replaceChildren(line);
-  (place.closest(".dock-head") ?? place).after(below);
-  const chart = part("div", "class-chart");
+  const see = (html) => {
+    setHtml(chart, html);
+    if (!html) return chart.remove();
+    if (chart.isConnected) return null;
+    place.closest(".dock").querySelector(".dock-ask").after(chart);
+    return chart.scrollIntoView({ block: "nearest" });
+  };
   return {
     line,
-    below,
-    chart,
     name: `Class ${spaced(code)}`,
-    draw(told, more) {
-      setHtml(chart, told.chart ? drawn(told.chart, told.predicted, more.answer) : "");
-    },
+    draw: (told, { answer }) => see(told.chart ? drawn(told.chart, told.predicted, answer) : ""),
     say(sentence) {
       line.textContent = sentence;
       announce(sentence);
-      chart.replaceChildren();
+      see("");
     },
     close() {
       line.remove();
-      below.remove();
+      chart.remove();
     },
   };
 }
 
 function attending(code, place) {
   const view = frame(code, place);
-  view.below.append(view.chart);
   return {
     ...view,
     draw(told, more) {
       view.line.textContent = more.asks ? `${view.name}: ${many(told)}` : view.name;
       view.draw(told, more);
-      view.below.hidden = !told.chart;
     },
   };
 }
@@ -208,13 +208,12 @@ function teaching(code, place, { lead, invite }) {
   const way = button("Code", invite, "lab-quiet");
   const tools = part("div", "class-tools");
   tools.append(pace.element, show, reveal, way);
-  view.below.append(tools, view.chart);
+  place.closest(".dock-head").after(tools);
   return {
     ...view,
     draw(told, more) {
       const here = `${told.joined} ${told.joined === 1 ? "is" : "are"} here`;
       view.line.textContent = `${view.name}: ${more.asks ? `${here}, ${many(told)}` : here}`;
-      view.below.hidden = false;
       pace.set(told.at === null ? OWN_PACE : WITH_ME);
       show.disabled = !more.asks || told.shown || !told.predicted;
       reveal.disabled = !more.asks || told.revealed || told.at === null;
@@ -222,6 +221,10 @@ function teaching(code, place, { lead, invite }) {
         ? "Everybody may see the result"
         : "Let everybody see the result";
       view.draw(told, more);
+    },
+    close() {
+      tools.remove();
+      view.close();
     },
   };
 }

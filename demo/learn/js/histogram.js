@@ -1,11 +1,11 @@
 // What a class predicts: bars of options or of ranges of a scale, or the marks of all on one grid.
 
 import { escape, plural } from "../../kit/js/format.js";
-import { range } from "../../kit/js/numbers.js";
+import { clamp, range } from "../../kit/js/numbers.js";
 
 // `chart` is as Python counts it; `answer`, once it is known, is what was measured.
 export function drawn(chart, predicted, answer) {
-  const said = `What ${plural(predicted, "browser")} predicted`;
+  const said = `What the class predicts: ${predicted}`;
   const inside = DRAWN[chart.kind](chart, answer);
   return `<figure class="class-${chart.kind}"><figcaption>${said}</figcaption>${inside}</figure>`;
 }
@@ -30,16 +30,17 @@ function options({ bars, keys, counts, own }, answer) {
   return `<ul>${rows.join("")}</ul>`;
 }
 
+// The bars say their ranges when they are pointed at; below them stand the ends of every other one.
 function scale({ bars, counts, own, scale: [low, high] }, answer) {
   const columns = bars.map(
-    (label, i) => `<li data-own="${i === own}" title="${escape(label)}: ${counts[i]}">
+    (label, i) => `<li title="${escape(label)}: ${counts[i]}" data-own="${i === own}">
       <b>${counts[i] || ""}</b><i style="--part:${counts[i] / most(counts)}"></i>
-      <span>${escape(label.replace(/ .*/, ""))}</span></li>`,
+      <span>${escape(label.replace(/[ –].*/, ""))}</span></li>`,
   );
-  const at = typeof answer === "number" ? (answer - low) / (high - low) : null;
+  const at = typeof answer === "number" ? clamp((answer - low) / (high - low), 0, 1) : null;
   const line =
-    at === null ? "" : `<s style="--at:${Math.min(1, Math.max(0, at))}"><em>measured</em></s>`;
-  return `<ul>${columns.join("")}${line}</ul>`;
+    at === null ? "" : `<s style="--at:${at}" data-late="${at > 0.6}"><em>measured</em></s>`;
+  return `<ul>${columns.join("")}${line}</ul>${legend(own !== null, at !== null)}`;
 }
 
 function grid({ grid: [rows, columns], counts, own }, answer) {
@@ -49,8 +50,12 @@ function grid({ grid: [rows, columns], counts, own }, answer) {
       title="row ${Math.floor(cell / columns) + 1}, column ${(cell % columns) + 1}: ${counts[cell]}"
       style="--part:${counts[cell] / most(counts)}"></i>`,
   );
-  const legend = `<p><span class="class-own">yours</span>${
-    right.length ? `<span class="class-measured">measured</span>` : ""
-  }<span>darkest: ${Math.max(0, ...counts)} marks</span></p>`;
-  return `<div style="--columns:${columns}">${cells.join("")}</div>${legend}`;
+  const darkest = `<span>darkest: ${plural(Math.max(0, ...counts), "mark")}</span>`;
+  return `<div style="--columns:${columns}">${cells.join("")}</div>
+    ${legend(own.length > 0, right.length > 0, darkest)}`;
 }
+
+const legend = (own, measured, more = "") =>
+  `<p class="class-legend">${own ? '<span class="class-own">yours</span>' : ""}${
+    measured ? '<span class="class-measured">measured</span>' : ""
+  }${more}</p>`;
