@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from demo.learn.lesson import Lesson
-from demo.learn.lessons import fooled
+from demo.learn.lessons import fooled, outliers, travel
 
-LESSONS: tuple[Lesson, ...] = (fooled.LESSON,)
+LESSONS: tuple[Lesson, ...] = (
+    fooled.LESSON,
+    travel.LESSON,
+    outliers.LESSON,
+)
 BY_NAME: dict[str, Lesson] = {each.name: each for each in LESSONS}
