@@ -205,6 +205,12 @@ class Line:
         elif work.failed is None and not work.stop.is_set():
             self._whole.append(work.had)
 
+    def hand(self, work: Work, visitor: str) -> None:
+        """The work is another visitor's from now on."""
+        self._had.setdefault(visitor, self._had[work.visitor])
+        work.behind = sum(each.visitor == visitor for each in self.all)
+        work.visitor = visitor
+
     def wait(self, work: Work) -> Wait | None:
         """Where the work stands; None while it has its turn, or had it a moment ago."""
         begun = work.doing is not None
@@ -251,6 +257,13 @@ class Desk:
             self._open()
             self._enter(work)
         return work
+
+    def hand(self, work: Work, visitor: str) -> None:
+        """Whoever asked first has left the work to others: it takes no more of their turns."""
+        with self._changed:
+            line = self._lines.get(work.lane)
+            if line is not None and work in line.all:
+                line.hand(work, visitor)
 
     def wait(self, work: Work) -> Wait | None:
         """Where the work stands in its line; None while it is worked on."""

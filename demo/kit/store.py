@@ -119,10 +119,14 @@ class Store:
             before = self.current(place)
             if before is None or before.why == "finished":
                 return
-            if self._wanted(before.id, besides=place):
-                self._hold(place, "", None)
-            else:
+            others = self._wanting(before.id) - {place}
+            if not others:
                 before.stop.set()
+                return
+            self._hold(place, "", None)
+            work = self._works.get(before.id)
+            if work is not None and work.visitor == place:
+                self.desk.hand(work, min(others))
 
     def holds(self, place: str, id: str) -> bool:
         """Whether the job of that id is the place's current one."""
@@ -198,7 +202,7 @@ class Store:
             for place in self._of(visit):
                 place.away = True
                 job = self._jobs.get(place.current)
-                if job is not None and not self._wanted(job.id):
+                if job is not None and not self._wanting(job.id):
                     job.stop.set()
 
     def _of(self, visit: str) -> list[Place]:
@@ -223,10 +227,10 @@ class Store:
         if not holders:
             self._holders.pop(id, None)
 
-    def _wanted(self, id: str, besides: str = "") -> bool:
-        """Whether anybody who is there, besides that place, has the job."""
-        holders = self._holders.get(id, set()) - {besides}
-        return any(not self._places[each].away for each in holders)
+    def _wanting(self, id: str) -> set[str]:
+        """The places of those who are there and have the job."""
+        holders = self._holders.get(id, set())
+        return {each for each in holders if not self._places[each].away}
 
     def _same(self, key: str | None) -> Job | None:
         """A job of that key that is, or will be, a whole result."""
