@@ -23,6 +23,7 @@ from demo.lab.page import page as lab
 from demo.learn import panel
 from demo.learn.classes import Book
 from demo.learn.page import page as learn
+from demo.learn_claims.page import page as learn_claims
 from demo.transfer.page import page as transfer
 from demo.why.page import page as why
 from demo.why_masked.page import page as why_masked
@@ -35,6 +36,7 @@ PAGES: tuple[tuple[str, str, Callable[[Shared], None], bool], ...] = (
     ("Cost, tokens", rooms.TOKENS.route, cost_tokens, False),
     ("Defend", rooms.TRAINING.route, defend, True),
     ("Defend, tokens", rooms.ARMOUR.route, defend_tokens, False),
+    ("Learn, claims", rooms.CLAIMS.route, learn_claims, False),
 )
 """Title, route, content, and whether the navigation names it: to a second room the page leads."""
 

@@ -74,11 +74,25 @@ class Exhibit:
 
 
 @dataclass(frozen=True)
+class Brief:
+    """A measurement for who waits for it: the dear parts are left out.
+
+    `gradients` is about what it spends on a picture, `targets` the other models that it speaks of.
+    """
+
+    settings: Any
+    gradients: int
+    targets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class OnPhotographs:
     """How claims are measured: `measure(Photographs, settings)` yields Progress and Rows.
 
     It may also yield one value of type `findings`, a dataclass, which is kept beside the rows.
     `targets`: it speaks of other models, which must be named. `resumes`: it can go on from `keep`.
+    `brief(model, weights, steps)` is the measurement with attacks of so many steps; it raises BadTask
+    where the model is none for it.
     """
 
     settings: type[Knobbed]
@@ -86,6 +100,7 @@ class OnPhotographs:
     findings: type[Any] = NoneType
     targets: bool = False
     resumes: bool = False
+    brief: Callable[[str, Path | None, int], Brief] | None = None
 
 
 @dataclass(frozen=True)
@@ -149,6 +164,19 @@ class Paper:
     told: Told = Told()
     universal: ForAnyPicture | None = None
     says: Mapping[str, Says] = field(default_factory=dict[str, Says])
+
+
+def beside(model: str, weights: Path | None) -> tuple[str, ...]:
+    """The other classifiers on this machine that know the same classes."""
+    own = zoo.class_names(zoo.card(model, weights))
+    return tuple(
+        each.name
+        for each in zoo.cards(weights)
+        if each.name != model
+        and each.task == "classify"
+        and zoo.available(each) == "here"
+        and zoo.class_names(each) == own
+    )
 
 
 def study(

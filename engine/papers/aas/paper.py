@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from engine.alter.saturated import Saturated
@@ -17,7 +18,7 @@ from engine.papers.aas.compare import Asked, Report, report
 from engine.papers.aas.findings import Findings
 from engine.papers.aas.says import SAYS
 from engine.papers.export import Made, Source
-from engine.papers.paper import Exhibit, OnPhotographs, OnPicture, Paper, Told
+from engine.papers.paper import Brief, Exhibit, OnPhotographs, OnPicture, Paper, Told
 from engine.papers.report import Compared, compared
 
 
@@ -79,12 +80,21 @@ def summary(exhibit: Exhibit, found: Compared[Report]) -> dict[str, Any]:
     return export.summary(found.report, found.made)
 
 
+def brief(model: str, weights: Path | None, steps: int) -> Brief:
+    """At half a grey level, where a bundled model loses about half of the pictures; no AutoAttack."""
+    del model, weights
+    settings = claims.Settings(
+        eps=0.5 / 255, steps=steps, ascent=max(1, steps // 2), few=claims.LEAST
+    )
+    return Brief(settings, (len(claims.GRID) + 7) * settings.gradients)
+
+
 AAS = Paper(
     "aas",
     "AAS",
     "AAS: when the softmax hides the gradient",
     "Adaptive Attention Scaling, CVPR 2024",
-    OnPhotographs(claims.Settings, claims.claims, Findings, resumes=True),
+    OnPhotographs(claims.Settings, claims.claims, Findings, resumes=True, brief=brief),
     OnPicture(
         Settings, compare, summary, lambda found: export.markdown(found.report), answers=True
     ),

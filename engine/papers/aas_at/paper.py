@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from engine.attack.catalog import recipe
 from engine.attack.recipe import Recipe
+from engine.core.errors import BadTask
 from engine.core.knobs import Knobbed, knob, knob_of
 from engine.evaluate.progress import Progress
 from engine.model import zoo
@@ -17,7 +19,7 @@ from engine.papers.aas_at.contenders import Contender, contenders, offered, star
 from engine.papers.aas_at.findings import Findings
 from engine.papers.aas_at.says import SAYS
 from engine.papers.export import Made, Source
-from engine.papers.paper import Exhibit, OnPhotographs, OnPicture, Paper, Told
+from engine.papers.paper import Brief, Exhibit, OnPhotographs, OnPicture, Paper, Told
 from engine.papers.report import Compared, compared
 
 ATTACKS = {"pgd": "PGD", "apgd": "APGD: finds its own step size"}
@@ -61,12 +63,30 @@ def summary(exhibit: Exhibit, found: Compared[Report]) -> dict[str, Any]:
     return export.summary(found.report, found.made, exhibit.weights)
 
 
+def brief(model: str, weights: Path | None, steps: int) -> Brief:
+    """Beside the plain model that it came from, or what was trained from it; no AutoAttack."""
+    own = zoo.card(model, weights)
+    kin = [
+        each.name for each in offered(weights) if model == start(each) or each.name == start(own)
+    ]
+    if not kin:
+        raise BadTask(
+            f"No model on this machine was trained robustly from {own.title}, or is what it came from.",
+            "Choose another model.",
+        )
+    settings = claims.Settings(short=steps, long=5 * steps)
+    spent = (2 + len(claims.CURVE)) * settings.short + 2 * settings.long
+    return Brief(settings, (len(kin) + 2) * spent, tuple(kin))
+
+
 AAS_AT = Paper(
     "aas_at",
     "Adversarial training",
     "AAS-AT: adversarial training, with attention scaling and without",
     "Adaptive Attention Scaling, CVPR 2024; Madry et al., ICLR 2018",
-    OnPhotographs(claims.Settings, claims.claims, Findings, targets=True, resumes=True),
+    OnPhotographs(
+        claims.Settings, claims.claims, Findings, targets=True, resumes=True, brief=brief
+    ),
     OnPicture(
         Settings, compare, summary, lambda found: export.markdown(found.report), answers=True
     ),

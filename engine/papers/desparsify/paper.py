@@ -18,13 +18,13 @@ from engine.data.samples import others
 from engine.evaluate.progress import Progress
 from engine.evaluate.timing import ROUNDS
 from engine.model.victim import Victim
-from engine.papers.desparsify import claims, export, results, universal
+from engine.papers.desparsify import claims, evidence, export, results, universal
 from engine.papers.desparsify.compare import Asked, Report, report
 from engine.papers.desparsify.findings import Findings
 from engine.papers.desparsify.says import SAYS
 from engine.papers.desparsify.victims import card, full, relatives, victim
 from engine.papers.export import Made, Source
-from engine.papers.paper import Exhibit, ForAnyPicture, OnPhotographs, OnPicture, Paper, Told
+from engine.papers.paper import Brief, Exhibit, ForAnyPicture, OnPhotographs, OnPicture, Paper, Told
 from engine.papers.report import Compared, compared
 
 ATTACKS = (DeSparsify.name, "pgd", "sponge", SlowFormer.name)
@@ -100,12 +100,21 @@ def summary(exhibit: Exhibit, found: Compared[Report]) -> dict[str, Any]:
     return export.summary(found.report, found.made)
 
 
+def brief(model: str, weights: Path | None, steps: int) -> Brief:
+    """Every attack as long, the side experiments on as few pictures as may be."""
+    del model, weights
+    settings = claims.Settings(
+        steps=steps, side_steps=steps, other_steps=steps, few=evidence.LEAST, rounds=3
+    )
+    return Brief(settings, 8 * steps)
+
+
 DESPARSIFY = Paper(
     "desparsify",
     "DeSparsify",
     "DeSparsify: pictures that wake the tokens a model puts to sleep",
     "Yehezkel et al., NeurIPS 2024",
-    OnPhotographs(claims.Settings, claims.claims, Findings, resumes=True),
+    OnPhotographs(claims.Settings, claims.claims, Findings, resumes=True, brief=brief),
     OnPicture(Settings, compare, summary, lambda found: export.markdown(found.report)),
     Told(results.ABOUT, results.sections, results.findings),
     ForAnyPicture(universal.Settings, universal.universal),

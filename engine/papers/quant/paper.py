@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from engine.attack.catalog import recipe
@@ -17,12 +18,12 @@ from engine.evaluate.progress import Progress
 from engine.model import zoo
 from engine.model.victim import Victim
 from engine.papers.export import Made, Source
-from engine.papers.paper import Exhibit, ForAnyPicture, OnPhotographs, OnPicture, Paper, Told
+from engine.papers.paper import Brief, Exhibit, ForAnyPicture, OnPhotographs, OnPicture, Paper, Told
 from engine.papers.quant import claims, export, results, universal
 from engine.papers.quant.compare import ROUNDS, Asked, Report, report
 from engine.papers.quant.findings import Findings
 from engine.papers.quant.says import SAYS
-from engine.papers.quant.threshold import PUBLISHED, calibration, usual
+from engine.papers.quant.threshold import PUBLISHED, SHARE, calibration, is_calibrated, usual
 from engine.papers.report import Compared, compared
 
 UNIVERSAL = "universal"
@@ -113,12 +114,26 @@ def summary(exhibit: Exhibit, found: Compared[Report]) -> dict[str, Any]:
     return export.summary(found.report, found.made)
 
 
+def brief(model: str, weights: Path | None, steps: int) -> Brief:
+    """At the threshold that the pages take for the model; the universal perturbation is as long."""
+    epochs = min(steps, 40)
+    small = is_calibrated(zoo.card(model, weights))
+    settings = claims.Settings(
+        share=SHARE if small else 0.0,
+        steps=steps,
+        form="count",
+        universal_epochs=epochs,
+        rounds=3,
+    )
+    return Brief(settings, 3 * steps + min(steps, 40) + min(steps, 100) + epochs)
+
+
 QUANT = Paper(
     "quant",
     "QuantAttack",
     "QuantAttack: pictures that make a dynamically quantized model slow",
     "Baras et al., WACV 2025",
-    OnPhotographs(claims.Settings, claims.claims, Findings),
+    OnPhotographs(claims.Settings, claims.claims, Findings, brief=brief),
     OnPicture(Settings, compare, summary, lambda found: export.markdown(found.report)),
     Told(results.ABOUT, results.defences, results.findings),
     ForAnyPicture(universal.Settings, universal.universal),

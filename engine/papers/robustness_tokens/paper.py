@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from engine.evaluate.transfer import bare
 from engine.model import zoo
 from engine.model.victim import Victim
 from engine.papers.export import Made, Source
-from engine.papers.paper import Exhibit, OnPhotographs, OnPicture, Paper, Told
+from engine.papers.paper import Brief, Exhibit, OnPhotographs, OnPicture, Paper, Told
 from engine.papers.quant.threshold import PUBLISHED, usual
 from engine.papers.report import Compared, compared
 from engine.papers.robustness_tokens import claims, evidence, export, results
@@ -89,12 +90,19 @@ def summary(exhibit: Exhibit, found: Compared[Report]) -> dict[str, Any]:
     return export.summary(found.report, found.made)
 
 
+def brief(model: str, weights: Path | None, steps: int) -> Brief:
+    """Two tries with restarts, no AutoAttack, no training of further tokens."""
+    del model, weights
+    settings = evidence.Settings(steps=steps, restarts=2, few=evidence.LEAST)
+    return Brief(settings, 20 * steps)
+
+
 ROBUSTNESS_TOKENS = Paper(
     "robustness_tokens",
     "Robustness Tokens",
     "Robustness Tokens: ten learned tokens as armour, and who gets through",
     "Pulfer et al., ECCV 2024",
-    OnPhotographs(evidence.Settings, claims.claims, Findings, resumes=True),
+    OnPhotographs(evidence.Settings, claims.claims, Findings, resumes=True, brief=brief),
     OnPicture(Settings, compare, summary, lambda found: export.markdown(found.report)),
     Told(results.ABOUT, results.sections, results.findings),
     says=SAYS,

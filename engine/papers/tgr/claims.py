@@ -130,6 +130,17 @@ def recipes(eps: float, steps: int) -> dict[str, Recipe]:
     }
 
 
+def effort(settings: Settings) -> int:
+    """About what all of them spend on a picture; C7 runs three of them again."""
+    study = recipes(settings.eps, settings.steps)
+    calm = 3 * settings.steps
+    return calm + sum(_spent(each) for each in study.values())
+
+
+def _spent(chosen: Recipe) -> int:
+    return chosen.steps * (chosen.samples + 1 if isinstance(chosen, VMI) else 1)
+
+
 def verdicts(
     matrix: Matrix,
     source: str,
