@@ -191,7 +191,7 @@ window.lab.then((page) => {
 });
 
 // The button that gives the link away, where results are.
-const SPOTS = ".report-files, #downloads, .lab-quiets, #actions";
+const SPOTS = ".report-files, #downloads, .lab-quiets";
 
 export function shared() {
   const url = new URL(location.href);
