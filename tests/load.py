@@ -189,6 +189,11 @@ class Browser:
     def _heard(self, event: str) -> asyncio.Queue[dict[str, Any]]:
         return self.heard.setdefault(event, asyncio.Queue())
 
+    def close(self) -> None:
+        """The tab is closed."""
+        if self._reading is not None:
+            self._reading.cancel()
+
     async def _read(self) -> None:
         """Gradio ends a stream where nothing is under way; something may be by then."""
         while self._open:
@@ -229,6 +234,7 @@ async def come(client: httpx.AsyncClient, page: Page, visitor: Visitor) -> None:
         visitor.heard(*told)
     for each in page.after(follow):
         await browser.all(each, page.values(each, **said, **changed))
+    browser.close()
 
 
 @contextmanager
@@ -259,6 +265,15 @@ async def ready(client: httpx.AsyncClient) -> Page:
         await asyncio.sleep(0.5)
 
 
+def worked(pid: int) -> float:
+    """Seconds of processor that a process has used; NaN where that is not told."""
+    path = Path(f"/proc/{pid}/stat")
+    if not pid or not path.exists():
+        return float("nan")
+    spent = path.read_text(encoding="ascii").rpartition(")")[2].split()[11:13]
+    return sum(map(int, spent)) / os.sysconf("SC_CLK_TCK")
+
+
 def memory(pid: int, name: str) -> float:
     """MiB of a process: VmRSS now, VmHWM at its worst moment; NaN where that is not told."""
     path = Path(f"/proc/{pid}/status")
@@ -286,24 +301,27 @@ def pictures(count: int, size: int) -> list[bytes]:
 
 @asynccontextmanager
 async def connected(address: str) -> AsyncGenerator[httpx.AsyncClient]:
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    # The server ends what is idle for 5 s, perhaps just as it is used again.
+    limits = httpx.Limits(keepalive_expiry=1)
     async with httpx.AsyncClient(base_url=address, timeout=PATIENCE, limits=limits) as client:
         yield client
 
 
 async def load(
-    address: str, visitors: int, different: bool, steps: int, within: float
-) -> list[Visitor]:
-    """So many visitors come within so many seconds, with one picture or each with their own."""
+    address: str, visitors: int, different: bool, steps: int, within: float, pid: int = 0
+) -> tuple[list[Visitor], float]:
+    """So many visitors come within so many seconds, with one picture or each with their own; and what
+    they cost: seconds of processor of the process that serves them."""
     async with connected(address) as client:
         page = await ready(client)
+        before = worked(pid)
         own = pictures(visitors, page.input) if different else [None] * visitors
         crowd = [
             Visitor(number, picture, steps, arrived=within * number / visitors)
             for number, picture in enumerate(own)
         ]
         await asyncio.gather(*(come(client, page, each) for each in crowd))
-    return crowd
+    return crowd, worked(pid) - before
 
 
 def told(crowd: Sequence[Visitor]) -> Iterator[str]:
@@ -333,15 +351,16 @@ def main() -> int:
     asked = parser.parse_args()
     with server(asked.address) as (address, pid):
         before = time.monotonic()
-        crowd = asyncio.run(
-            load(address, asked.visitors, asked.different, asked.steps, asked.within)
+        crowd, cost = asyncio.run(
+            load(address, asked.visitors, asked.different, asked.steps, asked.within, pid)
         )
         print(f"{asked.visitors} visitors, {'different' if asked.different else 'same'} pictures,")
         print(
             f"{asked.steps} steps, within {asked.within:g} s; load average {os.getloadavg()[0]:.1f}"
         )
         print("\n".join(told(crowd)))
-        print(f"in all {time.monotonic() - before:.0f} s; memory at the worst moment ", end="")
+        print(f"they cost {cost:.0f} s of processor; start and end included it took ", end="")
+        print(f"{time.monotonic() - before:.0f} s; memory at the worst moment ", end="")
         print(f"{memory(pid, 'VmHWM'):.0f} MiB, now {memory(pid, 'VmRSS'):.0f} MiB")
     return int(any(each.errors or [*each.wrong()] for each in crowd))
 

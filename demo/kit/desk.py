@@ -44,7 +44,11 @@ Stage = tuple[str, Callable[[], Generator[Told, None, "tuple[Stage, ...] | None"
 
 
 class Busy(EngineError):
-    """The desk takes no more."""
+    """It cannot be had now."""
+
+
+class Full(Busy):
+    """The desk takes no more; it will soon."""
 
 
 class Wait(NamedTuple):
@@ -245,15 +249,15 @@ class Desk:
         self._closed = False
 
     def submit(self, work: Work, most: int = MOST_OF_ONE) -> Work:
-        """Take the work; raises Busy where its visitor, or all together, have too much waiting."""
+        """Take the work; raises Full where its visitor, or all together, have too much waiting."""
         with self._changed:
             if sum(each.visitor == work.visitor for each in self._all()) >= most:
-                raise Busy(
+                raise Full(
                     f"{most} of your runs are under way already.",
                     "Wait until one of them has ended.",
                 )
             if sum(len(line.waiting) for line in self._lines.values()) >= MOST_WAITING:
-                raise Busy("Too many runs are waiting.", "Try again in a minute.")
+                raise Full("Too many runs are waiting.", "Try again in a minute.")
             self._open()
             self._enter(work)
         return work

@@ -17,7 +17,7 @@ import gradio as gr
 from gradio.context import Context, LocalContext
 
 from demo.kit import link, status, strip
-from demo.kit.desk import LINE, OPENING, SHOWN, STATUS, Busy, Stage, Told, Work, watch
+from demo.kit.desk import LINE, OPENING, SHOWN, STATUS, Full, Stage, Told, Work, watch
 from demo.kit.events import (
     MAKING,
     PRIVATE,
@@ -183,7 +183,7 @@ class Door(Generic[Kind]):
                 doing = tuple(self._stage(job, *each) for each in stages(job))
                 work = Work(place, doing, job.stop, job.clock)
                 held = store.submit(job, work, values, share)
-            except Busy as problem:
+            except Full as problem:
                 return gr.skip(), status.refused(problem), ""
             except EngineError as problem:
                 return gr.skip(), status.error(problem), ""

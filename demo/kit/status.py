@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from demo.kit.desk import Busy, Wait
+from demo.kit.desk import Full, Wait
 from demo.kit.job import Job
 from demo.kit.loading import Fetching, Loading
 from engine.core.errors import EngineError
@@ -40,7 +40,7 @@ def error(problem: EngineError) -> str:
     return line(problem.sentence, "error", hint=problem.hint)
 
 
-def refused(problem: Busy) -> str:
+def refused(problem: Full) -> str:
     """There is no room for the run now: `js/again.js` has the button press Run."""
     return line(problem.sentence, "error", hint=problem.hint, button=AGAIN)
 

@@ -88,7 +88,7 @@ class Store:
             return job
 
     def submit(self, job: Kind, work: Work, controls: Values, share: bool = False) -> Kind:
-        """The job becomes its place's current one, in place of what runs there; raises Busy.
+        """The job becomes its place's current one, in place of what runs there; raises Full.
 
         With `share`, a job of the same key that is under way or finished does so in its stead: that one
         is given back. Nobody sees a job at the desk before it is here.

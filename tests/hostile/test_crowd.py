@@ -9,9 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
-from visitor import Visit
+from visitor import Visit, alone
 
+from demo.kit import desk
 from demo.kit import door as kit
+from tests.load import load
 
 SAMPLE = Path("assets/samples/church.png")
 # By the clock of a busy machine; undisturbed the longest takes a third of it.
@@ -155,3 +157,27 @@ def test_deep_nesting_is_refused(door: httpx.Client, image: dict[str, Any]) -> N
     if answer.status_code == 200:
         assert read(door, "attack", answer.json()["event_id"])[0] == "error"
     assert door.get("/info").status_code == 200
+
+
+def test_a_class_arrives_and_each_has_its_own_result(served: str) -> None:
+    """What `python -m tests.load` measures, in small: each with a picture, then all with one."""
+    for different, computed in ((True, 5), (False, 1)):
+        crowd, _ = alone(load(served, 5, different, steps=2, within=0.2))
+        assert [each.errors for each in crowd] == [[]] * 5
+        assert [[*each.wrong()] for each in crowd] == [[]] * 5
+        assert len({each.run for each in crowd}) == computed
+
+
+def test_who_is_refused_tries_again_by_a_button(
+    browser: Any, served: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visit = Visit(browser, served, 1280, 720, "light")
+    visit.page.fill("#knob-steps input[type=number]", "3")
+    visit.page.keyboard.press("Tab")
+    with monkeypatch.context() as patch:
+        patch.setattr(desk, "MOST_WAITING", 0)
+        visit.page.click("#run")
+        assert "Try again in a minute." in visit.status("Too many runs are waiting.")
+    visit.page.get_by_role("button", name="Try again").click()
+    visit.status("Finished: 3 steps")
+    visit.close()

@@ -17,7 +17,7 @@ from visitor import alone
 
 from demo.kit import desk as kit
 from demo.kit import status
-from demo.kit.desk import SHOWN, Busy, Desk, Line, Wait, Work
+from demo.kit.desk import SHOWN, Desk, Full, Line, Wait, Work
 from demo.kit.door import told, watching
 from demo.kit.identity import digest
 from demo.kit.job import Clock, Job
@@ -354,7 +354,7 @@ def test_runs_that_go_on_are_not_dropped_for_results_that_are_kept(store: Store)
 
 
 def test_who_is_refused_has_a_sentence_and_a_button() -> None:
-    said = status.refused(Busy("Too many runs are waiting.", "Try again in a minute."))
+    said = status.refused(Full("Too many runs are waiting.", "Try again in a minute."))
     assert "Too many runs are waiting." in said
     assert "<button" in said
     assert "data-again" in said
