@@ -10,6 +10,7 @@ from typing import Any
 
 from demo.kit import claims, labelled
 from demo.kit.controls import whole
+from demo.kit.sections import plural
 from demo.kit.store import Values
 from demo.learn_claims.trial import BY_NAME, PACES, PATIENCE_SECONDS, Trial, exported
 from engine.core.errors import EngineError
@@ -63,7 +64,7 @@ def message(trial: Trial, done: bool = False) -> Message:
         "kind": "done" if done else "rows",
         "run": trial.id,
         "of": f"{paper.short} on {_names((asked.model,), asked.weights)[asked.model]}: "
-        f"{asked.labelled.words}, attacks of {asked.steps} steps",
+        f"{asked.labelled.words}, attacks of {plural(asked.steps, 'step')}",
         "said": list(_said(trial)) if done else [],
         "reference": paper.reference,
         "verdicts": claims.VERDICTS,
@@ -119,8 +120,8 @@ def _said(trial: Trial) -> Iterator[str]:
     if trial.why != "finished":
         yield "Not all was measured: what is missing had not been reached."
     yield (
-        f"Attacks of {trial.question.steps} steps are weaker than the papers’; the studies that ship "
-        "took more, which stands at each of them."
+        "The studies that ship rest on other photographs and on attacks of another length: that figures "
+        "differ says little by itself."
     )
 
 

@@ -22,6 +22,8 @@ from engine.papers.export import Made, Source
 from engine.papers.paper import Brief, Exhibit, OnPhotographs, OnPicture, Paper, Told
 from engine.papers.report import Compared, compared
 
+LEAST_STEPS = 3
+"""Of a step of 2.5 eps / steps, which may be 32/255 at most; the curve's largest budget is that."""
 ATTACKS = {"pgd": "PGD", "apgd": "APGD: finds its own step size"}
 """What a picture can be attacked with, in words."""
 
@@ -73,6 +75,10 @@ def brief(model: str, weights: Path | None, steps: int) -> Brief:
         raise BadTask(
             f"No model on this machine was trained robustly from {own.title}, or is what it came from.",
             "Choose another model.",
+        )
+    if steps < LEAST_STEPS:
+        raise BadTask(
+            f"Fewer than {LEAST_STEPS} steps cannot cross the largest budget.", "Take more."
         )
     settings = claims.Settings(short=steps, long=5 * steps)
     spent = (2 + len(claims.CURVE)) * settings.short + 2 * settings.long
