@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from demo.learn.lesson import Lesson
-from demo.learn.lessons import fooled, outliers, travel, waking
+from demo.learn.lessons import armour, fooled, outliers, travel, waking
 
 LESSONS: tuple[Lesson, ...] = (
     fooled.LESSON,
     travel.LESSON,
     waking.LESSON,
     outliers.LESSON,
+    armour.LESSON,
 )
 BY_NAME: dict[str, Lesson] = {each.name: each for each in LESSONS}
