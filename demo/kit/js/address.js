@@ -33,7 +33,7 @@ let following = null;
 let number = 0;
 const wishes = new Map(); // what was wished, by number: how to say that it is so
 
-// Only what changes is given; a page that shows a run, or what it showed first, can be come back to.
+// Only what changes is given; a page that shows a run of its controls can be come back to.
 function write(change) {
   const url = new URL(location.href);
   for (const [name, value] of Object.entries(change))
@@ -41,8 +41,7 @@ function write(change) {
     else url.searchParams.delete(name);
   if (url.search === location.search) return;
   // In a lesson its steps are what is come back to.
-  const leaves =
-    !now("l") && "c" in change && (change.c || "") !== now("c") && (now("r") || !now("c"));
+  const leaves = !now("l") && "c" in change && (change.c || "") !== now("c") && now("r");
   history[leaves ? "pushState" : "replaceState"](null, "", url);
 }
 
