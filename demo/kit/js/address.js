@@ -30,6 +30,7 @@ const controls = () => document.querySelector("#recipe");
 let told = { code: now("c"), run: false, own: false };
 let moving = false; // the page is on its way to what an address says
 let following = null;
+let touched = false; // by the visitor: what a page does by itself is no place to come back to
 let number = 0;
 const wishes = new Map(); // what was wished, by number: how to say that it is so
 
@@ -41,7 +42,7 @@ function write(change) {
     else url.searchParams.delete(name);
   if (url.search === location.search) return;
   // In a lesson its steps are what is come back to.
-  const leaves = !now("l") && "c" in change && (change.c || "") !== now("c") && now("r");
+  const leaves = touched && !now("l") && "c" in change && (change.c || "") !== now("c") && now("r");
   history[leaves ? "pushState" : "replaceState"](null, "", url);
 }
 
@@ -155,6 +156,9 @@ export async function press() {
     document.querySelector("#run").click();
   });
 }
+
+for (const kind of ["pointerdown", "keydown"])
+  addEventListener(kind, () => (touched = true), { capture: true, passive: true });
 
 addEventListener("popstate", async () => {
   moving = true;
