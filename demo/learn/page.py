@@ -186,8 +186,8 @@ def _class() -> str:
         '<button type="button" class="lab-quiet" data-do="copy">Copy the students’ link</button>'
         '<button type="button" class="lab-quiet" data-do="end">End the class</button>'
         '<button type="button" class="lab-quiet" data-do="close">Close</button></p>'
-        '<p class="lab-muted">The key to this class stays in this browser: open the teacher’s view '
-        "here. Put the page on the wall, then press “Open the teacher’s view”.</p></dialog>"
+        '<p class="lab-muted">Put this on the wall; once they have come in, open the teacher’s view here. '
+        "The key to this class stays in this browser.</p></dialog>"
     )
 
 
