@@ -72,7 +72,7 @@ def test_what_differs_in_two_runs_is_said_with_their_own_figures(
         assert f"{float(end.probabilities.max()):.2f}" in found.outcome
         assert end.loss is not None
         assert f"{end.loss:.3g}" in found.outcome
-    assert "each attack's own" in found.outcome
+    assert "(each attack's own)" in found.outcome
     assert "16/255 instead of 8/255" in found.outcome
 
 

@@ -25,7 +25,7 @@ from demo.lab.warm import Warm
 from engine.reproduce import code, command
 
 TITLE = "Adversarial Lab for Vision Transformers"
-LEAD = "Change a picture a little, fool a Vision Transformer, see inside it."
+LEAD = "Fool a Vision Transformer, and see inside it."
 FILES = (("png", "Adversarial PNG"), ("npz", "Perturbation NPZ"), ("json", "Result JSON"))
 GONE = "This run is no longer kept. Press Run to compute it again."
 
@@ -81,6 +81,7 @@ def page(shared: Shared) -> None:
 
 
 def _see() -> tuple[list[gr.DownloadButton], list[gr.Code]]:
+    views.compare()
     for name in ("headline", "pair", "scrubber", "verdict", "bars"):
         views.view(name)
     with gr.Row(elem_id="downloads"):

@@ -2,17 +2,22 @@
 
 import { download } from "../kit/js/dom.js";
 import { mount } from "./lab.js";
-import { receive } from "./js/store.js";
+import { pin, receive, store, tellApart } from "./js/store.js";
 
 const WRITTEN = ["name", "notes"];
 const at = (id) => document.getElementById(id);
 
 export function open() {
   const asSaved = document.documentElement.outerHTML; // before the views are drawn into it
-  const { run } = JSON.parse(at("runs").textContent);
+  const { run, pinned, apart } = JSON.parse(at("runs").textContent);
   for (const each of document.querySelectorAll(".lab-view"))
     mount(each.dataset.view, each.parentElement, null);
+  if (pinned) {
+    receive(pinned);
+    pin(store.run);
+  }
   receive(run);
+  if (apart) tellApart(apart);
   at("save").addEventListener("click", () => save(asSaved));
   // What leads to another page of the Lab leads nowhere from here.
   document.addEventListener("click", (event) => {

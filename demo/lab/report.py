@@ -80,11 +80,16 @@ def report(now: Any, pinned: Any = None) -> dict[str, Any]:
     """The report of a run, beside a pinned one if there is one: its file's name, and the page before
     and after the place where the messages stand, as JSON without `<`."""
     runs = [About.read(each) for each in ([] if pinned is None else [pinned]) + [now]]
-    apart = difference(runs[0].facts, runs[1].facts) if len(runs) > 1 else None
-    before, after = _page(runs, apart).split(_HERE)
+    found = difference(runs[0].facts, runs[1].facts) if len(runs) > 1 else None
+    before, after = _page(runs, found).split(_HERE)
     name = re.sub(r"[^\w.-]+", "_", runs[-1].stem)[:150]
-    told = None if apart is None else vars(apart)
+    told = None if found is None else vars(found)
     return {"name": f"{name}-report.html", "before": before, "after": after, "difference": told}
+
+
+def apart(pinned: Any, now: Any) -> dict[str, str]:
+    """In what a run differs from the pinned one, as the Lab's page is told of it."""
+    return vars(difference(Facts.read(pinned), Facts.read(now)))
 
 
 _HERE = "<!-- the messages stand here -->"

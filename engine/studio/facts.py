@@ -82,7 +82,7 @@ def difference(before: Facts, after: Facts) -> Difference:
             )
     else:
         setting = "Nothing differs in the setting."
-    outcome = f"{_capital(_listed(came))}." if came else "Nothing differs in the outcome."
+    outcome = f"{_capital('; '.join(came))}." if came else "Nothing differs in the outcome."
     labels = [_label(each, changed) for each in (before, after)]
     return Difference(labels[0], labels[1], setting, outcome)
 
@@ -129,7 +129,7 @@ def _outcome(result: Result) -> dict[str, str]:
             if comparable
             else {}
         ),
-        **({} if masks is None else {"tokens": f"{masks.utilisation:.0%}"}),
+        **({} if masks is None else {"tokens": f"{100 * masks.utilisation:.0f} %"}),
         **({"counted": figures[0][0], "cost": figures[0][1]} if figures else {}),
         "linf": f"{result.distances.linf}/255",
         PIXELS: hashlib.sha256(end.pixels.numpy().tobytes()).hexdigest(),
@@ -183,7 +183,7 @@ def _came(before: Facts, after: Facts) -> list[str]:
             f"a token sampler would keep {b['tokens']} of the tokens instead of {a['tokens']}"
         )
     if "loss" in apart:
-        own = "" if _same_loss(before, after) else ", each attack's own"
+        own = "" if _same_loss(before, after) else " (each attack's own)"
         parts.append(f"the loss ends at {b['loss']} instead of {a['loss']}{own}")
     if "linf" in apart:
         parts.append(f"the largest change of a pixel is {b['linf']} instead of {a['linf']}")

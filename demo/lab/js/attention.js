@@ -7,7 +7,7 @@ import { hasClassToken } from "../../kit/js/map.js";
 import { clamp, range } from "../../kit/js/numbers.js";
 import { drawMap, insideView, largest, twoMaps } from "./inside.js";
 import { Rows } from "./rows.js";
-import { store } from "./store.js";
+import { sights, store } from "./store.js";
 import { stepName } from "./words.js";
 
 export const attention = insideView({
@@ -72,10 +72,9 @@ export const attention = insideView({
     const view = this;
     const rows = asked(view, run, sel);
     const { heads } = run.shapes[sel.block];
-    const rollout = rows.frame(0).rollout !== null;
+    const { head, shape, clean, now, rollout } = looks(run, sel, rows);
     const options = [["mean", "Mean"], ...(rollout ? [["rollout", "Rollout"]] : [])];
     for (const h of range(heads)) options.push([h, heads > 4 ? String(h + 1) : `Head ${h + 1}`]);
-    const head = sel.head === "rollout" && !rollout ? "mean" : sel.head;
     view.heads.fill(options, head);
     const patch = sel.patch >= 0 && rows.query === queryOf(run, sel);
     setHtml(
@@ -87,10 +86,12 @@ export const attention = insideView({
         (view.waiting ? ` <em>${view.waiting}</em>` : ""),
     );
     drawMatrix(view, run, sel, rows);
-    const clean = rows.read(0, sel.block, head);
-    const now = rows.read(sel.step, sel.block, head);
-    const shape = head === "rollout" ? run.shapes[0] : run.shapes[sel.block];
-    const max = largest([clean, now], shape.prefix);
+    const max = Math.max(
+      ...sights(({ rows }) => rows).map(([each, its]) => {
+        const { shape, clean, now } = looks(each, its, known(each, its));
+        return largest([clean, now], shape.prefix);
+      }),
+    );
     const look = { shape, max, scale: rooted, unit: percent };
     drawMap(view.left, { ...look, picture: run.pictures[0], values: clean, title: "clean" });
     drawMap(view.right, {
@@ -121,6 +122,21 @@ export const attention = insideView({
       `Attention tells where information is fetched, not why the model answers as it does.`;
   },
 });
+
+// The rows that are at hand for what is selected: those of the class token until others have come.
+function known(run, sel) {
+  const found = run.rows.asked.get(queryOf(run, sel));
+  return found instanceof Rows ? found : run.rows.home;
+}
+
+// What the selected map shows, clean and now; a model without a rollout shows the mean instead.
+function looks(run, { step, block, head: wanted }, rows) {
+  const rollout = rows.frame(0).rollout !== null;
+  const head = wanted === "rollout" && !rollout ? "mean" : wanted;
+  const shape = head === "rollout" ? run.shapes[0] : run.shapes[block];
+  const [clean, now] = [0, step].map((frame) => rows.read(frame, block, head));
+  return { rollout, head, shape, clean, now };
+}
 
 const queryOf = (run, sel) =>
   sel.patch < 0 ? run.attention.query : run.shapes[0].prefix + sel.patch;
@@ -217,17 +233,14 @@ function drawMatrix(view, run, sel, rows) {
     context.fillStyle = head === sel.head ? strong : ink;
     context.fillText(`head ${head + 1}`, x - 5, y + head * tall + tall / 2 + 4);
   }
-  let moved = 0;
-  const changes = [];
-  if (!both)
-    for (const block of range(run.depthOf))
-      for (const head of range(run.shapes[block].heads)) {
-        const [a, b] = [rows.head(0, block, head), rows.head(sel.step, block, head)];
-        const change = b.map((v, i) => v - a[i]);
-        for (let i = run.shapes[block].prefix; i < change.length; i++)
-          moved = Math.max(moved, Math.abs(change[i]));
-        changes.push([block, head, change]);
-      }
+  const changes = both ? [] : changed(run, sel, rows);
+  const moved = both
+    ? 0
+    : Math.max(
+        ...sights(({ rows }) => rows)
+          .flatMap(([each, its]) => changed(each, its, known(each, its)))
+          .map(({ most }) => most),
+      );
   if (both)
     for (const block of range(run.depthOf))
       for (const head of range(run.shapes[block].heads)) {
@@ -239,7 +252,7 @@ function drawMatrix(view, run, sel, rows) {
         thumbnail(context, shape, b, max, rooted, at[0] + plan.right, at[1] + plan.down, side);
       }
   else
-    for (const [block, head, change] of changes)
+    for (const { block, head, change } of changes)
       thumbnail(
         context,
         run.shapes[block],
@@ -264,6 +277,18 @@ function drawMatrix(view, run, sel, rows) {
     both
       ? `<span>blocks across, heads down; ${plan.down ? "above" : "left"} clean, ${plan.down ? "below" : "right"} ${escape(stepName(run, sel.step))}; each pair on its own scale</span>`
       : `<span>attacked minus clean, one scale for all</span>${ramp(diverging, -1, 1, [`−${percent(moved)}`, "0", `+${percent(moved)}`])}`,
+  );
+}
+
+// By how much each head's row has changed since the clean picture, and the most that a patch has.
+function changed(run, sel, rows) {
+  return range(run.depthOf).flatMap((block) =>
+    range(run.shapes[block].heads).map((head) => {
+      const [a, b] = [rows.head(0, block, head), rows.head(sel.step, block, head)];
+      const change = b.map((v, i) => v - a[i]);
+      const { prefix } = run.shapes[block];
+      return { block, head, change, most: largest([change, change.map((v) => -v)], prefix) };
+    }),
   );
 }
 

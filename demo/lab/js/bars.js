@@ -1,7 +1,7 @@
 // What the model answers: clean over adversarial on one axis, noise as a mark.
 
 import { probability } from "../../kit/js/format.js";
-import { range } from "../../kit/js/numbers.js";
+import { sights } from "./store.js";
 import { frameName } from "./words.js";
 
 const MOST_ROWS = 6;
@@ -20,25 +20,16 @@ export const bars = {
     view.nowName = root.querySelector(".lab-now-name");
   },
   draw(run, sel) {
-    const clean = run.probabilities[0];
-    const final = run.probabilities[run.last];
-    const now = run.probabilities[sel.step];
-    const noise = run.probabilities[run.noise];
-    const weight = (i) =>
-      Math.max(clean[i], final[i]) + (run.classes[i].index === run.goal.target ? 1 : 0);
-    const order = range(run.classes.length)
-      .toSorted((a, b) => weight(b) - weight(a))
-      .slice(0, MOST_ROWS);
+    const [clean, now, noise] = [0, sel.step, run.noise].map((i) => run.probabilities[i]);
+    const told = new Map(run.classes.map((each, i) => [key(each), i]));
     this.nowName.textContent =
       sel.step === 0 ? "step 0 (not attacked yet)" : frameName(run, sel.step);
     fillBars(
       this.list,
-      order.map((i) => ({
-        ...run.classes[i],
-        clean: clean[i],
-        now: now[i],
-        noise: noise[i],
-      })),
+      rows().map((entry) => {
+        const i = told.get(key(entry));
+        return { ...entry, clean: clean[i], now: now[i], noise: noise[i] };
+      }),
       run.goal.label,
       run.goal.target,
     );
@@ -58,6 +49,23 @@ export const bars = {
     fillBars(this.list, rows.slice(0, MOST_ROWS), live.label, live.target);
   },
 };
+
+// Classes of two models may share a name or a number.
+const key = ({ index, name }) => `${index} ${name}`;
+
+// The classes with the most to show, the same ones in the same order for runs side by side.
+function rows() {
+  const found = new Map();
+  for (const [run] of sights()) {
+    const [clean, final] = [run.probabilities[0], run.probabilities[run.last]];
+    run.classes.forEach((each, i) => {
+      const weight = Math.max(clean[i], final[i]) + (each.index === run.goal.target ? 1 : 0);
+      const before = found.get(key(each))?.weight ?? 0;
+      found.set(key(each), { ...each, weight: Math.max(weight, before) });
+    });
+  }
+  return [...found.values()].toSorted((a, b) => b.weight - a.weight).slice(0, MOST_ROWS);
+}
 
 function fillBars(list, rows, label, target) {
   while (list.children.length < MOST_ROWS) {

@@ -7,6 +7,7 @@ import { percent, probability, short } from "../../kit/js/format.js";
 import { legend } from "../../kit/js/legend.js";
 import { unpackRows } from "../../kit/js/packing.js";
 import { chartFrame, drawMap, frameValue, insideView, largest, twoMaps } from "./inside.js";
+import { sights } from "./store.js";
 import { frameName, stepName } from "./words.js";
 
 export const depth = insideView({
@@ -27,8 +28,8 @@ export const depth = insideView({
     const view = this;
     const { frames, limits } = run.depth;
     const [now, noise] = [frames[sel.step], frames[run.noise]];
-    const values = frames
-      .slice(1)
+    const values = sights((each) => !each.depth.missing)
+      .flatMap(([each]) => each.depth.frames.slice(1))
       .flatMap((f) => f.cosine)
       .filter((v) => v > 1e-6);
     const [low, high] = [Math.min(...values), Math.max(...values)];
@@ -88,11 +89,14 @@ export const depth = insideView({
     );
     drawLens(view, run, sel);
     const shape = run.shapes[sel.block];
-    const tokens = (frame) => (frame.unpacked ??= frame.tokens.map(unpackRows))[sel.block];
-    const [left, right] = [tokens(now), tokens(noise)];
+    const [left, right] = apartOf(run, sel);
     const fits = left.length === shape.prefix + shape.grid[0] * shape.grid[1];
     view.maps.hidden = !fits;
-    const max = largest([left, right], shape.prefix);
+    const max = Math.max(
+      ...sights((each) => !each.depth.missing).map(([each, its]) =>
+        largest(apartOf(each, its), each.shapes[its.block].prefix),
+      ),
+    );
     if (fits) {
       drawMap(view.left, {
         picture: run.pictures[sel.step],
@@ -119,6 +123,12 @@ export const depth = insideView({
       `The logit lens reads each block with the model's own final norm and head: early blocks were not trained to be read that way.`;
   },
 });
+
+// How far every token is from the clean one, attacked and under noise.
+const apartOf = ({ depth: { frames }, noise }, { step, block }) =>
+  [frames[step], frames[noise]].map(
+    (frame) => (frame.unpacked ??= frame.tokens.map(unpackRows))[block],
+  );
 
 function depthFinding(run, sel, now, noise) {
   const end = run.depthOf - 1;

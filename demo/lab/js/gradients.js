@@ -7,7 +7,7 @@ import { percent, short, times } from "../../kit/js/format.js";
 import { legend } from "../../kit/js/legend.js";
 import { unpackRows } from "../../kit/js/packing.js";
 import { chartFrame, drawMap, frameValue, insideView, largest, twoMaps } from "./inside.js";
-import { store } from "./store.js";
+import { sights, store } from "./store.js";
 import { attackName, frameName, stepName } from "./words.js";
 
 const MEASURES = {
@@ -85,7 +85,10 @@ export const gradients = insideView({
         ["adversarial", frameName(run, sel.step || run.last), "5 3", "ring"],
       ]),
     );
-    const all = frames.flatMap((f) => f[sel.measure].flat()).filter((v) => v !== null && v > 0);
+    const seen = sights((each) => !each.gradients.missing);
+    const all = seen
+      .flatMap(([each]) => each.gradients.frames.flatMap((f) => f[sel.measure].flat()))
+      .filter((v) => v !== null && v > 0);
     const low = Math.min(...all);
     const high = Math.max(...all);
     components.forEach((title, i) => {
@@ -123,13 +126,10 @@ export const gradients = insideView({
     });
     drawGaps(view, run, sel);
     const shape = run.shapes[sel.block];
-    const share = (frame) => {
-      const flat = (frame.unpacked ??= frame.tokens.map(unpackRows))[sel.block];
-      const n = flat.length / 3;
-      return flat.subarray(sel.component * n, (sel.component + 1) * n);
-    };
-    const [left, right] = [share(a), share(b)];
-    const max = largest([left, right], shape.prefix);
+    const [left, right] = shares(run, sel);
+    const max = Math.max(
+      ...seen.map(([each, its]) => largest(shares(each, its), each.shapes[its.block].prefix)),
+    );
     const fits = left.length === shape.prefix + shape.grid[0] * shape.grid[1];
     view.maps.hidden = !fits;
     if (fits) {
@@ -160,6 +160,14 @@ export const gradients = insideView({
       `Attention: pre-softmax scores; QKV: their projections; MLP: the block's MLP output. Variance is over all entries and shrinks with any rescaling; dispersion and kurtosis do not, so only they show that extremes were removed. The random-noise control has no gradient: nothing is attacked there. A line has a gap where the gradient is exactly zero.`;
   },
 });
+
+// The part of the gradient that each token has, clean and attacked.
+const shares = ({ gradients: { frames } }, { step, block, component }) =>
+  [frames[0], frames[step]].map((frame) => {
+    const flat = (frame.unpacked ??= frame.tokens.map(unpackRows))[block];
+    const n = flat.length / 3;
+    return flat.subarray(component * n, (component + 1) * n);
+  });
 
 function gradientFinding(run, sel) {
   const { frames, components, top } = run.gradients;

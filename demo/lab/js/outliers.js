@@ -8,7 +8,7 @@ import { swatches } from "../../kit/js/legend.js";
 import { range } from "../../kit/js/numbers.js";
 import { unpack } from "../../kit/js/packing.js";
 import { chartFrame, drawMap, frameValue, insideView, largest, twoMaps } from "./inside.js";
-import { store } from "./store.js";
+import { sights, store } from "./store.js";
 import { attackName, frameName, stepName } from "./words.js";
 
 const SLOT_WORDS = {
@@ -28,7 +28,7 @@ export const outliers = insideView({
     view.range = parts.tools.querySelector("input");
     view.value = parts.tools.querySelector("b");
     view.range.addEventListener("input", () => {
-      store.select({ threshold: store.run.outliers.thresholds[view.range.value] });
+      store.select({ threshold: view.data.thresholds[view.range.value] });
     });
     parts.tools.querySelector("button").addEventListener("click", () => {
       store.select({ threshold: null });
@@ -46,7 +46,8 @@ export const outliers = insideView({
   draw(run, sel, parts) {
     const view = this;
     const data = run.outliers;
-    const at = sel.threshold === null ? data.default : data.thresholds.indexOf(sel.threshold);
+    view.data = data;
+    const at = thresholdAt(data, sel);
     const t = data.thresholds[at];
     view.range.max = data.thresholds.length - 1;
     view.range.value = at;
@@ -60,7 +61,8 @@ export const outliers = insideView({
       now: layersAt(data, now, at),
       noise: layersAt(data, noise, at),
     };
-    const most = Math.max(1, ...data.frames.flatMap((frame) => [...layersAt(data, frame, at)]));
+    const seen = sights((each) => !each.outliers.missing);
+    const most = Math.max(1, ...seen.map(([each, its]) => mostColumns(each.outliers, its)));
     setHtml(
       view.key,
       swatches([
@@ -109,10 +111,13 @@ export const outliers = insideView({
     });
     const shape = run.shapes[sel.block];
     const layer = data.layers[sel.layer];
-    const [left, right] = [clean, now].map((frame) => tokensOf(data, frame)[sel.layer]);
+    const [left, right] = inputs(run, sel);
     const fits = left.length === shape.prefix + shape.grid[0] * shape.grid[1];
     view.maps.hidden = !fits;
-    const max = Math.max(largest([left, right], 0), t);
+    const max = Math.max(
+      ...seen.map(([{ outliers: o }, its]) => o.thresholds[thresholdAt(o, its)]),
+      ...seen.map(([each, its]) => largest(inputs(each, its), 0)),
+    );
     if (fits) {
       const marks = (values) => values.map((v) => (v >= t ? 1 : 0));
       const carriers = (values) =>
@@ -187,6 +192,19 @@ function panels(view, slots) {
     return chart;
   });
 }
+
+const thresholdAt = ({ default: usual, thresholds }, sel) =>
+  sel.threshold === null ? usual : thresholds.indexOf(sel.threshold);
+
+// The most outlier columns that a layer has in any frame.
+function mostColumns(data, sel) {
+  const at = thresholdAt(data, sel);
+  return Math.max(...data.frames.flatMap((frame) => [...layersAt(data, frame, at)]));
+}
+
+// The largest input of each token to the layer that is looked at, clean and attacked.
+const inputs = ({ outliers: data }, { step, layer }) =>
+  [data.frames[0], data.frames[step]].map((frame) => tokensOf(data, frame)[layer]);
 
 const thresholdName = (t) => (t === 6 ? "6.0" : t.toFixed(2));
 

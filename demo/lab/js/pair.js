@@ -7,10 +7,16 @@ import { probability, short } from "../../kit/js/format.js";
 import { pickable, placePick } from "../../kit/js/map.js";
 import { clamp } from "../../kit/js/numbers.js";
 import { PATCHES, patchIn } from "./inside.js";
-import { store } from "./store.js";
+import { pinButton } from "./compare.js";
+import { sights, store } from "./store.js";
 import { frameName } from "./words.js";
 
 const BLINK_MS = 600;
+
+// Where the divider is, and which picture blinking shows: the same for pictures side by side.
+const hand = { at: 50, flipped: false };
+const shown = [];
+const placeAll = () => shown.forEach(place);
 
 function pictureFigure(kind, label) {
   const figure = document.createElement("figure");
@@ -27,7 +33,7 @@ export const pair = {
     root.innerHTML =
       `<div class="lab-tools"></div><div class="lab-stage"></div>` +
       `<p class="lab-empty">Choose a picture and press Run: the clean picture stands on the left, the attacked one on the right.</p>`;
-    view.at = 50;
+    shown.push(view);
     const modes = [
       ["slider", "Slider"],
       ["side", "Side by side"],
@@ -42,6 +48,10 @@ export const pair = {
     view.hint = document.createElement("span");
     view.hint.className = "lab-hint";
     tools.append(view.hint);
+    if (!view.pinned) {
+      view.pin = pinButton();
+      tools.append(view.pin);
+    }
     view.stage = root.querySelector(".lab-stage");
     view.clean = pictureFigure("clean", "Clean picture");
     view.adversarial = pictureFigure("adversarial", "Attacked picture");
@@ -61,23 +71,25 @@ export const pair = {
       view.divider.setAttribute(k, v);
     view.clean.querySelector(".lab-stack").append(view.divider);
     drag(view);
-    view.timer = setInterval(() => {
-      if (store.sel.compare !== "blink" || calm() || !root.offsetWidth || document.hidden) return;
-      flip(view);
-    }, BLINK_MS);
+    if (!view.pinned)
+      view.timer = setInterval(() => {
+        if (store.sel.compare === "blink" && !calm() && root.offsetWidth && !document.hidden)
+          flip();
+      }, BLINK_MS);
     view.stage.addEventListener("keydown", (event) => {
       if (store.sel.compare === "blink" && event.key === " ") {
         event.preventDefault();
-        flip(view);
+        flip();
       }
     });
   },
   draw(run, sel) {
+    if (this.pin) this.pin.disabled = false;
     paint(this, {
       clean: run.pictures[0],
       current: run.pictures[sel.step],
       name: sel.step === 0 ? "step 0: not attacked yet" : frameName(run, sel.step),
-      eps: run.attack.eps,
+      eps: Math.max(...sights().map(([each]) => each.attack.eps)),
       shape: run.shapes[0],
       alt: `${run.tops[sel.step].name} ${probability(run.tops[sel.step].p)} for the model`,
       cleanAlt: `${run.tops[0].name} ${probability(run.tops[0].p)} for the model`,
@@ -85,6 +97,7 @@ export const pair = {
     nudge(this, run);
   },
   drawLive(live) {
+    this.pin.disabled = true;
     paint(this, {
       clean: live.clean,
       current: live.current,
@@ -97,22 +110,23 @@ export const pair = {
   },
 };
 
-function flip(view) {
-  view.flipped = !view.flipped;
-  place(view);
+function flip() {
+  hand.flipped = !hand.flipped;
+  placeAll();
 }
 
 function place(view) {
-  const { root, flipped } = view;
+  const { root } = view;
+  const { at, flipped } = hand;
   const mode = store.sel.compare;
   view.modes.set(mode);
   root.dataset.mode = mode;
   root.dataset.flipped = mode === "blink" && flipped ? "yes" : "";
   view.clean.querySelector("canvas").style.clipPath =
-    mode === "slider" ? `inset(0 ${100 - view.at}% 0 0)` : "none";
-  view.divider.style.left = `${view.at}%`;
-  view.divider.setAttribute("aria-valuenow", Math.round(view.at));
-  view.divider.setAttribute("aria-valuetext", `${Math.round(view.at)} % clean`);
+    mode === "slider" ? `inset(0 ${100 - at}% 0 0)` : "none";
+  view.divider.style.left = `${at}%`;
+  view.divider.setAttribute("aria-valuenow", Math.round(at));
+  view.divider.setAttribute("aria-valuetext", `${Math.round(at)} % clean`);
   const hints = {
     slider: "Click a patch to follow it.",
     side: "Click a patch to follow it.",
@@ -127,8 +141,9 @@ function paint(view, { clean, current, name, eps, shape, alt, cleanAlt }) {
   if (!clean.canvas || !current.canvas) return;
   photograph(view.clean, clean, "clean", `Clean picture: ${cleanAlt}`);
   photograph(view.adversarial, current, name, `Picture ${name}: ${alt}`);
-  if (view.drawn !== current || view.drawnClean !== clean) {
+  if (view.drawn !== current || view.drawnClean !== clean || view.drawnEps !== eps) {
     view.drawn = current;
+    view.drawnEps = eps;
     view.drawnClean = clean;
     differences(view, clean, current, eps);
   }
@@ -193,8 +208,8 @@ function drag(view) {
   let from = null;
   const move = (event) => {
     const box = stack.getBoundingClientRect();
-    view.at = clamp((100 * (event.clientX - box.left)) / box.width, 0, 100);
-    place(view);
+    hand.at = clamp((100 * (event.clientX - box.left)) / box.width, 0, 100);
+    placeAll();
   };
   stack.addEventListener("pointerdown", (event) => {
     if (store.sel.compare !== "slider" || event.button) return;
@@ -217,25 +232,25 @@ function drag(view) {
   stack.addEventListener("pointercancel", () => (from = null));
   view.divider.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -5, ArrowRight: 5, ArrowDown: -5, ArrowUp: 5 }[event.key];
-    if (step) view.at = clamp(view.at + step, 0, 100);
-    else if (event.key === "Home") view.at = 0;
-    else if (event.key === "End") view.at = 100;
+    if (step) hand.at = clamp(hand.at + step, 0, 100);
+    else if (event.key === "Home") hand.at = 0;
+    else if (event.key === "End") hand.at = 100;
     else return;
     event.preventDefault();
     event.stopPropagation();
-    place(view);
+    placeAll();
   });
 }
 
 // Once, on the first picture: show that the divider moves.
 function nudge(view, run) {
-  if (view.nudged || calm() || !run.pictures[0].canvas) return;
+  if (view.nudged || view.pinned || calm() || !run.pictures[0].canvas) return;
   view.nudged = true;
   const began = performance.now();
   const tick = (now) => {
     const t = (now - began) / 300;
-    view.at = t < 1 ? 50 + 7 * Math.sin(Math.PI * t) : 50;
-    place(view);
+    hand.at = t < 1 ? 50 + 7 * Math.sin(Math.PI * t) : 50;
+    placeAll();
     if (t < 1) requestAnimationFrame(tick);
   };
   requestAnimationFrame(tick);

@@ -125,8 +125,22 @@ const HANDLERS = {
 
 export const receive = (message) => HANDLERS[message.kind](message);
 
-// A run that is kept to be looked at beside those that follow.
-export const pinned = { run: null };
+// A run that is kept to be looked at beside those that follow, and what Python says of the two; who
+// listens hears "pin" and "apart".
+export const pinned = Object.assign(new EventTarget(), { run: null, apart: null });
+
+export function pin(run) {
+  Object.assign(pinned, { run, apart: null });
+  pinned.dispatchEvent(new Event("pin"));
+}
+
+export function tellApart(apart) {
+  pinned.apart = apart;
+  pinned.dispatchEvent(new Event("apart"));
+}
+
+// A run as it was told, in the browser's hands once more.
+export const recall = (text) => prepare(JSON.parse(text));
 
 const same = (a, b) => a.run === b.run && a.done === b.done;
 

@@ -10,12 +10,12 @@ const PHONE = 760;
 export const headline = {
   build(root, view) {
     root.innerHTML =
-      `<div class="lab-verdict" role="status" aria-live="polite"></div>` +
+      `<div class="lab-verdict"${view.pinned ? "" : ` role="status" aria-live="polite"`}></div>` +
       `<div class="lab-progress" hidden></div>` +
       `<p class="lab-empty">Press Run: within seconds you see whether the model is fooled.</p>`;
     view.text = root.querySelector(".lab-verdict");
     view.progress = root.querySelector(".lab-progress");
-    store.on("result", () => (view.came = true));
+    if (!view.pinned) store.on("result", () => (view.came = true));
   },
   draw(run, sel) {
     this.progress.hidden = true;

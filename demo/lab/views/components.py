@@ -40,12 +40,26 @@ def attention(fetch: Callable[[str, int], dict[str, Any]]) -> gr.HTML:
 
 
 def keep() -> gr.HTML:
-    """What a visitor may keep of a run: the report is made of what the run says of itself."""
+    """What a visitor may take of a run: the report is made of what the run says of itself."""
 
     def report(request: str) -> dict[str, Any]:
-        try:
-            return reports.report(*json.loads(request))
-        except EngineError as problem:
-            return {"error": str(problem)}
+        return _told(reports.report, request)
 
     return view("keep", [report])
+
+
+def compare() -> gr.HTML:
+    """The run that is pinned, and in what the one beside it differs."""
+
+    def compare(request: str) -> dict[str, Any]:
+        return _told(reports.apart, request)
+
+    return view("compare", [compare])
+
+
+def _told(make: Callable[..., dict[str, Any]], request: str) -> dict[str, Any]:
+    """What is made of runs as they tell of themselves, or why nothing can be made of them."""
+    try:
+        return make(*json.loads(request))
+    except EngineError as problem:
+        return {"error": str(problem)}
