@@ -28,7 +28,7 @@ const now = (name) => new URLSearchParams(location.search).get(name) ?? "";
 const controls = () => document.querySelector("#recipe");
 
 let told = { code: now("c"), run: false, own: false };
-let moving = false; // the page is on its way to what an address says
+let moving = true; // the page is on its way to what its address says
 let following = null;
 let touched = false; // by the visitor: what a page does by itself is no place to come back to
 let number = 0;
@@ -85,7 +85,11 @@ export const arrived = new Promise((done) => (arrive = done));
 
 // Controls stand as they were told to: gradio calls this once they do.
 export function settled() {
-  arrive();
+  if (arrive) {
+    arrive();
+    arrive = null;
+    moving = false;
+  }
   if (told.wish !== undefined) {
     wishes.get(told.wish)?.(told);
     wishes.delete(told.wish);
