@@ -6,8 +6,8 @@ import { base, spaced, wall } from "./card.js";
 import { drawn } from "./histogram.js";
 import { arrives, forget, member, taught } from "./keys.js";
 
-const EVERY = 1500; // ms between looks, and up to as much more again as below, so that a class does not look as one
-const JITTER = 600;
+const EVERY = 1500; // ms between looks
+const JITTER = 600; // up to as much more, so that a class does not look at once
 const HIDDEN = 8000; // in a tab that nobody sees
 const SLOWEST = 20_000;
 const SETTLES = 500; // what a slider passes on its way is no prediction
@@ -32,14 +32,10 @@ export function join({ code, lesson, step, steps, server, place, goTo }) {
   async function ask(name, what = {}) {
     const text = JSON.stringify({ ...who, step: Math.min(at, steps), ...what });
     const asked = at;
-    try {
-      const answer = JSON.parse(await server[name](text));
-      failed = 0;
-      if (asked === at) hear(answer);
-    } catch {
-      failed += 1;
-      if (failed === SILENT) view.say("The class does not answer. You go on alone meanwhile.");
-    }
+    const answer = await server[name](text).then(JSON.parse, () => null);
+    failed = answer ? 0 : failed + 1;
+    if (failed === SILENT) view.say("The class does not answer. You go on alone meanwhile.");
+    if (answer && asked === at && !over) hear(answer);
     settle();
   }
 
@@ -58,8 +54,9 @@ export function join({ code, lesson, step, steps, server, place, goTo }) {
 
   // Students follow the teacher; a teacher who comes back, in this tab for the first time, the class.
   function follow(first) {
+    const anew = first && arrives(code);
     if (told.at === null || told.at === at) return;
-    if (!teacher || (first && arrives(code))) goTo(told.at);
+    if (!teacher || anew) goTo(told.at);
     else if (first) lead("step");
   }
 
@@ -126,6 +123,7 @@ export function join({ code, lesson, step, steps, server, place, goTo }) {
     },
     async mayReveal(step) {
       await send();
+      if (!lesson.steps[step]?.ask) return null;
       return new Promise((go) => {
         waiting.push({ step, go });
         settle();
