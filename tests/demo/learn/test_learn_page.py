@@ -132,7 +132,7 @@ def _ends(teacher: Visit, student: Any) -> None:
     page.wait_for_selector(".learn-teach:text('Teach it')")
     page.evaluate("localStorage['labLesson:fooled'] = '{\"step\": 3, \"of\": 8}'")
     page.reload()
-    page.wait_for_selector(".learn-done:text('3 of 8 steps done')")
+    page.wait_for_selector(".learn-done span:text('3 of 8 steps done')")
     assert "s=3" in page.get_attribute("[data-lesson=fooled] .learn-start", "href")
     page.add_init_script("window.print = () => { window.printed = true; };")
     page.goto(f"{teacher.url}/learn?print=handout-fooled")
