@@ -327,7 +327,7 @@ LESSON = Lesson(
                     ("random", "Both, with random tokens: fewer tokens, less variance"),
                 ),
             ),
-            setup={"source": "sample:parachute", "eps": BUDGET, "steps": 5},
+            setup={"source": "sample:tench", "eps": BUDGET, "steps": 5},
             see=_calm,
             select={"free": "dispersion"},
             point=".why-grid",
