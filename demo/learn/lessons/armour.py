@@ -37,31 +37,32 @@ MADRY = (
     "Madry et al., <i>Towards Deep Learning Models Resistant to Adversarial Attacks</i>, ICLR 2018"
 )
 MOVED = """<math display="block"><munder><mi>min</mi><mrow><msub><mrow><mo>‖</mo><mi>δ</mi><mo>‖</mo></mrow>
-<mi>∞</mi></msub><mo>≤</mo><mi>ε</mi></mrow></munder><mspace width="0.3em"/><mi>cos</mi><mo>(</mo><mi>f</mi><mo>(</mo>
-<mi>x</mi><mo>+</mo><mi>δ</mi><mo>)</mo><mo>,</mo><mi>f</mi><mo>(</mo><mi>x</mi><mo>)</mo><mo>)</mo></math>
+<mi>∞</mi></msub><mo>≤</mo><mi>ε</mi></mrow></munder><mspace width="0.3em"/><mrow><mi>cos</mi><mo>(</mo><mi>f</mi><mo>(</mo>
+<mi>x</mi><mo>+</mo><mi>δ</mi><mo>)</mo><mo>,</mo><mi>f</mi><mo>(</mo><mi>x</mi><mo>)</mo><mo>)</mo></mrow></math>
 <p>f is the feature, x the picture, δ the change. Nothing in it knows a class.</p>"""
 TOKENS = """<math display="block"><mi>x</mi><mo>↦</mo><mi>f</mi><mo>(</mo><mo>[</mo><msub><mi>r</mi><mn>1</mn></msub>
 <mo>,</mo><mo>…</mo><mo>,</mo><msub><mi>r</mi><mn>10</mn></msub><mo>,</mo><mi>x</mi><mo>]</mo><mo>)</mo></math>
-<math display="block"><munder><mi>max</mi><mi>r</mi></munder><mspace width="0.3em"/><mi>cos</mi><mo>(</mo><mi>f</mi>
+<math display="block"><munder><mi>max</mi><mi>r</mi></munder><mspace width="0.3em"/><mrow><mi>cos</mi><mo>(</mo><mi>f</mi>
 <mo>(</mo><mo>[</mo><mi>r</mi><mo>,</mo><mi>x</mi><mo>]</mo><mo>)</mo><mo>,</mo><mi>f</mi><mo>(</mo><mi>x</mi><mo>)</mo>
-<mo>)</mo><mo>+</mo><mi>cos</mi><mo>(</mo><mi>f</mi><mo>(</mo><mo>[</mo><mi>r</mi><mo>,</mo><msub><mi>x</mi>
+<mo>)</mo></mrow></math><math display="block"><mo>+</mo><mi>cos</mi><mo>(</mo><mi>f</mi><mo>(</mo><mo>[</mo><mi>r</mi><mo>,</mo><msub><mi>x</mi>
 <mtext>adv</mtext></msub><mo>]</mo><mo>)</mo><mo>,</mo><mi>f</mi><mo>(</mo><mi>x</mi><mo>)</mo><mo>)</mo></math>
 <p>r are the tokens, all that is learned. The first term keeps clean pictures where they were, the second brings
 attacked ones back; x<sub>adv</sub> is made on the model without tokens.</p>"""
 ADAPTIVE = """<math display="block"><mtext>transfer:</mtext><mspace width="0.5em"/><munder><mi>min</mi><mi>δ</mi></munder>
-<mspace width="0.2em"/><mi>cos</mi><mo>(</mo><mi>f</mi><mo>(</mo><mi>x</mi><mo>+</mo><mi>δ</mi><mo>)</mo><mo>,</mo><mo>·</mo>
-<mo>)</mo><mspace width="2em"/><mtext>adaptive:</mtext><mspace width="0.5em"/><munder><mi>min</mi><mi>δ</mi></munder>
-<mspace width="0.2em"/><mi>cos</mi><mo>(</mo><mi>f</mi><mo>(</mo><mo>[</mo><mi>r</mi><mo>,</mo><mi>x</mi><mo>+</mo><mi>δ</mi>
-<mo>]</mo><mo>)</mo><mo>,</mo><mo>·</mo><mo>)</mo></math><p>Both pictures are judged on f([r, ·]). Only the second
+<mspace width="0.2em"/><mrow><mi>cos</mi><mo>(</mo><mi>f</mi><mo>(</mo><mi>x</mi><mo>+</mo><mi>δ</mi><mo>)</mo><mo>,</mo><mo>·</mo>
+<mo>)</mo></mrow></math>
+<math display="block"><mtext>adaptive:</mtext><mspace width="0.5em"/><munder><mi>min</mi><mi>δ</mi></munder>
+<mspace width="0.2em"/><mrow><mi>cos</mi><mo>(</mo><mi>f</mi><mo>(</mo><mo>[</mo><mi>r</mi><mo>,</mo><mi>x</mi><mo>+</mo><mi>δ</mi>
+<mo>]</mo><mo>)</mo><mo>,</mo><mo>·</mo><mo>)</mo></mrow></math><p>Both pictures are judged on f([r, ·]). Only the second
 attacker has r, and its gradient.</p>"""
 WRONG = """<math display="block"><munder><mi>max</mi><mrow><msub><mrow><mo>‖</mo><mi>δ</mi><mo>‖</mo></mrow><mi>∞</mi></msub>
-<mo>≤</mo><mi>ε</mi></mrow></munder><mspace width="0.3em"/><mi>L</mi><mo>(</mo><mi>h</mi><mo>(</mo><mi>f</mi><mo>(</mo>
-<mi>x</mi><mo>+</mo><mi>δ</mi><mo>)</mo><mo>)</mo><mo>,</mo><mi>y</mi><mo>)</mo></math><p>h is the head that turns the
+<mo>≤</mo><mi>ε</mi></mrow></munder><mspace width="0.3em"/><mrow><mi>L</mi><mo>(</mo><mi>h</mi><mo>(</mo><mi>f</mi><mo>(</mo>
+<mi>x</mi><mo>+</mo><mi>δ</mi><mo>)</mo><mo>)</mo><mo>,</mo><mi>y</mi><mo>)</mo></mrow></math><p>h is the head that turns the
 feature into classes: it needs only a small turn of f, if it is the right one.</p>"""
-ROBUST = """<math display="block"><munder><mi>min</mi><mi>θ</mi></munder><mspace width="0.3em"/><mi>E</mi><munder><mi>max</mi>
+ROBUST = """<math display="block"><munder><mi>min</mi><mi>θ</mi></munder><mspace width="0.3em"/><mrow><mi>E</mi><munder><mi>max</mi>
 <mrow><msub><mrow><mo>‖</mo><mi>δ</mi><mo>‖</mo></mrow><mi>∞</mi></msub><mo>≤</mo><mi>ε</mi></mrow></munder>
 <mspace width="0.3em"/><mi>L</mi><mo>(</mo><msub><mi>f</mi><mi>θ</mi></msub><mo>(</mo><mi>x</mi><mo>+</mo><mi>δ</mi><mo>)</mo>
-<mo>,</mo><mi>y</mi><mo>)</mo></math><p>All weights θ are trained on pictures that were attacked with the weights of that
+<mo>,</mo><mi>y</mi><mo>)</mo></mrow></math><p>All weights θ are trained on pictures that were attacked with the weights of that
 moment: the attacker knows everything.</p>"""
 
 

@@ -40,14 +40,15 @@ SPLIT = """<math display="block"><mi>y</mi><mo>=</mo><munder><munder><mrow><msub
 <msub><mi>s</mi><mi>w</mi></msub><mspace width="0.2em"/><msub><mi>X</mi><mn>8</mn></msub><msubsup><mi>W</mi>
 <mn>8</mn><mi>T</mi></msubsup></mrow><mo>⏟</mo></munder><mtext>in 8 bits</mtext></munder><mo>+</mo><munder><munder>
 <mrow><msub><mi>X</mi><mi>O</mi></msub><msubsup><mi>W</mi><mi>O</mi><mi>T</mi></msubsup></mrow><mo>⏟</mo></munder>
-<mtext>in 16 bits</mtext></munder><mspace width="2em"/><mi>O</mi><mo>=</mo><mo>{</mo><mi>k</mi><mo>:</mo><munder>
+<mtext>in 16 bits</mtext></munder></math>
+<math display="block"><mi>O</mi><mo>=</mo><mo>{</mo><mi>k</mi><mo>:</mo><munder>
 <mi>max</mi><mi>t</mi></munder><mo>|</mo><msub><mi>X</mi><mrow><mi>t</mi><mi>k</mi></mrow></msub><mo>|</mo><mo>≥</mo>
 <mi>τ</mi><mo>}</mo></math><p>X has a row for every token t and a column for every input k; W are the layer’s weights,
 s the step sizes of both, τ the threshold, O the outlier columns.</p>"""
 LOSS = """<math display="block"><mi>L</mi><mo>=</mo><msub><mi>L</mi><mtext>outliers</mtext></msub><mo>+</mo><mn>50</mn>
 <msup><mrow><mo>‖</mo><mi>z</mi><mo>(</mo><mi>x</mi><mo>)</mo><mo>−</mo><mi>z</mi><mo>(</mo><msub><mi>x</mi><mn>0</mn>
 </msub><mo>)</mo><mo>‖</mo></mrow><mn>2</mn></msup><mo>/</mo><mi>c</mi><mo>+</mo><mn>0.01</mn>
-<mspace width="0.2em"/><mi>TV</mi><mo>(</mo><mi>x</mi><mo>)</mo></math><p>Lower is better for the attacker. The first
+<mspace width="0.2em"/><mrow><mi>TV</mi><mo>(</mo><mi>x</mi><mo>)</mo></mrow></math><p>Lower is better for the attacker. The first
 term falls as columns near the threshold τ rise; the second holds all c logits z where they were; the third keeps the
 picture smooth.</p>"""
 UNION = """<math display="block"><msub><mi>O</mi><mtext>batch</mtext></msub><mo>=</mo><munder><mo>⋃</mo><mi>i</mi></munder>
