@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from demo.learn.lesson import Lesson
-from demo.learn.lessons import armour, fooled, outliers, travel, waking
+from demo.learn.lessons import armour, fooled, masked, outliers, travel, waking
 
 LESSONS: tuple[Lesson, ...] = (
     fooled.LESSON,
     travel.LESSON,
+    masked.LESSON,
     waking.LESSON,
     outliers.LESSON,
     armour.LESSON,
