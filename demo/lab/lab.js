@@ -47,20 +47,20 @@ export function mount(name, element, server) {
   const view = built(name, root, { server, pinned: false });
   store.view(name, root, () => draw(view));
   if (ALONE.has(name)) return;
-  pairs.push({ view, twin: null });
+  pairs.set(name, { name, view, twin: null });
   arrange(); // a tab's view is mounted when it is first looked at
 }
 
 function built(name, root, more) {
-  const view = { ...VIEWS[name], name, root, ...more };
+  const view = { ...VIEWS[name], root, ...more };
   view.build(root, view);
   return view;
 }
 
 // Each view and, once a run is held beside another, its twin, which draws the pinned one.
-const pairs = [];
+const pairs = new Map();
 
-function twin({ name, root, server }) {
+function twin({ name, view: { root, server } }) {
   const own = part("section", "lab-view lab-pinned");
   own.dataset.view = name;
   const whose = [part("p", "lab-whose"), part("p", "lab-whose lab-whose-pinned")];
@@ -83,10 +83,10 @@ function arrange() {
     `now: ${apart?.after ?? attackName(store.run)}`,
     `pinned: ${apart?.before ?? attackName(other)}`,
   ];
-  for (const each of pairs) {
+  for (const each of pairs.values()) {
     each.view.root.parentElement.dataset.beside = other ? "yes" : "";
     if (!other) continue;
-    each.twin ??= twin(each.view);
+    each.twin ??= twin(each);
     each.twin.whose.forEach((label, i) => (label.textContent = words[i]));
   }
   store.redraw();

@@ -166,7 +166,7 @@ function asked(view, run, sel) {
           asked.set(query, slab && slab.frames ? new Rows(slab, run.shapes) : slab?.error || GONE),
         )
         .catch(() => asked.set(query, GONE))
-        .finally(() => store.redraw(view.name));
+        .finally(() => store.redraw()); // of two side by side both: their scale is one
     }, 60);
     for (const [key, value] of asked) if (value === "waiting" && key !== query) asked.delete(key);
   }
