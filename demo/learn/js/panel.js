@@ -287,6 +287,12 @@ function failed(step, predicted, problem) {
   parts.ask.querySelector("button").focus();
 }
 
+// What the page shows is not the step's run: its own word for that holds again.
+function aside(text) {
+  root.dataset.lesson = "aside";
+  note(text);
+}
+
 // One line above what came out.
 function note(text) {
   parts.found.querySelector(".dock-note")?.remove();
@@ -351,7 +357,7 @@ async function lookAgain(step, mine) {
   const found = await call("seen", { step, predicted });
   if (mine !== turn || phase !== "seen") return;
   if (found.problem || found.own)
-    note("The page shows another run by now. Run it again to see this one.");
+    aside("The page shows another run by now. Run it again to see this one.");
   else look(steps()[step]);
 }
 
@@ -364,8 +370,10 @@ function ran() {
   const tell = async () => {
     const found = await call("seen", { step: at });
     if (mine !== turn || phase !== "seen") return;
-    if (found.own) note(OWN.replace("Run it", "Run it again"));
-    else if (!found.problem) parts.found.querySelector(".dock-note")?.remove();
+    if (found.own) return aside(OWN.replace("Run it", "Run it again"));
+    if (found.problem) return;
+    root.dataset.lesson = phase;
+    parts.found.querySelector(".dock-note")?.remove();
   };
   if (over()) return void tell();
   const watching = new MutationObserver(() => {
