@@ -40,7 +40,7 @@ from engine.core.errors import EngineError
 log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_UPDATES = 0.2
-SECONDS_UNREAD = 5.0
+SECONDS_UNREAD = 30.0  # a class on a slow machine may keep a browser's stream waiting for some
 UNHEARD_OF = (EngineError, LookupError, TypeError, ValueError)
 """What controls raise that stand as no page's do: only a request made by hand has them."""
 RESTORE: dict[str, Any] = {"kind": "restore"}
