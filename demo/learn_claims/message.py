@@ -12,7 +12,7 @@ from demo.kit import claims, labelled
 from demo.kit.controls import whole
 from demo.kit.sections import plural
 from demo.kit.store import Values
-from demo.learn_claims.trial import BY_NAME, PACES, PATIENCE_SECONDS, Trial, exported
+from demo.learn_claims.trial import BY_NAME, OVERHEAD, PACES, PATIENCE_SECONDS, Trial, exported
 from engine.core.errors import EngineError
 from engine.evaluate.claim import Row, Verdict
 from engine.model import zoo
@@ -43,7 +43,7 @@ def planned(values: Values, weights: Path | None) -> str:
     spent = brief.gradients * count
     return (
         f"<p><b>{escape(paper.short)}</b> on <b>{escape(names[model])}</b>{beside}: {len(paper.says)} "
-        f"claims, {count} {whose}. {count} pictures × about {brief.gradients:,} gradients = "
+        f"claims, {count} {whose}. {count} pictures × the work of about {brief.gradients:,} gradients = "
         f"{spent:,} gradients{_takes(model, spent)}</p>{_listed(paper)}"
     )
 
@@ -141,9 +141,10 @@ def _takes(model: str, spent: int) -> str:
             ". How long one takes on this machine is measured first; then the line beside Run says "
             f"about how long it will be, {minutes(PATIENCE_SECONDS)} at most."
         )
-    late = spent * pace > PATIENCE_SECONDS
+    seconds = OVERHEAD * spent * pace
+    late = seconds > PATIENCE_SECONDS
     rest = f": more than the {minutes(PATIENCE_SECONDS)} that a run may take" if late else ""
-    return f", about {minutes(spent * pace)} at {1000 * pace:.0f} ms each{rest}."
+    return f", about {minutes(seconds)}, a gradient alone taking {1000 * pace:.0f} ms here{rest}."
 
 
 def _names(models: tuple[str, ...], weights: Path | None) -> dict[str, str]:

@@ -129,8 +129,7 @@ def _follow(trial: Trial) -> Sights:
 
 def _going(trial: Trial, at: Progress, spent: float) -> str:
     """What is computed now, and how far all of it may be."""
-    asked = trial.question
-    whole = asked.gradients * (trial.pace or 0)
+    whole = max(trial.seconds, spent)
     of = f"{at.done} of {at.total}; " if at.total > 1 else ""
     about = f"{spent:.0f} s of about {minutes(whole)}, {minutes(PATIENCE_SECONDS)} at most"
     what = f"{at.what[:1].upper()}{at.what[1:]}."

@@ -35,6 +35,7 @@ PATIENCE_SECONDS = 600.0
 BATCH = 4  # pictures: small, so that a step is soon over
 LEAST_PICTURES, PICTURES = 3, 20
 STEPS, MOST_STEPS = 5, 50
+OVERHEAD = 2.0  # what attacks take to what their gradients alone do, as measured on three papers
 PACES: dict[str, float] = {}
 """Seconds of a gradient, by model, as measured here last."""
 BY_NAME = {each.name: each for each in PAPERS if each.claims.brief}
@@ -85,6 +86,11 @@ class Trial(Job):
             len(asked.labelled.pictures),
         ]
         return digest("claims", shown, weights_of(asked.models, asked.weights))
+
+    @property
+    def seconds(self) -> float:
+        """About how long all of it takes, once a gradient was timed."""
+        return OVERHEAD * self.question.gradients * (self.pace or 0)
 
     @property
     def rows(self) -> tuple[Row, ...]:

@@ -77,7 +77,8 @@ class Exhibit:
 class Brief:
     """A measurement for who waits for it: the dear parts are left out.
 
-    `gradients` is about what it spends on a picture, `targets` the other models that it speaks of.
+    `gradients` is about the work on a picture, in gradients at it, all other passes included; `targets`
+    are the other models that it speaks of.
     """
 
     settings: Any
