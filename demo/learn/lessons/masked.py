@@ -42,11 +42,11 @@ LEARNED = """<math display="block"><mi>softmax</mi><mo>(</mo><msub><mi>s</mi><mi
 many, control = shipped("aas", Findings), shipped(CONTROL, Saturation)
 
 
-def _at(eps: int, c: float = C, craft: str = JUDGED, **more: object) -> Setup:
+def _at(eps: int, c: float = C, craft: str = JUDGED) -> Setup:
     """PGD of ten steps on the golf ball, the model's scores times c, crafted on what `craft` says."""
     asked: dict[str, object] = {"model": MODEL, "source": f"sample:{BALL}", "others": []}
     asked |= {"attack": "pgd", "knob-eps": eps, "knob-steps": 10, "craft_on": craft}
-    return asked | ({"alter": [Saturated.name]} if c != 1 else {}) | more
+    return asked | ({"alter": [Saturated.name]} if c != 1 else {})
 
 
 def _gaps(frame: Frame) -> ScoreGaps:
@@ -226,7 +226,7 @@ LESSON = Lesson(
             explain="<p>Not even close. On <i>this</i> model the softmax hides nothing, and the attack, with one "
             "level, has no trouble. So to see what hiding looks like we need a model that does hide.</p>",
             equation=LEAD,
-            source=f"{PAPER}, section 3; the limits were measured here on rows of two scores",
+            source=f"{PAPER}; the limits were measured here on rows of two scores",
         ),
         Step(
             title="A model that stands",
@@ -241,7 +241,7 @@ LESSON = Lesson(
             explain="<p>Nobody trained it, nobody defended it: we multiplied by 30. Has it become robust, or has "
             "the attack lost its way? Keep both in mind. It is <b>the model or the ruler</b>.</p>",
             equation=TIMES,
-            source=f"{ATHALYE}, section 3",
+            source=ATHALYE,
         ),
         Step(
             title="Is the gradient gone?",
@@ -265,7 +265,7 @@ LESSON = Lesson(
             "be zero</b>: it is enough that it leads nowhere. And a gradient of zero would not mean “robust” "
             "either, only “no directions given”.</p>",
             equation=SLOPE,
-            source=f"{ATHALYE}, section 3, on shattered and vanishing gradients",
+            source=f"{ATHALYE}, on shattered and vanishing gradients",
         ),
         Step(
             title="Is it rounding?",
@@ -297,7 +297,7 @@ LESSON = Lesson(
             "it. This is what a positive control is for: a case whose right answer is known, on which a method of "
             "measuring must prove itself.</p>",
             equation=TIMES,
-            source=f"{ATHALYE}, section 4; the multiplied model is a control of this project",
+            source=f"{ATHALYE}; the multiplied model is a control of this project",
         ),
         Step(
             title="Nobody tells you c",
@@ -351,9 +351,11 @@ LESSON = Lesson(
             "Near 1/30 = 0.033; 0.1 is near enough.",
         ),
         setup=_at(4),
-        solution=_at(
-            4, craft=AAS, **{"alter-scaled-factors": "uniform", "alter-scaled-factor": 0.1}
-        ),
+        solution={
+            **_at(4, craft=AAS),
+            "alter-scaled-factors": "uniform",
+            "alter-scaled-factor": 0.1,
+        },
     ),
     paper=f"{PAPER}; {ATHALYE}",
 )

@@ -193,6 +193,8 @@ def _capped(of: Result) -> Seen:
 
 
 def _timed(of: Report) -> Seen:
+    if of.times is None or of.machine is None:
+        return Seen("The run ended before anything was timed.", "all", 0.0)
     macs = of.seen[CLEAN].macs / of.dense
     took = of.times[CLEAN].median / of.times[DENSE].median
     woken = of.times[ATTACKED].median / of.times[CLEAN].median
@@ -254,7 +256,7 @@ LESSON = Lesson(
             "blocks: it has gathered from everywhere. <b>Attention is not an explanation</b>, and “awake” "
             "does not mean “the thing itself”.</p>",
             equation=SCORE,
-            source=f"{FAYYAZ}, section 3",
+            source=FAYYAZ,
         ),
         Step(
             title="Somebody wakes them",
@@ -279,7 +281,7 @@ LESSON = Lesson(
             "What a model saves on some pictures it can be made to pay on others: this is an attack on "
             "<b>availability</b>, on battery, heat and waiting time.</p>",
             equation=LOSS,
-            source=f"{PAPER}, section 4",
+            source=PAPER,
         ),
         Step(
             title="And the answer?",
@@ -300,7 +302,7 @@ LESSON = Lesson(
             explain="<p>Accuracy is watched everywhere; cost hardly anywhere. Without the second term the "
             "attack does change answers, and would be found out.</p>",
             equation=LOSS,
-            source=f"{PAPER}, section 4, on the classification loss",
+            source=f"{PAPER}, on the classification loss",
         ),
         Step(
             title="Would noise do?",
@@ -317,7 +319,7 @@ LESSON = Lesson(
             explain="<p>Noise shifts the scores of single patches, and as many fall asleep as wake up. To wake all "
             "of them, scores must become <i>equal</i>, and that takes a plan.</p>",
             equation=UNIFORM,
-            source=f"{PAPER}, section 5, on random perturbations",
+            source=f"{PAPER}, on random perturbations",
         ),
         Step(
             title="A hard blow at the answer",
@@ -341,7 +343,7 @@ LESSON = Lesson(
             "bill are two different aims; a model’s record against one says nothing about the "
             "other.</p>",
             equation=LOSS,
-            source=f"{PAPER}, section 5, table 1",
+            source=f"{PAPER}, table 1",
         ),
         Step(
             title="Another way to sleep",
@@ -366,7 +368,7 @@ LESSON = Lesson(
             "on little is easy to push. Training made A-ViT cheap on clean pictures; nobody asked it to stay "
             "cheap on others.</p>",
             equation=HALT,
-            source=f"{YIN}, section 3; {PAPER}, section 5, table 1",
+            source=f"{YIN}; {PAPER}, table 1",
         ),
         Step(
             title="A cap, and what it costs",
@@ -392,7 +394,7 @@ LESSON = Lesson(
             "bound on the tokens is a bound on the cost, for every picture there is. The price is paid by "
             "honest pictures with much in them, which lose tokens that they need.</p>",
             equation=BOUND,
-            source=f"{PAPER}, section 6, countermeasures",
+            source=f"{PAPER}, countermeasures",
         ),
         Step(
             title="And on the clock?",
@@ -419,7 +421,7 @@ LESSON = Lesson(
             "DeiT-S was faster than the one that spares; what the attack wastes is then memory and energy. Ask "
             "of any “x times fewer operations”: measured on what?</p>",
             equation=BILL,
-            source=f"{PAPER}, section 5, table 2",
+            source=f"{PAPER}, table 2",
         ),
     ),
     task=Task(
