@@ -433,7 +433,7 @@ LESSON = Lesson(
             "differs from model to model: compare both studies above.</p><p>The paper measured the first attacker only. A defence that was "
             "tested only with an attack that does not know of it has not been tested.</p>",
             equation=ADAPTIVE,
-            source=f"{TRAMER}, sections 2 and 3; {PULFER}, limitations",
+            source=f"{TRAMER}; {PULFER}, limitations",
         ),
         Step(
             title="Tokens of their own",
@@ -455,7 +455,7 @@ LESSON = Lesson(
             explain="<p>On this model the recipe alone helps little. Do not rely on that: in the study of ViT-Tiny, "
             "above, see how far such an attacker gets. A secret that can be rebuilt is a weak secret.</p>",
             equation=ADAPTIVE,
-            source=f"{PULFER}, limitations; {TRAMER}, section 3",
+            source=f"{PULFER}, limitations; {TRAMER}",
         ),
         Step(
             title="And the answer?",
@@ -478,7 +478,7 @@ LESSON = Lesson(
             "claim of robustness has three parts: <i>what</i> is protected, <i>how much</i> may change, <i>who</i> "
             "attacks. Leave one out and it means nothing.</p>",
             equation=WRONG,
-            source=f"{MADRY}, section 2.1; on the paper’s own figures for answers see {PULFER}, the main table",
+            source=f"{MADRY}; on the paper’s own figures for answers see {PULFER}, the main table",
         ),
         Step(
             title="What does hold?",
@@ -500,7 +500,7 @@ LESSON = Lesson(
             "attack. On many it falls, too, only less often: the page Defend, room <i>training</i>, has the "
             "curve.</p>",
             equation=ROBUST,
-            source=f"{MADRY}, section 2.1",
+            source=MADRY,
         ),
     ),
     task=Task(

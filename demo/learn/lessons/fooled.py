@@ -202,7 +202,7 @@ LESSON = Lesson(
             "how far the winner is ahead on <i>this</i> picture. It does not say how near another answer "
             "is.</p>",
             equation=BUDGET,
-            source=f"{MADRY}, section 2",
+            source=MADRY,
         ),
         Step(
             title="Is it only noise?",
@@ -226,7 +226,7 @@ LESSON = Lesson(
             "is what the control is for. Where noise of the same size fools the model, too, “fooled” says "
             "nothing of the attack.</p>",
             equation=ADDS_UP,
-            source=f"{GOODFELLOW}, section 3",
+            source=GOODFELLOW,
         ),
         Step(
             title="Ten small steps",
@@ -245,7 +245,7 @@ LESSON = Lesson(
             "[[logit|logits]] shrinks step by step; [[softmax]] takes exponentials of it, so that the share "
             "stays high, then drops off a cliff. The steps after that only make the mistake surer.</p>",
             equation=MOMENTUM,
-            source=f"{DONG}, section 3.1",
+            source=DONG,
         ),
         Step(
             title="One level, but everywhere",
@@ -268,7 +268,7 @@ LESSON = Lesson(
             "pixels”; and it is not the same as “invisible” either. What an eye sees depends on where and "
             "how: try 32 levels later.</p>",
             equation=BUDGET,
-            source=f"{GOODFELLOW}, section 4",
+            source=GOODFELLOW,
         ),
         Step(
             title="What a file can hold",
@@ -329,7 +329,7 @@ LESSON = Lesson(
             "What is near for the model need not be near for us: with so many numbers to move, every border "
             "is close.</p>",
             equation=TARGETED,
-            source=f"{DONG}, section 3.3",
+            source=DONG,
         ),
         Step(
             title="The other golf ball",
@@ -351,7 +351,7 @@ LESSON = Lesson(
             "being sure is not being safe, nor the other way round.</p><p>But take care what you have "
             "learnt. <i>This</i> attack, with <i>these</i> ten steps, found nothing.</p>",
             equation=MOMENTUM,
-            source=f"{DONG}, section 3.1",
+            source=DONG,
         ),
         Step(
             title="The same two levels, searched again",
@@ -378,7 +378,7 @@ LESSON = Lesson(
             "proves nothing: [[robust]] means that <i>no</i> picture within the budget fools it, and no attack "
             "has tried them all. Keep this for every defence that you will be shown.</p>",
             equation=BUDGET,
-            source=f"{MADRY}, section 2.1",
+            source=MADRY,
         ),
     ),
     task=Task(

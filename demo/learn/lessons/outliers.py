@@ -325,7 +325,7 @@ LESSON = Lesson(
             "outliers keep to a few columns.</p><p>So outliers are normal, and rare. The bargain is made on that "
             "average.</p>",
             equation=SPLIT,
-            source=f"{DETTMERS}, sections 3.2 and 4",
+            source=DETTMERS,
         ),
         Step(
             title="Who makes the outliers?",
@@ -347,7 +347,7 @@ LESSON = Lesson(
             "patches of plain sky or grass have them, too. That is good for an attacker: any corner of the "
             "picture will do.</p>",
             equation=SPLIT,
-            source=f"{DETTMERS}, section 4",
+            source=DETTMERS,
         ),
         Step(
             title="Would any attack do?",
@@ -370,7 +370,7 @@ LESSON = Lesson(
             explain="<p>To fool and to cost are two goals. PGD goes where the error grows, and that is not where "
             "inputs grow large. Noise pushes with no plan at all.</p>",
             equation=SPLIT,
-            source=f"{MADRY}, section 2",
+            source=MADRY,
         ),
         Step(
             title="An attack on the bill",
@@ -415,7 +415,7 @@ LESSON = Lesson(
             "<p>So a count of outliers without its threshold says nothing; and 3.6 is our choice for this model, "
             "not the paper’s.</p>",
             equation=SPLIT,
-            source=f"{DETTMERS}, section 3.2; {BARAS}",
+            source=f"{DETTMERS}; {BARAS}",
         ),
         Step(
             title="Those who pay with you",

@@ -241,7 +241,7 @@ LESSON = Lesson(
             "uphill on <i>one</i> model’s error, and has used what is special to that model. In machine "
             "learning this has a name: it has over-fitted, to its source.</p>",
             equation=BLACK_BOX,
-            source=f"{TGR}, section 1",
+            source=TGR,
         ),
         Step(
             title="Another fish",
@@ -271,7 +271,7 @@ LESSON = Lesson(
             "borders of their classes lie close in similar directions; which class is behind the border is "
             "each model’s own affair.</p>",
             equation=BLACK_BOX,
-            source=f"{DONG}, section 3.2",
+            source=DONG,
         ),
         Step(
             title="Climb harder",
@@ -289,7 +289,7 @@ LESSON = Lesson(
             "source’s. What travels must be found some other way: by making the gradient less typical of its "
             "source. That is what [[TGR]] is for.</p>",
             equation=BLACK_BOX,
-            source=f"{DONG}, section 3.2",
+            source=DONG,
         ),
         Step(
             title="Who shouts loudest",
@@ -309,7 +309,7 @@ LESSON = Lesson(
             "what is in the picture. The loudest of all is the class token, which is no patch: at the last "
             "block it alone has a gradient, so the rule takes all of that MLP’s.</p>",
             equation=RULE,
-            source=f"{TGR}, section 3",
+            source=TGR,
         ),
         Step(
             title="Smaller, or calmer?",
@@ -337,7 +337,7 @@ LESSON = Lesson(
             "against the skip connection. Zeroing the extremes does even it out; with random ones the factors’ effect stays as it is. All "
             "of TGR together calms attention and MLPs, and leaves QKV less even than it was.</p>",
             equation=CALM,
-            source=f"{TGR}, section 3; dispersion and the random control are of this project",
+            source=f"{TGR}; dispersion and the random control are of this project",
         ),
         Step(
             title="And does it travel?",
@@ -360,7 +360,7 @@ LESSON = Lesson(
             "one picture is one toss of a coin; that it shows no gain proves as little as a picture that shows "
             "one.</p>",
             equation=RULE,
-            source=f"{TGR}, section 4",
+            source=TGR,
         ),
         Step(
             title="Count, do not look",
@@ -385,7 +385,7 @@ LESSON = Lesson(
             "ones that know ten classes. It does say that “less variance, therefore more transfer” is not shown "
             "<i>here</i>.</p>",
             equation=GAIN,
-            source=f"{TGR}, abstract and section 4; the study is of this project (docs/results.md)",
+            source=f"{TGR}, abstract; the study is of this project (docs/results.md)",
         ),
     ),
     task=Task(
