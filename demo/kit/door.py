@@ -115,7 +115,8 @@ class Door(Generic[Kind]):
 
     `restore(job)` is what `shown` is told where a job fails. `note`, where a page has one, is told
     whenever a control has changed or a run has ended. `begins(changes)` says which other controls
-    stand differently at first where these have been changed, as knobs of another attack.
+    stand differently at first where these have been changed, as knobs of another attack. What is no
+    control but follows how they are set is `along`, each with its value.
     """
 
     def __init__(
@@ -126,9 +127,10 @@ class Door(Generic[Kind]):
         restore: Callable[[Kind], dict[str, Any]] = lambda _: RESTORE,
         note: Note | None = None,
         begins: Callable[[Values], Values] = lambda _: {},
+        along: Sequence[tuple[Any, Callable[[Values], Any]]] = (),
     ) -> None:
         self.store, self.panel, self.restore, self.note = shared.store, panel, restore, note
-        self.begins = begins
+        self.begins, self.along = begins, along
         self.shown = [shown, panel.actions.status]
         self.visit, self.pending = hidden("visit"), hidden("pending")
         self.app, self.place = _root(), _place()
@@ -207,7 +209,7 @@ class Door(Generic[Kind]):
         """
         if put_back is not None:
             self.put_back = put_back
-        store, pictures = self.store, self._pictures
+        store, others = self.store, [*self._pictures, *(each for each, _ in self.along)]
         controls = self.panel.asked
 
         def come(visitor: gr.Request, tab: str, search: str) -> Any:
@@ -222,7 +224,7 @@ class Door(Generic[Kind]):
                 values, said["lost"] = self.set_up(asked.changes)
                 looks = self._looks(values)
                 store.remember(place, values)
-            blank: list[Any] = [gr.skip()] * (len(controls) + len(pictures))
+            blank: list[Any] = [gr.skip()] * (len(controls) + len(others))
             return [tab, "" if job is None else job.id, json.dumps(said), *(looks or blank)]
 
         def put(visitor: gr.Request, tab: str, wish: str) -> Any:
@@ -236,7 +238,7 @@ class Door(Generic[Kind]):
             said = self._said(place, None) | {"lost": lost, "wish": wished.get("number", 0)}
             return [json.dumps(said), *self._looks(values)]
 
-        shown = [*controls.values(), *pictures]
+        shown = [*controls.values(), *others]
         arrived = self.app.load(
             come,
             [self.visit, self.wish],
@@ -296,7 +298,8 @@ class Door(Generic[Kind]):
         """How controls and pictures look with these values."""
         own, controls = self.put_back(values), self.panel.asked
         looks = [own.get(name, _as_it_was(controls[name], values[name])) for name in controls]
-        return looks + (strip.look(str(values["source"])) if self._pictures else [])
+        pictures = strip.look(str(values["source"])) if self._pictures else []
+        return [*looks, *pictures, *(value(values) for _, value in self.along)]
 
     def _said(self, place: str, asked: link.Asked | None) -> dict[str, Any]:
         """What the page's address is told: how controls stand, whether the page shows what Run would

@@ -66,7 +66,8 @@ def page(shared: Shared) -> None:
             tab, numbers = _inside(lab)
     note = _note(lab, column, stale)
     begins = partial(recipe.begins, column.wanted.value, weights)
-    door = Door[Attempt](shared, column, carrier, note=note, begins=begins)
+    along = [(column.before, recipe.attack_of), (column.wanted, recipe.wanted)]
+    door = Door[Attempt](shared, column, carrier, note=note, begins=begins, along=along)
     ends = _runs(lab, door, files, lines)
     _draw_numbers(lab, door, ends, tab, numbers)
     wiring.follow_model(column, weights)

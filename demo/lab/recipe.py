@@ -125,6 +125,16 @@ def begins(wanted: list[str], weights: Path | None, changes: Values) -> Values:
     return found
 
 
+def attack_of(values: Values) -> str:
+    """The attack whose knobs are shown."""
+    return str(values["attack"])
+
+
+def wanted(values: Values) -> list[str]:
+    """The models that the visitor wants results shown to, the attacked one among them."""
+    return [str(values["model"]), *map(str, values["others"] or ())]
+
+
 def knobs(values: Values) -> dict[str, Any]:
     """How the knobs' controls stand, by the knob's name."""
     return {name.removeprefix(KNOB): each for name, each in values.items() if name.startswith(KNOB)}

@@ -193,6 +193,7 @@ def _capped(of: Result) -> Seen:
 
 
 def _timed(of: Report) -> Seen:
+    """What is asserted is that multiplications are spared; what that is worth in time is a machine's own."""
     if of.times is None or of.machine is None:
         return Seen("The run ended before anything was timed.", "all", 0.0)
     macs = of.seen[CLEAN].macs / of.dense
@@ -204,7 +205,9 @@ def _timed(of: Report) -> Seen:
         f"{_percent(took)} of its time, on {escape(of.machine.device)}. The attacked picture took "
         f"{woken:.2f} times the clean one’s time."
     )
-    return Seen(said, answer, min((took - macs - 0.03) / 0.1, (0.8 - macs) / 0.1))
+    if answer == "all":
+        said += " On this machine, in this run, time does follow the multiplications."
+    return Seen(said, answer, (0.8 - macs) / 0.1)
 
 
 def _check(of: Result) -> Checked:
