@@ -210,17 +210,23 @@ def _files(lab: Lab, door: Door[Attempt]) -> Callable[[gr.Request, str], Any]:
 
 
 def _opening(lab: Lab, door: Door[Attempt]) -> None:
-    """Who comes finds a finished run, their own or the first."""
+    """Who comes finds a finished run, their own or the first, which is read once for all."""
+    kept: list[str] = []
+
+    def first() -> list[str]:
+        if not kept:
+            found = first_run.stored(lab.shared.weights)
+            if found is None and (warm := lab.warm.done()) is not None and warm.result is not None:
+                found = views.payload(warm.result, warm.id)
+            kept.extend([] if found is None else [together(text(found))])
+        return kept
 
     def come(visitor: gr.Request, visit: str) -> Any:
         if lab.shared.store.current(door.place(visit, visitor)) is not None:
             return gr.skip(), gr.skip()
-        found = first_run.stored(lab.shared.weights)
-        if found is None and (warm := lab.warm.done()) is not None and warm.result is not None:
-            found = views.payload(warm.result, warm.id)
-        if found is None:
+        if not (found := first()):
             return gr.skip(), status.line(stored.problems.get(first_run.RESULT.file, status.EMPTY))
-        return together(text(found)), status.line(status.EARLIER)
+        return found[0], status.line(status.EARLIER)
 
     door.app.load(come, door.visit, door.shown, js=VISIT, concurrency_limit=None, **PRIVATE)
 
