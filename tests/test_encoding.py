@@ -110,6 +110,7 @@ def western(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     return plain | {"LC_ALL": made.name, "LOCPATH": str(tmp_path)}
 
 
+@pytest.mark.slow
 def test_the_page_starts_in_any_locale(western: dict[str, str]) -> None:
     command = [sys.executable, "-X", "warn_default_encoding", "-c", START]
     done = subprocess.run(

@@ -38,6 +38,7 @@ def test_what_is_imported_is_declared(top: str, declared: list[str]) -> None:
     assert brought <= {distribution(each) for each in declared}
 
 
+@pytest.mark.slow
 def test_an_installed_engine_attacks_from_anywhere_without_the_page(tmp_path: Path) -> None:
     """The files of a wheel, in a folder of their own; gradio and plotly cannot be imported."""
     lib = tmp_path / "lib"

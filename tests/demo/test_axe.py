@@ -30,7 +30,10 @@ GRAVE = ("serious", "critical")
 LOOKS = ((1280, "light"), (390, "dark"))
 
 
-@pytest.fixture(params=PAGES)
+# One in every run, the others with the slow ones.
+@pytest.fixture(
+    params=[each if each == "/" else pytest.param(each, marks=pytest.mark.slow) for each in PAGES]
+)
 def opened(browser: Any, served: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
     path = request.param
     found = Visit(browser, served, 1280, 844, "light", path, PAGES[path])

@@ -253,6 +253,7 @@ def test_a_stack_is_attacked_and_an_impossible_one_is_a_sentence(visit: Visit) -
     assert page.locator("#lab-headline .lab-verdict").text_content().split() == said.split()
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_while_the_visitor_looks_elsewhere_and_is_joined_after_a_reload(
     visit: Visit, tmp_path: Any
 ) -> None:

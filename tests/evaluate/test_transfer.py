@@ -235,6 +235,7 @@ def start(out: Path, keep: Path | None = None, killed_after: int = 0, **world: s
     return made
 
 
+@pytest.mark.slow
 def test_two_processes_and_a_killed_run_give_the_same_numbers(
     matrix: Matrix, tmp_path: Path
 ) -> None:

@@ -141,6 +141,7 @@ def start(pictures: Path, folder: Path, *words: str, **environment: str) -> subp
     return subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", env=environment)
 
 
+@pytest.mark.slow
 def test_kill_minus_nine_loses_nothing(pictures: Path, tmp_path: Path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = start(pictures, killed, "--epochs", "10")
@@ -159,6 +160,7 @@ def test_kill_minus_nine_loses_nothing(pictures: Path, tmp_path: Path):
     assert (killed / name).read_bytes() == (whole / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_two_processes_follow_the_curve_of_one(pictures: Path, tmp_path: Path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

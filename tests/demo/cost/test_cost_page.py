@@ -119,6 +119,7 @@ def test_a_run_draws_every_view_and_the_threshold_moves_them(cost: Visit) -> Non
     _nothing_is_cut_off_on_a_phone_which_is_taken_to_the_result_once(cost)
 
 
+@pytest.mark.slow
 def test_stop_keeps_what_the_attack_has_reached_and_a_budget_of_zero_is_the_control(
     cost: Visit,
 ) -> None:

@@ -55,6 +55,7 @@ def files(page: Any) -> dict[str, bytes]:
     return found
 
 
+@pytest.mark.slow
 def test_one_way_leads_from_room_to_room(cost: Visit) -> None:
     page = cost.page
     here = ".lab-rooms [aria-current=page]"
@@ -126,6 +127,7 @@ def test_a_run_is_followed_step_by_step_and_taken_away(room: Visit) -> None:
     assert said == pytest.approx(data["pictures"]["clean"]["macs"] / 1e9, abs=0.001)
 
 
+@pytest.mark.slow
 def test_stop_keeps_what_the_attack_has_reached_then_the_control_and_refusals(room: Visit) -> None:
     page = room.page
     number(room, "knob-steps", "300")

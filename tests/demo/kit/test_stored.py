@@ -32,6 +32,7 @@ print(json.dumps(len(app.demo.blocks)))
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(stored, "FOLDER", tmp_path)
+    monkeypatch.setattr(stored, "problems", {})
     return tmp_path
 
 
@@ -145,6 +146,7 @@ def test_numbers_are_found_in_any_nest() -> None:
     assert found == {"a 1": 1, "a 2 b": 2.5, "packed": 1.5}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["assets", "assets/samples"])
 def test_the_app_starts_without_what_is_missing(missing: str, tmp_path: Path) -> None:
     for name in ("engine", "demo", "assets"):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 from typing import Any
 
 import pytest
+from visitor import alone
 
 from demo.learn import classes, invite
 from demo.learn.classes import Book, Group, NoClass, Refused
@@ -294,7 +294,7 @@ def asked(book: Book, name: str, request: Any) -> dict[str, Any]:
     """What a script is answered."""
     functions = {each.__name__: each for each in classes.functions(book)}
     text = request if isinstance(request, str) else json.dumps(request)
-    return json.loads(asyncio.run(functions[name](text)))
+    return json.loads(alone(functions[name](text)))
 
 
 NONSENSE = ["", "[", "[]", "null", "[" * 3000, '{"code": 7}', json.dumps({"code": "x" * 5000})]
@@ -335,7 +335,7 @@ def test_the_card_leads_to_the_first_step_at_an_address_of_the_room(
     assert "<svg" in told["qr"]
     assert not told["said"]
     functions = {each.__name__: each for each in classes.doors(book)}
-    found = json.loads(asyncio.run(functions["class_find"](json.dumps({"code": code}))))
+    found = json.loads(alone(functions["class_find"](json.dumps({"code": code}))))
     assert found["way"] == f"./?l=made_up&s=0&k={code}&hide=attack,goal"
     monkeypatch.setattr(invite, "_in_the_room", lambda port: f"10.42.0.1:{port}")
     here = teacher | {"base": "http://127.0.0.1:7860"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from visitor import Visit, visiting
 
 VERDICT = "#report .report-finding"
@@ -11,6 +12,7 @@ READY = "#report .mask-tiles dd"
 why = visiting("/why", "#why-view section")
 
 
+@pytest.mark.slow
 def test_one_way_leads_from_room_to_room_where_the_answer_is_seen_at_once(why: Visit) -> None:
     page = why.page
     here = ".lab-rooms [aria-current=page]"
