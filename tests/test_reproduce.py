@@ -70,6 +70,7 @@ def check_both(request: Request, folder: Path, taken: int | None = None) -> None
     assert np.array_equal(made(folder), expected)
 
 
+@pytest.mark.slow
 def test_the_command_runs_by_itself(folder: Path) -> None:
     request = Request(load_sample("golf_ball"), MODEL, recipe("fgsm"), name="golf_ball")
     done = subprocess.run(

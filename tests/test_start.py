@@ -65,6 +65,7 @@ def test_a_port_that_is_taken_is_one_sentence(port: socket.socket) -> None:
     assert seconds < 3, "refused only after the imports"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent as a POSIX signal")
 def test_ctrl_c_while_a_client_attacks_is_a_quiet_end(port: socket.socket, tmp_path: Path) -> None:
     """A thread inside torch took the dying interpreter down: exit status -6, a C++ abort."""

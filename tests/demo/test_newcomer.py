@@ -128,6 +128,7 @@ def _an_attack_comes_with_its_own_knobs_and_leaves_run_in_sight(visit: Visit) ->
     visit.status("Finished: 1 step ")
 
 
+@pytest.mark.slow
 def test_small_budgets_are_told_of_before_and_after(visit: Visit) -> None:
     page = visit.page
     page.click("#step")
@@ -146,6 +147,7 @@ def test_small_budgets_are_told_of_before_and_after(visit: Visit) -> None:
     _models_to_show_the_result_to_come_back(page)
 
 
+@pytest.mark.slow
 def test_another_picture_makes_the_result_stale_and_may_be_none_the_model_knows(
     visit: Visit,
 ) -> None:
@@ -218,6 +220,7 @@ def alter(page: Any, *names: str) -> None:
     page.keyboard.press("Escape")
 
 
+@pytest.mark.slow
 def test_a_stack_is_attacked_and_an_impossible_one_is_a_sentence(visit: Visit) -> None:
     page = visit.page
     alter(page, "ATS")
@@ -312,6 +315,7 @@ def _files_say_what_they_are_and_how_to_make_them_again(page: Any, tmp_path: Any
     assert "sample:church" in page.inner_text("#reproduce-command").replace("\u200b", "")
 
 
+@pytest.mark.slow
 def test_other_pages_are_found_again_as_they_were_left(
     browser: Any, served: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -353,6 +357,7 @@ def _run_is_pressed(visit: Visit, title: str) -> None:
     page.wait_for_selector("#status [data-kind=busy]")
 
 
+@pytest.mark.slow
 def test_a_model_that_knows_more_is_one_click_away(browser: Any, tmp_path: Any) -> None:
     """A weights folder holds a thousand-class model; whoever picks a cat is offered it."""
     import timm

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import troublesome as files
 from PIL import Image
 from visitor import Visit
@@ -119,6 +120,7 @@ def _odd_pictures_are_taken_as_the_engine_decodes_them(visit: Visit) -> None:
         assert size == ([64, 96] if name == "turned.jpg" else [96, 96]), name
 
 
+@pytest.mark.slow
 def test_webcam_picture_is_taken_and_run_by_keyboard_alone_and_stopped(visit: Visit) -> None:
     page = visit.page
     page.click("#picture [aria-label='Remove Image'], #picture [aria-label='Clear']")

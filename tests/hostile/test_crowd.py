@@ -59,6 +59,7 @@ def read(door: httpx.Client, endpoint: str, event: str) -> tuple[str, Any]:
     raise AssertionError("the stream ended without a word")
 
 
+@pytest.mark.slow
 def test_attacks_that_nobody_reads_keep_nobody_out(
     door: httpx.Client, image: dict[str, Any], browser: Any, served: str
 ) -> None:

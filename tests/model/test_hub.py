@@ -394,6 +394,7 @@ def test_listing_and_importing_ask_no_network(server: Hub) -> None:
     assert server.asked == []
 
 
+@pytest.mark.slow
 def test_the_whole_road_from_the_command_line(server: Hub, tmp_path: Path) -> None:
     environment = os.environ | {
         "HF_ENDPOINT": server.address,

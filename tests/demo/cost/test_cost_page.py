@@ -178,6 +178,7 @@ def _a_number_that_is_taken_back_is_said(cost: Visit) -> None:
         assert cost.page.locator(f"#{knob} .report-refused").count() == 0
 
 
+@pytest.mark.slow
 @SMALL
 def test_what_stands_there_first_is_seen_at_once_and_honest_and_can_be_taken_away(
     cost: Visit,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from visitor import Visit, visiting
 
 NOTE = "#report .report-note"
@@ -38,6 +39,7 @@ def test_what_stands_there_first_is_seen_at_once_and_answers_a_mouse(room: Visit
     page.wait_for_url("**/defend")
 
 
+@pytest.mark.slow
 def test_a_run_of_ones_own_then_a_training_that_is_stopped(room: Visit) -> None:
     page = room.page
     page.click("#strip button[data-sample=tench]")

@@ -35,6 +35,7 @@ def student(browser: Any, served: str) -> Iterator[Any]:
     context.close()
 
 
+@pytest.mark.slow
 def test_a_class_from_its_code_to_the_histogram_and_the_result(
     teacher: Visit, student: Any
 ) -> None:

@@ -159,6 +159,7 @@ def test_a_visitor_runs_a_claim_again(visit: Visit, monkeypatch: pytest.MonkeyPa
     assert samples().bundled
 
 
+@pytest.mark.slow
 def test_the_board_leads_to_the_room_set_up_for_its_paper(visit: Visit) -> None:
     page = visit.page
     page.goto(f"{visit.url}/learn")

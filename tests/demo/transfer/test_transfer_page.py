@@ -147,6 +147,7 @@ def _clean_errors_count_only_when_the_switch_says_so(visit: Visit) -> None:
     assert cells(visit) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("visit", [(1280, 720, "light")], indirect=True)
 def test_the_map_says_where_tgr_gains_and_from_which_pictures(visit: Visit) -> None:
     """The means on the map and the sentences above it are the same numbers."""

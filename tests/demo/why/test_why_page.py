@@ -85,6 +85,7 @@ def _a_phone_is_taken_to_the_result(why: Visit) -> None:
     page.wait_for_function(f"() => {{ const at = {top}; return at >= 0 && at < 300 }}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("why", [(1280, 720, "dark")], indirect=True)
 def test_what_stands_there_is_in_sight_saved_and_moved_by_one_selection(why: Visit) -> None:
     _all_is_in_sight_at_every_width(why)
@@ -219,6 +220,7 @@ def source(why: Visit, title: str) -> None:
     why.page.click(f"[role=option]:has-text('{title}')")
 
 
+@pytest.mark.slow
 def test_models_chosen_come_back_when_the_source_is_another_again_and_what_it_lacks_is_refused(
     why: Visit,
 ) -> None:
