@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from demo.kit.sections import shipped
 from demo.learn.lesson import Checked, Choose, Estimate, Lesson, Mark, Seen, Step, Task
+from demo.learn.said import MADRY, says
 from engine.alter.stack import altered
 from engine.alter.tokens import RobustnessTokens
 from engine.evaluate.feature import Featured, featured
@@ -33,9 +32,6 @@ PULFER = (
     "Transformers</i>, ECCV 2024"
 )
 TRAMER = "Tramèr et al., <i>On Adaptive Attacks to Adversarial Example Defenses</i>, NeurIPS 2020"
-MADRY = (
-    "Madry et al., <i>Towards Deep Learning Models Resistant to Adversarial Attacks</i>, ICLR 2018"
-)
 MOVED = """<math display="block"><munder><mi>min</mi><mrow><msub><mrow><mo>‖</mo><mi>δ</mi><mo>‖</mo></mrow>
 <mi>∞</mi></msub><mo>≤</mo><mi>ε</mi></mrow></munder><mspace width="0.3em"/><mrow><mi>cos</mi><mo>(</mo><mi>f</mi><mo>(</mo>
 <mi>x</mi><mo>+</mo><mi>δ</mi><mo>)</mo><mo>,</mo><mi>f</mi><mo>(</mo><mi>x</mi><mo>)</mo><mo>)</mo></mrow></math>
@@ -81,16 +77,11 @@ def _cosine(frame: Frame) -> float:
     return frame.figures[COSINE]
 
 
-def _says(of: Result, frame: Frame) -> str:
-    sure = 100 * float(frame.probabilities.max())
-    return f"<b>{escape(of.name(frame.top))}</b> ({sure:.0f} %)"
-
-
 def _feature(of: Result) -> Seen:
     left, noise = _cosine(of.adversarial), _cosine(of.noise)
     said = (
         f"The cosine falls to <b>{left:.2f}</b>; noise of the same {of.distances.linf} levels leaves "
-        f"{noise:.2f}. The answer: {_says(of, of.adversarial)}, before {_says(of, of.clean)}."
+        f"{noise:.2f}. The answer: {says(of, of.adversarial)}, before {says(of, of.clean)}."
     )
     return Seen(said, round(max(left, 0.0), 2), min((0.6 - left) / 0.1, (noise - 0.95) / 0.02))
 
@@ -216,8 +207,8 @@ def _fooled(of: Result) -> Seen:
     without = int(public.answers) != of.label
     answer = "falls" if of.success else "kept"
     said = (
-        f"Made on the model without tokens, shown to the one with them: {_says(of, of.adversarial)}; clean it was "
-        f"{_says(of, of.clean)}, and noise leaves {_says(of, of.noise)}. Without tokens it is "
+        f"Made on the model without tokens, shown to the one with them: {says(of, of.adversarial)}; clean it was "
+        f"{says(of, of.clean)}, and noise leaves {says(of, of.noise)}. Without tokens it is "
         f"{'wrong, too' if without else 'right'}."
     )
     found = study(of.request.model)
@@ -239,7 +230,7 @@ def _trained(of: Result) -> Seen:
     own = of.card.measured["val_accuracy"]
     answer = "falls" if of.success else "holds"
     said = (
-        f"Under an attack with all its weights known: {_says(of, of.adversarial)}, clean {_says(of, of.clean)}. Its "
+        f"Under an attack with all its weights known: {says(of, of.adversarial)}, clean {says(of, of.clean)}. Its "
         f"price: {100 * own:.0f} % right on untouched photographs, where the plain ViT has {100 * plain:.0f} %."
     )
     return Seen(said, answer, (left - 0.5) / 0.2 if not of.success and own < plain else 0.0)

@@ -6,15 +6,11 @@ from html import escape
 from itertools import pairwise
 
 from demo.learn.lesson import Checked, Choose, Estimate, Lesson, Seen, Step, Task
+from demo.learn.said import DONG, MADRY, percent, says, true
 from engine.studio import Result
-from engine.studio.result import Frame
 
 ROBUST, HARD, MOST_LEVELS = "vit_imagenette_pgd_at", "parachute", 12
-MADRY = (
-    "Madry et al., <i>Towards Deep Learning Models Resistant to Adversarial Attacks</i>, ICLR 2018"
-)
 GOODFELLOW = "Goodfellow, Shlens and Szegedy, <i>Explaining and Harnessing Adversarial Examples</i>, ICLR 2015"
-DONG = "Dong et al., <i>Boosting Adversarial Attacks with Momentum</i>, CVPR 2018"
 BUDGET = """<math display="block"><munder><mi>max</mi><mrow><msub><mrow><mo>‖</mo><mi>δ</mi><mo>‖</mo></mrow>
 <mi>∞</mi></msub><mo>≤</mo><mi>ε</mi></mrow></munder><mspace width="0.3em"/><mi>L</mi><mo>(</mo><mi>f</mi>
 <mo>(</mo><mi>x</mi><mo>+</mo><mi>δ</mi><mo>)</mo><mo>,</mo><mi>y</mi><mo>)</mo></math>
@@ -37,20 +33,6 @@ TARGETED = """<math display="block"><mi>x</mi><mo>←</mo><msub><mi>clip</mi><mi
 <p>Downhill for the class t that was asked for, instead of uphill for the true one.</p>"""
 
 
-def _true(of: Result, frame: Frame) -> float:
-    """What a frame's picture is given of the class that the clean one has."""
-    return float(frame.probabilities[of.label])
-
-
-def _says(of: Result, frame: Frame) -> str:
-    """The answer to a frame's picture, and how sure it is."""
-    return f"<b>{escape(of.name(frame.top))}</b> ({_percent(float(frame.probabilities.max()))})"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
-
-
 def _levels(count: int) -> str:
     return f"{count} level{'s' * (count != 1)}"
 
@@ -60,32 +42,32 @@ def _four(of: Result) -> Seen:
     sure = float(now.probabilities.max())
     answer = "sure" if of.success and sure > 0.7 else "torn" if of.success else "same"
     said = (
-        f"Clean: {_says(of, clean)}. Attacked: {_says(of, now)}. Measured on the saved file, no number "
+        f"Clean: {says(of, clean)}. Attacked: {says(of, now)}. Measured on the saved file, no number "
         f"has moved by more than {_levels(of.distances.linf)}."
     )
-    there = answer == "sure" and of.distances.linf <= 4 and _true(of, clean) > 0.85
+    there = answer == "sure" and of.distances.linf <= 4 and true(of, clean) > 0.85
     return Seen(said, answer, (sure - 0.7) / 0.2 if there else 0.0)
 
 
 def _noise(of: Result) -> Seen:
-    kept = _true(of, of.noise)
+    kept = true(of, of.noise)
     said = (
-        f"With noise of {_levels(of.distances.linf)} the model says {_says(of, of.noise)}; the clean picture "
-        f"had {_percent(_true(of, of.clean))}. The attack of the very same size leaves "
-        f"{_percent(_true(of, of.adversarial))}: {_says(of, of.adversarial)}."
+        f"With noise of {_levels(of.distances.linf)} the model says {says(of, of.noise)}; the clean picture "
+        f"had {percent(true(of, of.clean))}. The attack of the very same size leaves "
+        f"{percent(true(of, of.adversarial))}: {says(of, of.adversarial)}."
     )
-    margin = min((kept - 0.5) / 0.2, (0.2 - _true(of, of.adversarial)) / 0.1)
+    margin = min((kept - 0.5) / 0.2, (0.2 - true(of, of.adversarial)) / 0.1)
     return Seen(said, round(100 * kept), margin if of.noise.top == of.label else 0.0)
 
 
 def _ten(of: Result) -> Seen:
-    course = [_true(of, each) for each in of.frames]
+    course = [true(of, each) for each in of.frames]
     first = next((each.step for each in of.frames if each.reached), of.asked)
     falls = [before - after for before, after in pairwise(course)]
     even = (course[0] - course[-1]) / len(falls)
     moved = first * of.request.recipe.eps * 255 / of.asked
     said = (
-        f"It gives {escape(of.name(of.label))} {', '.join(_percent(each) for each in course[:6])} and then "
+        f"It gives {escape(of.name(of.label))} {', '.join(percent(each) for each in course[:6])} and then "
         f"hardly anything. The answer is lost after step {first}, when no number can have moved by more "
         f"than {moved:.1f} levels."
     )
@@ -96,25 +78,25 @@ def _ten(of: Result) -> Seen:
 def _one(of: Result) -> Seen:
     changed = float((of.perturbation() != 0).float().mean())
     said = (
-        f"{_percent(changed)} of all numbers changed, none by more than {_levels(of.distances.linf)}, and "
-        f"the model says {_says(of, of.adversarial)}."
+        f"{percent(changed)} of all numbers changed, none by more than {_levels(of.distances.linf)}, and "
+        f"the model says {says(of, of.adversarial)}."
     )
-    margin = min((changed - 0.7) / 0.1, (0.5 - _true(of, of.adversarial)) / 0.2)
+    margin = min((changed - 0.7) / 0.1, (0.5 - true(of, of.adversarial)) / 0.2)
     there = of.success and of.distances.linf == 1
     return Seen(said, round(100 * changed), margin if there else 0.0)
 
 
 def _file(of: Result) -> Seen:
-    before, kept = of.frames[-2], _true(of, of.adversarial)
-    gone = abs(kept - _true(of, of.clean)) < 0.001
+    before, kept = of.frames[-2], true(of, of.adversarial)
+    gone = abs(kept - true(of, of.clean)) < 0.001
     answer = "back" if gone else "less" if not of.success else "stays"
     said = (
-        f"In the attack’s own fractions the model said {_says(of, before)}. In the saved file no number "
-        f"differs ({_levels(of.distances.linf)}), and it says {_says(of, of.adversarial)}, as to the "
+        f"In the attack’s own fractions the model said {says(of, before)}. In the saved file no number "
+        f"differs ({_levels(of.distances.linf)}), and it says {says(of, of.adversarial)}, as to the "
         "clean picture."
     )
     there = gone and of.distances.linf == 0 and before.top != of.label
-    return Seen(said, answer, (0.5 - _true(of, before)) / 0.2 if there else 0.0)
+    return Seen(said, answer, (0.5 - true(of, before)) / 0.2 if there else 0.0)
 
 
 def _asked(of: Result) -> Seen:
@@ -123,29 +105,29 @@ def _asked(of: Result) -> Seen:
     moved = of.adversarial.top != of.label
     answer = "sure" if reached > 0.7 else "barely" if of.success else "other" if moved else "no"
     said = (
-        f"Clean: {_says(of, of.clean)}. After {_levels(of.distances.linf)}: {_says(of, of.adversarial)}, "
-        f"and noise of that size: {_says(of, of.noise)}."
+        f"Clean: {says(of, of.clean)}. After {_levels(of.distances.linf)}: {says(of, of.adversarial)}, "
+        f"and noise of that size: {says(of, of.noise)}."
     )
     there = answer == "sure" and of.noise.top == of.label
     return Seen(said, answer, (reached - 0.7) / 0.2 if there else 0.0)
 
 
 def _holds(of: Result) -> Seen:
-    kept = _true(of, of.adversarial)
+    kept = true(of, of.adversarial)
     answer = "falls" if of.success else "barely" if kept < 0.6 else "holds"
     said = (
-        f"Clean: {_says(of, of.clean)}. After MI-FGSM with {_levels(of.distances.linf)}: "
-        f"{_says(of, of.adversarial)}. It stays right."
+        f"Clean: {says(of, of.clean)}. After MI-FGSM with {_levels(of.distances.linf)}: "
+        f"{says(of, of.adversarial)}. It stays right."
     )
     there = answer == "holds" and of.distances.linf == 2
     return Seen(said, answer, (kept - 0.6) / 0.2 if there else 0.0)
 
 
 def _falls(of: Result) -> Seen:
-    kept = _true(of, of.adversarial)
+    kept = true(of, of.adversarial)
     said = (
-        f"PGD finds one within {_levels(of.distances.linf)}: {_says(of, of.adversarial)}. Random noise of that "
-        f"size: {_says(of, of.noise)}."
+        f"PGD finds one within {_levels(of.distances.linf)}: {says(of, of.adversarial)}. Random noise of that "
+        f"size: {says(of, of.noise)}."
     )
     there = of.success and of.distances.linf <= 2 and of.noise.top == of.label
     return Seen(said, "yes" if of.success else "no", (0.5 - kept) / 0.2 if there else 0.0)
@@ -157,16 +139,16 @@ def _check(of: Result) -> Checked:
         return Checked(False, "Attack the model that was trained against attacks, unaltered.")
     if asked.name != HARD or of.clean.top != of.label:
         return Checked(False, f"Take the {HARD}, and let its true class be what the model sees.")
-    now = f"With {_levels(size)} the model says {_says(of, of.adversarial)}"
+    now = f"With {_levels(size)} the model says {says(of, of.adversarial)}"
     if not of.success:
         return Checked(False, f"{now}: what you wanted is not there yet.")
     if of.noise.top != of.label:
-        return Checked(False, f"{now}, but to noise of that size {_says(of, of.noise)}, too.")
+        return Checked(False, f"{now}, but to noise of that size {says(of, of.noise)}, too.")
     if size > MOST_LEVELS:
         return Checked(False, f"{now}. Fooled! It can be done with {MOST_LEVELS} or fewer.")
     return Checked(
         True,
-        f"{now}, and to noise of that size {_says(of, of.noise)}. Done with {_levels(size)}; is there "
+        f"{now}, and to noise of that size {says(of, of.noise)}. Done with {_levels(size)}; is there "
         "less? Only a run can tell.",
     )
 

@@ -6,6 +6,7 @@ from html import escape
 
 from demo.kit.sections import shipped
 from demo.learn.lesson import Checked, Choose, Estimate, Lesson, Seen, Setup, Step, Task
+from demo.learn.said import percent, says, true
 from engine.alter.saturated import Saturated
 from engine.alter.scaled import Scaled
 from engine.papers.aas.findings import Findings, Saturation
@@ -55,41 +56,28 @@ def _gaps(frame: Frame) -> ScoreGaps:
     return found
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
-
-
-def _says(of: Result, frame: Frame) -> str:
-    sure = _percent(float(frame.probabilities.max()))
-    return f"<b>{escape(of.name(frame.top))}</b> ({sure})"
-
-
-def _true(of: Result, frame: Frame) -> float:
-    return float(frame.probabilities[of.label])
-
-
 def _attacked(of: Result) -> str:
     return (
-        f"Clean: {_says(of, of.clean)}. Attacked with {of.distances.linf} levels: "
-        f"{_says(of, of.adversarial)}. Noise of that size: {_says(of, of.noise)}."
+        f"Clean: {says(of, of.clean)}. Attacked with {of.distances.linf} levels: "
+        f"{says(of, of.adversarial)}. Noise of that size: {says(of, of.noise)}."
     )
 
 
 def _fate(of: Result) -> str:
     """Whether the answer falls, and how surely it stands where it does not."""
-    return "falls" if of.success else "stands" if _true(of, of.adversarial) > 0.6 else "barely"
+    return "falls" if of.success else "stands" if true(of, of.adversarial) > 0.6 else "barely"
 
 
 def _standing(of: Result) -> float:
     """By how much it stands, noise of the same size included; 0 and less where it does not."""
     there = not of.success and of.noise.top == of.label
-    return (_true(of, of.adversarial) - 0.6) / 0.2 if there else 0.0
+    return (true(of, of.adversarial) - 0.6) / 0.2 if there else 0.0
 
 
 def _falling(of: Result) -> float:
     """By how much the attack, and not noise, takes the answer away; 0 and less where it does not."""
     there = of.success and of.noise.top == of.label
-    return (0.5 - _true(of, of.adversarial)) / 0.2 if there else 0.0
+    return (0.5 - true(of, of.adversarial)) / 0.2 if there else 0.0
 
 
 def _leads(of: Result) -> Seen:
@@ -103,8 +91,8 @@ def _leads(of: Result) -> Seen:
         else ""
     )
     said = (
-        f"The largest lead is {most:.1f}; {_percent(float(gaps.cancels.mean()))} of the rows reach "
-        f"{CANCELS}.{others} And one level is enough: {_says(of, of.adversarial)}."
+        f"The largest lead is {most:.1f}; {percent(float(gaps.cancels.mean()))} of the rows reach "
+        f"{CANCELS}.{others} And one level is enough: {says(of, of.adversarial)}."
     )
     return Seen(said, round(most, 1), min((CANCELS - most) / 6, _falling(of)))
 
@@ -120,9 +108,9 @@ def _zero(of: Result) -> Seen:
     zero, rounds = int((scores == 0).sum()), float(gaps.cancels.mean())
     answer = "none" if zero == 0 else "all" if zero == len(scores) else "some"
     said = (
-        f"Exactly zero in {zero} of {len(scores)} blocks. {_percent(rounds)} of the rows lead by {CANCELS} or "
+        f"Exactly zero in {zero} of {len(scores)} blocks. {percent(rounds)} of the rows lead by {CANCELS} or "
         f"more, the farthest by {float(gaps.quantiles[:, 4].max()):.0f}; "
-        f"{_percent(float(gaps.underflows.mean()))} reach {UNDERFLOWS:.0f}. From the last block down to the "
+        f"{percent(float(gaps.underflows.mean()))} reach {UNDERFLOWS:.0f}. From the last block down to the "
         f"first the gradient’s variance grows by 10<sup>{float((scores[0] / scores[-1]).log10()):.0f}</sup>."
     )
     return Seen(said, answer, (rounds - 0.05) / 0.1 if answer == "none" else 0.0)
@@ -158,7 +146,7 @@ def _weaker(of: Result) -> Seen:
     more = aas.left.value - base.left.value
     answer = "more" if more > 2 else "fewer" if more < -2 else "same"
     said = (
-        f"This picture: {_says(of, of.adversarial)}. On {known.about.pictures} photographs at "
+        f"This picture: {says(of, of.adversarial)}. On {known.about.pictures} photographs at "
         f"{255 * known.about.eps:g}/255, with equally many gradients, PGD leaves {base.left.value:.0f} % right "
         f"and AAS {aas.left.value:.0f} %: {more:+.0f} points [{-aas.gain.high:+.0f}, {-aas.gain.low:+.0f}]."
     )
@@ -176,7 +164,7 @@ def _check(of: Result) -> Checked:
         return Checked(
             False, "That attack was given the model without c. Nobody will give you that."
         )
-    now = f"Crafted on what you chose, with {size} levels: {_says(of, of.adversarial)}"
+    now = f"Crafted on what you chose, with {size} levels: {says(of, of.adversarial)}"
     if not of.success:
         return Checked(False, f"{now}. It stands; does this gradient lead anywhere?")
     if of.noise.top != of.label:
@@ -190,7 +178,7 @@ def _check(of: Result) -> Checked:
         return Checked(False, f"{now}. Now do it with one factor for all blocks, of your own.")
     return Checked(
         True,
-        f"{now}; to noise {_says(of, of.noise)}. One factor of {one[0].factor:g} was enough: the model "
+        f"{now}; to noise {says(of, of.noise)}. One factor of {one[0].factor:g} was enough: the model "
         "never was robust.",
     )
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from demo.kit.sections import shipped
 from demo.learn.lesson import Checked, Choose, Estimate, Lesson, Mark, Seen, Step, Task
+from demo.learn.said import MADRY
 from engine.papers.quant.compare import ATTACKED, CLEAN, NOISE, Report
 from engine.papers.quant.findings import Findings
 from engine.papers.quant.threshold import PUBLISHED, usual
@@ -32,9 +33,6 @@ DETTMERS = (
 BARAS = (
     "Baras et al., <i>QuantAttack: Exploiting Quantization Techniques to Attack Vision Transformers</i>, "
     "WACV 2025"
-)
-MADRY = (
-    "Madry et al., <i>Towards Deep Learning Models Resistant to Adversarial Attacks</i>, ICLR 2018"
 )
 SPLIT = """<math display="block"><mi>y</mi><mo>=</mo><munder><munder><mrow><msub><mi>s</mi><mi>x</mi></msub>
 <msub><mi>s</mi><mi>w</mi></msub><mspace width="0.2em"/><msub><mi>X</mi><mn>8</mn></msub><msubsup><mi>W</mi>

@@ -7,6 +7,7 @@ from collections import Counter
 from html import escape
 
 from demo.learn.lesson import Checked, Choose, Estimate, Lesson, Mark, Seen, Step, Task
+from demo.learn.said import DONG, percent, says
 from engine.evaluate.words import apart, points
 from engine.model import zoo
 from engine.model.titles import shorts
@@ -21,7 +22,6 @@ TGR = (
     "Zhang, Huang, Wu and Lyu, <i>Transferable Adversarial Attacks on Vision Transformers with Token Gradient "
     "Regularization</i>, CVPR 2023"
 )
-DONG = "Dong et al., <i>Boosting Adversarial Attacks with Momentum</i>, CVPR 2018"
 OTHERS = ["pit_imagenette", "deit_imagenette", "resnet_imagenette", "visformer_imagenette"]
 BUDGET, MLP, LOUDEST = 16, 2, 5
 PAPER = 0.088  # its abstract, on the best attack before it, ViTs as targets
@@ -62,20 +62,15 @@ def _named(models: list[str]) -> str:
 def _answers(given: list[Transfer]) -> str:
     said = [
         f"{_named([each.model])}: {escape(each.adversarial)} "
-        f"({_percent(each.adversarial_probability)})"
+        f"({percent(each.adversarial_probability)})"
         for each in given
     ]
     return "; ".join(said)
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
-
-
 def _own(of: Result) -> str:
     """What the attacked model says now."""
-    now = of.adversarial
-    return f"<b>{escape(of.name(now.top))}</b> ({_percent(float(now.probabilities.max()))})"
+    return says(of, of.adversarial)
 
 
 def _home(of: Result) -> Seen:
@@ -137,9 +132,9 @@ def _loud(of: Comparison) -> Seen:
     most, at = patches.topk(LOUDEST)
     times = float(most.mean() / patches.mean())
     said = (
-        f"The five are silenced in {_percent(float(most.min()))} to {_percent(float(most.max()))} of the MLP’s "
+        f"The five are silenced in {percent(float(most.min()))} to {percent(float(most.max()))} of the MLP’s "
         f"channels, {times:.1f} times as often as a patch on average. Before all of them comes the class "
-        f"token, with {_percent(float(found.shares[-1][0]))}."
+        f"token, with {percent(float(found.shares[-1][0]))}."
     )
     return Seen(said, tuple(at.tolist()), (times - 2) / 2)
 

@@ -6,6 +6,7 @@ from html import escape
 
 from demo.kit.sections import shipped
 from demo.learn.lesson import Checked, Choose, Estimate, Lesson, Mark, Seen, Setup, Step, Task
+from demo.learn.said import percent, says
 from engine.evaluate import interval
 from engine.papers.desparsify.compare import ATTACKED, CLEAN, DENSE, Report
 from engine.papers.desparsify.findings import Findings
@@ -72,15 +73,6 @@ def _awake(frame: Frame) -> float:
     return _masks(frame).utilisation
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
-
-
-def _says(of: Result, frame: Frame) -> str:
-    sure = _percent(float(frame.probabilities.max()))
-    return f"<b>{escape(of.name(frame.top))}</b> ({sure})"
-
-
 def _macs(of: Result, name: str) -> str:
     return f"{of.adversarial.figures[name] / 1e9:.3f}"
 
@@ -124,7 +116,7 @@ def _sleep(of: Result) -> Seen:
 def _wakes(of: Result) -> Seen:
     now, before = _awake(of.adversarial), _awake(of.clean)
     said = (
-        f"Awake on the clean picture: {_percent(before)}; attacked: {_percent(now)}. The bill grows from "
+        f"Awake on the clean picture: {percent(before)}; attacked: {percent(now)}. The bill grows from "
         f"{_macs(of, 'MACs, clean')} to {_macs(of, 'MACs')} billion multiplications."
     )
     third = (0.1 - abs(before - 1 / 3)) / 0.05  # as the question says
@@ -136,7 +128,7 @@ def _kept(of: Result) -> Seen:
     fell = float(clean.probabilities[clean.top] - now.probabilities[clean.top])
     answer = "other" if now.top != clean.top else "less" if fell > 0.15 else "same"
     said = (
-        f"Clean: {_says(of, clean)}. Attacked: {_says(of, now)}, while {_percent(_woken(of))} of what slept "
+        f"Clean: {says(of, clean)}. Attacked: {says(of, now)}, while {percent(_woken(of))} of what slept "
         "was woken."
     )
     there = answer == "same" and _woken(of) > 0.4
@@ -146,8 +138,8 @@ def _kept(of: Result) -> Seen:
 def _noise(of: Result) -> Seen:
     clean, noise, now = (_awake(each) for each in (of.clean, of.noise, of.adversarial))
     said = (
-        f"Clean {_percent(clean)} awake, with noise {_percent(noise)}, attacked with the same budget "
-        f"{_percent(now)}.{_studied(HOST, 'noise', 'noise')}"
+        f"Clean {percent(clean)} awake, with noise {percent(noise)}, attacked with the same budget "
+        f"{percent(now)}.{_studied(HOST, 'noise', 'noise')}"
     )
     return Seen(said, round(100 * noise), 1 - 4 * abs(noise - clean) / (now - clean))
 
@@ -156,8 +148,8 @@ def _fooled(of: Result) -> Seen:
     clean, now = _awake(of.clean), _awake(of.adversarial)
     answer = "more" if now > clean + 0.02 else "fewer" if now < clean - 0.02 else "same"
     said = (
-        f"The answer is now {_says(of, of.adversarial)}, and {_percent(now)} are awake instead of "
-        f"{_percent(clean)}.{_studied(HOST, 'pgd', 'PGD')} A minus means: even more is spared."
+        f"The answer is now {says(of, of.adversarial)}, and {percent(now)} are awake instead of "
+        f"{percent(clean)}.{_studied(HOST, 'pgd', 'PGD')} A minus means: even more is spared."
     )
     there = answer == "fewer" and of.adversarial.top != of.clean.top
     return Seen(said, answer, (clean - now - 0.02) / 0.05 if there else 0.0)
@@ -167,9 +159,9 @@ def _halts(of: Result) -> Seen:
     part = _woken(of)
     answer = "few" if part < 0.25 else "half" if part < 0.75 else "all"
     said = (
-        f"With {of.distances.linf} levels {_percent(part)} of what slept is awake: "
-        f"{_percent(_awake(of.clean))} became {_percent(_awake(of.adversarial))}. The answer is still "
-        f"{_says(of, of.adversarial)}."
+        f"With {of.distances.linf} levels {percent(part)} of what slept is awake: "
+        f"{percent(_awake(of.clean))} became {percent(_awake(of.adversarial))}. The answer is still "
+        f"{says(of, of.adversarial)}."
     )
     there = answer == "all" and of.adversarial.top == of.clean.top
     return Seen(said, answer, (part - 0.75) / 0.15 if there else 0.0)
@@ -186,7 +178,7 @@ def _capped(of: Result) -> Seen:
         for d in priced
     ).replace("-", "−")
     said = (
-        f"Awake: {_percent(clean)} on the clean picture, {_percent(now)} attacked by somebody who knows of "
+        f"Awake: {percent(clean)} on the clean picture, {percent(now)} attacked by somebody who knows of "
         f"the cap.{price}"
     )
     return Seen(said, answer, (clean + 0.1 - now) / 0.1 if answer == "held" else 0.0)
@@ -201,8 +193,8 @@ def _timed(of: Report) -> Seen:
     woken = of.times[ATTACKED].median / of.times[CLEAN].median
     answer = "all" if took < macs + 0.03 else "some" if took < 0.97 else "none"
     said = (
-        f"The clean picture needs {_percent(macs)} of the dense model’s multiplications and took "
-        f"{_percent(took)} of its time, on {escape(of.machine.device)}. The attacked picture took "
+        f"The clean picture needs {percent(macs)} of the dense model’s multiplications and took "
+        f"{percent(took)} of its time, on {escape(of.machine.device)}. The attacked picture took "
         f"{woken:.2f} times the clean one’s time."
     )
     if answer == "all":
@@ -217,20 +209,20 @@ def _check(of: Result) -> Checked:
     if asked.name != CHURCH:
         return Checked(False, "Take the church.")
     clean, now, noise = (_awake(each) for each in (of.clean, of.adversarial, of.noise))
-    told = f"With {size} levels {_percent(now)} are awake (clean {_percent(clean)}, noise {_percent(noise)})"
+    told = f"With {size} levels {percent(now)} are awake (clean {percent(clean)}, noise {percent(noise)})"
     if of.adversarial.top != of.clean.top:
         return Checked(
-            False, f"{told}, but the answer is {_says(of, of.adversarial)}: somebody would notice."
+            False, f"{told}, but the answer is {says(of, of.adversarial)}: somebody would notice."
         )
     if now < ENOUGH:
-        return Checked(False, f"{told}: not yet {_percent(ENOUGH)}.")
+        return Checked(False, f"{told}: not yet {percent(ENOUGH)}.")
     if size > MOST_LEVELS:
         return Checked(
             False, f"{told}, and the answer stays. It can be done with {MOST_LEVELS} levels."
         )
     return Checked(
         True,
-        f"{told}, and the answer is still {_says(of, of.adversarial)}. Done with {size} levels; would fewer "
+        f"{told}, and the answer is still {says(of, of.adversarial)}. Done with {size} levels; would fewer "
         "do?",
     )
 
